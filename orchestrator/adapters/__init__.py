@@ -1,0 +1,1 @@
+"""One package a door of `orchestrator.ports`; one library a module."""

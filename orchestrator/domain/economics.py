@@ -1,0 +1,130 @@
+"""What a watt earns, in USD per MWh at the grid connection.
+
+A fleet is worth running in a mode while its hash pays more than the energy: with efficiency e in J/TH,
+hashprice h in USD per PH/s per day and PUE u, one MWh at the grid buys 3.6e9 / (u e) TH, and a TH is worth
+h / (1000 x 86,400) USD, hence 41.67 h / (u e) USD/MWh.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Tenant
+from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH, KWH_PER_MWH, SECONDS_PER_HOUR
+from orchestrator.domain.work import Job
+
+
+def hash_revenue_usd(hashes: float, hashprice_usd_per_ph_day: float) -> float:
+    """What `hashes` hashes earn at a hashprice in USD per PH/s per day."""
+    return hashes / HASHES_PER_PH_DAY * hashprice_usd_per_ph_day
+
+
+def mining_value_usd_per_mwh(power_w: float, hashrate_ths: float, hashprice_usd_per_ph_day: float, pue: float) -> float:
+    """What a machine's hash earns per MWh drawn from the grid."""
+    usd_per_hour = hash_revenue_usd(hashrate_ths * 1e12 * SECONDS_PER_HOUR, hashprice_usd_per_ph_day)
+    mwh_per_hour = power_w * pue * SECONDS_PER_HOUR / JOULES_PER_KWH / KWH_PER_MWH
+    return usd_per_hour / mwh_per_hour
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rise of one rack from one mode to the next better one, on the concave hull of its modes."""
+
+    from_mode: str
+    to_mode: str
+    rise_kw: float
+    """IT power of one rack."""
+    value_usd_per_mwh: float
+    """What the rise earns per MWh more at the grid; descends from step to step."""
+
+
+def mode_steps(fleet: Fleet, hashprice_usd_per_ph_day: float, pue: float) -> tuple[Step, ...]:
+    """Steps from sleep up through the modes, worth less and less per MWh.
+
+    Modes under the concave hull of (power, hash) are left out: a mix of their neighbours is better.
+    """
+    points = [(SLEEP, fleet.sleep_w, 0.0)] + [(m.name, m.power_w, m.hashrate_ths) for m in fleet.modes]
+    hull = [points[0]]
+    while hull[-1] is not points[-1]:
+        at = points.index(hull[-1])
+        best = max(
+            points[at + 1 :],
+            key=lambda point: ((point[2] - hull[-1][2]) / (point[1] - hull[-1][1]), point[1]),
+        )
+        if best[2] <= hull[-1][2]:
+            break  # more power, no more hash: never worth it
+        hull.append(best)
+    return tuple(
+        Step(
+            from_mode=low[0],
+            to_mode=high[0],
+            rise_kw=fleet.machines_per_rack * (high[1] - low[1]) / 1000.0,
+            value_usd_per_mwh=mining_value_usd_per_mwh(
+                high[1] - low[1], high[2] - low[2], hashprice_usd_per_ph_day, pue
+            ),
+        )
+        for low, high in zip(hull, hull[1:], strict=False)
+    )
+
+
+def wake_value_usd_per_mwh(value_usd_per_mwh: float, warm_up: timedelta, stay: timedelta) -> float:
+    """The value of waking a rack that then stays awake for `stay`, its warm-up counted against it.
+
+    The warm-up draws power and hashes nothing, so only `stay - warm_up` of `stay` earns.
+    """
+    return value_usd_per_mwh * max(1.0 - warm_up / stay, 0.0)
+
+
+def sleep_threshold_usd_per_mwh(value_usd_per_mwh: float, warm_up: timedelta, away: timedelta) -> float:
+    """The price above which sleeping for `away` and warming up again beats staying awake.
+
+    Asleep for `away` saves price x away and gives up value x (away + warm_up) of hash; the warm-up's energy is
+    bought either way. So it pays above value x (1 + warm_up / away).
+    """
+    return value_usd_per_mwh * (1.0 + warm_up / away)
+
+
+def job_rise_kw(job: Job, pool: GpuPool, gpu_limit_w: float) -> float:
+    """IT power that a job's GPUs draw above idle."""
+    return job.gpus * max(gpu_limit_w - pool.gpu_idle_w, 0.0) / 1000.0
+
+
+def job_value_usd_per_mwh(job: Job, tenant: Tenant, rise_kw: float, pue: float) -> float:
+    """What a running job earns per MWh at the grid."""
+    return tenant.usd_per_gpu_h * job.gpus / (rise_kw * pue) * KWH_PER_MWH
+
+
+def job_pause_threshold_usd_per_mwh(
+    value_usd_per_mwh: float, restart: timedelta, lost: timedelta, credit_usd_per_mwh: float, away: timedelta
+) -> float:
+    """The price above which pausing a job for `away` beats running it.
+
+    Pausing gives up the job's earnings for `away`, for its restart and for the work since its last checkpoint
+    (`lost`), and risks the credit for a missed deadline.
+    """
+    return value_usd_per_mwh * (1.0 + (restart + lost) / away) + credit_usd_per_mwh
+
+
+THROUGHPUT_AT_POWER_SHARE = (
+    (0.333, 0.354),
+    (0.417, 0.509),
+    (0.500, 0.751),
+    (0.583, 0.929),
+    (0.667, 0.956),
+    (0.750, 0.985),
+    (0.833, 0.989),
+    (0.917, 0.995),
+    (1.000, 1.000),
+)
+"""(Power limit as a share of the full one, training speed as a share of full speed): medians over the Zeus
+measurements of the NVIDIA A40 (100 to 300 W, time per epoch of up to 50 settings; Zeus, Apache-2.0)."""
+
+
+def throughput_at_limit(gpu_limit_w: float, pool: GpuPool) -> float:
+    """Share of full training speed at a GPU power limit, linear between the measured points and below them to 0."""
+    share = gpu_limit_w / pool.gpu_power_w
+    low_share, low = 0.0, 0.0
+    for high_share, high in THROUGHPUT_AT_POWER_SHARE:
+        if share <= high_share:
+            return low + (high - low) * (share - low_share) / (high_share - low_share)
+        low_share, low = high_share, high
+    return 1.0

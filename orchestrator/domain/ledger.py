@@ -1,0 +1,85 @@
+"""Energy and money by price interval: what was metered, at which price, and what it earned."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from orchestrator.domain.observation import Metric
+from orchestrator.domain.units import cents
+
+
+class Account(StrEnum):
+    MINING = "mining"
+    HPC = "hpc"
+    OVERHEAD = "overhead"
+    """Cooling and power distribution: energy that earns nothing."""
+    CREDIT = "sla_credit"
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """An amount added to one line of the ledger.
+
+    A line is one (`start`, `account`, `subject`, `price_usd_per_mwh`); postings to it add up. Amounts are never negative
+    but for `cost_usd` at a negative price.
+    """
+
+    start: datetime
+    """Start of the price interval."""
+    account: Account
+    subject: str
+    """Fleet, GPU pool (energy), job (revenue and credits) or `site` (overhead)."""
+    price_usd_per_mwh: float
+    price_basis: str
+    energy_kwh: float = 0.0
+    cost_usd: float = 0.0
+    quantity: float = 0.0
+    """PH/s-days for mining, GPU-hours for HPC."""
+    revenue_usd: float = 0.0
+    credit_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MeterMark:
+    """The counter reading up to which a meter is posted."""
+
+    metric: Metric
+    subject: str
+    value: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The ledger summed up. Money is rounded to the cent account by account, then added."""
+
+    energy_kwh: Mapping[Account, float] = field(default_factory=dict)
+    revenue_usd: Mapping[Account, Decimal] = field(default_factory=dict)
+    energy_cost_usd: Decimal = Decimal(0)
+    sla_credits_usd: Decimal = Decimal(0)
+
+    @property
+    def profit_usd(self) -> Decimal:
+        return sum(self.revenue_usd.values(), Decimal(0)) - self.energy_cost_usd - self.sla_credits_usd
+
+
+def totals(postings: Iterable[Posting]) -> Totals:
+    """Sums of the ledger's lines."""
+    energy: dict[Account, float] = dict.fromkeys((Account.MINING, Account.HPC, Account.OVERHEAD), 0.0)
+    revenue: dict[Account, float] = dict.fromkeys((Account.MINING, Account.HPC), 0.0)
+    cost = credit = 0.0
+    for posting in postings:
+        if posting.account in energy:
+            energy[posting.account] += posting.energy_kwh
+        if posting.account in revenue:
+            revenue[posting.account] += posting.revenue_usd
+        cost += posting.cost_usd
+        credit += posting.credit_usd
+    return Totals(
+        energy_kwh=energy,
+        revenue_usd={account: cents(usd) for account, usd in revenue.items()},
+        energy_cost_usd=cents(cost),
+        sla_credits_usd=cents(credit),
+    )

@@ -1,0 +1,133 @@
+"""What was measured: readings that carry value, unit, time and quality.
+
+A reading that is missing has no value. It is never a zero: whoever needs a number asks for it with the
+assumption to use instead, so that the assumption is on record.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Quality(StrEnum):
+    FRESH = "fresh"
+    STALE = "stale"
+    MISSING = "missing"
+    ASSUMED = "assumed"
+    """Not measured: a stale policy's value stands in."""
+
+
+class Metric(StrEnum):
+    """The measured quantities the controller reads, by the exporters' own metric names."""
+
+    ASIC_POWER = "asic_power_watts"
+    ASIC_ENERGY = "asic_energy_joules_total"
+    ASIC_HASHRATE = "asic_hashrate_hashes_per_second"
+    ASIC_HASHES = "asic_hashes_total"
+    ASIC_TEMPERATURE = "asic_temperature_celsius"
+    GPU_POWER = "DCGM_FI_DEV_POWER_USAGE"
+    NODE_POWER = "kepler_node_platform_watts"
+    NODE_ENERGY = "kepler_node_platform_joules_total"
+    JOB_PROGRESS = "hpc_job_progress_gpu_seconds"
+    JOB_CHECKPOINT = "hpc_job_checkpoint_gpu_seconds"
+
+    @property
+    def unit(self) -> str:
+        return _UNITS[self]
+
+
+_UNITS: Mapping[Metric, str] = MappingProxyType(
+    {
+        Metric.ASIC_POWER: "W",
+        Metric.ASIC_ENERGY: "J",
+        Metric.ASIC_HASHRATE: "H/s",
+        Metric.ASIC_HASHES: "H",
+        Metric.ASIC_TEMPERATURE: "degC",
+        Metric.GPU_POWER: "W",
+        Metric.NODE_POWER: "W",
+        Metric.NODE_ENERGY: "J",
+        Metric.JOB_PROGRESS: "GPU s",
+        Metric.JOB_CHECKPOINT: "GPU s",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One measured value. `value` and `at` are None exactly when `quality` is MISSING."""
+
+    value: float | None
+    unit: str
+    at: datetime | None
+    quality: Quality
+
+    def __post_init__(self) -> None:
+        missing = self.quality is Quality.MISSING
+        if missing != (self.value is None) or missing != (self.at is None):
+            raise ValueError("a reading is missing exactly when it has neither value nor time")
+
+    def graded(self, now: datetime, max_age: timedelta) -> "Reading":
+        """This reading as fresh or stale at `now`; missing and assumed ones stay what they are."""
+        if self.at is None or self.quality is Quality.ASSUMED:
+            return self
+        quality = Quality.FRESH if now - self.at <= max_age else Quality.STALE
+        return self if quality is self.quality else replace(self, quality=quality)
+
+    @property
+    def fresh(self) -> bool:
+        return self.quality is Quality.FRESH
+
+
+def missing(unit: str) -> Reading:
+    return Reading(value=None, unit=unit, at=None, quality=Quality.MISSING)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A reading of `metric` at `subject`.
+
+    Subjects: `fleet/rack` for ASIC metrics, the node's host name for GPU and node metrics (a GPU metric is the
+    sum over the node's GPUs), the job's name for job metrics.
+    """
+
+    metric: Metric
+    subject: str
+    reading: Reading
+
+
+class Telemetry:
+    """All samples of one moment, by metric and subject. Immutable."""
+
+    __slots__ = ("_readings", "at")
+
+    def __init__(self, at: datetime, samples: Iterable[Sample] = ()) -> None:
+        self.at = at
+        self._readings: Mapping[tuple[Metric, str], Reading] = MappingProxyType(
+            {(sample.metric, sample.subject): sample.reading for sample in samples}
+        )
+
+    def get(self, metric: Metric, subject: str) -> Reading:
+        """The reading, or a MISSING one where nothing was measured."""
+        return self._readings.get((metric, subject)) or missing(metric.unit)
+
+    def subjects(self, metric: Metric) -> tuple[str, ...]:
+        """Subjects with a reading of `metric`, sorted."""
+        return tuple(sorted(subject for kind, subject in self._readings if kind is metric))
+
+    def graded(self, now: datetime, max_age: timedelta) -> "Telemetry":
+        """The same samples, each marked fresh or stale at `now`."""
+        return Telemetry(
+            now,
+            (Sample(metric, subject, reading.graded(now, max_age)) for (metric, subject), reading in self._items()),
+        )
+
+    def _items(self) -> Iterable[tuple[tuple[Metric, str], Reading]]:
+        return self._readings.items()
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (Sample(metric, subject, reading) for (metric, subject), reading in self._items())
+
+    def __len__(self) -> int:
+        return len(self._readings)

@@ -1,0 +1,234 @@
+"""The site as its file describes it: grid connection, feeders, cooling, fleets, pools and tenants."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+from orchestrator.domain.market import PricePolicy
+
+SLEEP = "sleep"
+"""The setpoint of a rack whose machines hash nothing and draw their sleep power."""
+
+
+_Named = TypeVar("_Named", "Feeder", "Fleet", "GpuPool", "Tenant")
+
+
+class SlaClass(StrEnum):
+    GUARANTEED = "guaranteed"
+    FLEXIBLE = "flexible"
+    BEST_EFFORT = "best-effort"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The grid connection.
+
+    `limit_kw` is kept on measured power plus `measurement_uncertainty` (a share, 0.01 = 1 %).
+    """
+
+    limit_kw: float
+    measurement_uncertainty: float
+
+
+@dataclass(frozen=True, slots=True)
+class Feeder:
+    name: str
+    limit_kw: float
+    """At the feeder's head: IT power and its share of cooling and distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cooling:
+    """PUE by outdoor temperature: points (degC, PUE), ascending; linear between them, flat beyond."""
+
+    pue_by_temperature_c: tuple[tuple[float, float], ...]
+
+    def pue(self, outdoor_c: float) -> float:
+        points = self.pue_by_temperature_c
+        if outdoor_c <= points[0][0]:
+            return points[0][1]
+        for (low_c, low), (high_c, high) in zip(points, points[1:], strict=False):
+            if outdoor_c <= high_c:
+                return low + (high - low) * (outdoor_c - low_c) / (high_c - low_c)
+        return points[-1][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """An operating mode of one machine."""
+
+    name: str
+    power_w: float
+    hashrate_ths: float
+
+    @property
+    def efficiency_j_per_th(self) -> float:
+        return self.power_w / self.hashrate_ths
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """ASICs of one model under one Deployment. `modes` ascend in power; `default_mode` is the nameplate one."""
+
+    name: str
+    model: str
+    feeder: str
+    racks: int
+    machines_per_rack: int
+    modes: tuple[Mode, ...]
+    default_mode: str
+    sleep_w: float
+    """One machine asleep."""
+    warm_up: timedelta
+    """From wake-up to hashing; full power is drawn, nothing is hashed."""
+    min_on: timedelta
+    min_off: timedelta
+
+    @property
+    def machines(self) -> int:
+        return self.racks * self.machines_per_rack
+
+    def mode(self, name: str) -> Mode:
+        for mode in self.modes:
+            if mode.name == name:
+                return mode
+        raise KeyError(f"fleet {self.name} has no mode {name}; it has {', '.join(m.name for m in self.modes)}")
+
+    def rack_kw(self, mode: str) -> float:
+        """Nameplate power of one rack in `mode` (or asleep), kW of IT load."""
+        power_w = self.sleep_w if mode == SLEEP else self.mode(mode).power_w
+        return self.machines_per_rack * power_w / 1000.0
+
+    def rack_names(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}/rack-{number}" for number in range(self.racks))
+
+    @property
+    def nameplate_kw(self) -> float:
+        """Every rack in its strongest mode: what an unmeasured fleet counts at."""
+        return self.racks * self.rack_kw(self.modes[-1].name)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuPool:
+    """Like nodes on one feeder. A node draws `node_overhead_w` and its GPUs' power, idle ones `gpu_idle_w`."""
+
+    name: str
+    gpu_model: str
+    feeder: str
+    nodes: int
+    gpus_per_node: int
+    gpu_power_w: float
+    """Full power limit of one GPU."""
+    gpu_min_power_w: float
+    """Lowest power limit the GPU accepts."""
+    gpu_idle_w: float
+    node_overhead_w: float
+
+    @property
+    def gpus(self) -> int:
+        return self.nodes * self.gpus_per_node
+
+    def node_names(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}-node-{number}" for number in range(self.nodes))
+
+    @property
+    def node_idle_kw(self) -> float:
+        return (self.node_overhead_w + self.gpus_per_node * self.gpu_idle_w) / 1000.0
+
+    @property
+    def node_nameplate_kw(self) -> float:
+        return (self.node_overhead_w + self.gpus_per_node * self.gpu_power_w) / 1000.0
+
+    @property
+    def idle_kw(self) -> float:
+        return self.nodes * self.node_idle_kw
+
+    @property
+    def nameplate_kw(self) -> float:
+        return self.nodes * self.node_nameplate_kw
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A customer and what was promised."""
+
+    name: str
+    sla: SlaClass
+    usd_per_gpu_h: float
+    credit_share: float
+    """Share of a job's price credited back when it is late (pro rata to the work not done at its deadline) or, if
+    guaranteed, interrupted."""
+    interruptions_per_hour: int
+    """Budget of interruptions over any hour, all jobs of the tenant together."""
+
+
+@dataclass(frozen=True, slots=True)
+class StalePolicies:
+    """How old is too old for each input, and what is assumed then."""
+
+    price: PricePolicy
+    telemetry_max_age: timedelta
+    """An older power reading counts at nameplate."""
+    temperature_max_age: timedelta
+    temperature_assume_c: float
+    hashprice_max_age: timedelta
+    hashprice_assume_usd_per_ph_day: float
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """How the controller paces itself, in site time."""
+
+    tick: timedelta
+    verify_within: timedelta
+    """By then a power-down must show in the meter, or it is escalated."""
+    lease: timedelta
+    """Agents without a renewed setpoint fall to sleep after this."""
+    outlook: timedelta
+    """How long a price is expected to last when the cost of a restart is weighed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    name: str
+    timezone: str
+    grid: Grid
+    feeders: tuple[Feeder, ...]
+    cooling: Cooling
+    fleets: tuple[Fleet, ...]
+    pools: tuple[GpuPool, ...]
+    tenants: tuple[Tenant, ...]
+    stale: StalePolicies
+    controls: Controls
+
+    def fleet(self, name: str) -> Fleet:
+        return _named(self.fleets, name)
+
+    def pool(self, name: str) -> GpuPool:
+        return _named(self.pools, name)
+
+    def tenant(self, name: str) -> Tenant:
+        return _named(self.tenants, name)
+
+    def feeder(self, name: str) -> Feeder:
+        return _named(self.feeders, name)
+
+    def racks(self) -> Iterator[tuple[Fleet, str]]:
+        """Every rack with its fleet, by name `fleet/rack-n`."""
+        for fleet in self.fleets:
+            for rack in fleet.rack_names():
+                yield fleet, rack
+
+    def nodes(self) -> Iterator[tuple[GpuPool, str]]:
+        for pool in self.pools:
+            for node in pool.node_names():
+                yield pool, node
+
+
+def _named(items: tuple[_Named, ...], name: str) -> _Named:
+    for item in items:
+        if item.name == name:
+            return item
+    raise KeyError(f"no {name}; there is {', '.join(item.name for item in items)}")

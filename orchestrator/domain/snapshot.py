@@ -1,0 +1,91 @@
+"""All that is known of the site at one moment: what a decision is made from, and what the API shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.domain.decision import Breach
+from orchestrator.domain.limits import Curtailment, Limits
+from orchestrator.domain.market import CurrentPrice, PriceBook
+from orchestrator.domain.observation import Reading
+from orchestrator.domain.site import Fleet, GpuPool, Tenant
+from orchestrator.domain.work import FleetView, Job, JobView
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """Grid-side power, kW. `grid` is the sum of the uses; overhead is IT power x (PUE - 1)."""
+
+    grid_kw: float
+    mining_kw: float
+    hpc_kw: float
+    overhead_kw: float
+    feeders_kw: Mapping[str, float]
+    """Each feeder's share, overhead included."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetStatus:
+    """A fleet with what was asked of it and what it measures. Powers are IT power."""
+
+    fleet: Fleet
+    view: FleetView
+    counted_kw: float
+    """Measured power; racks without a fresh reading at nameplate."""
+    committed_kw: float
+    """What may be drawn after the accepted setpoint: the higher of measured and setpoint power, rack by rack."""
+    hashrate_phs: float | None
+    """None when no rack has a reading."""
+    silent: frozenset[str]
+    """Racks without a fresh reading."""
+    stuck: frozenset[str]
+    """Racks that did not follow a power-down in time: their power can't be counted on to fall."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A job that has not ended, with its promise and its progress."""
+
+    job: Job
+    view: JobView
+    tenant: Tenant
+    done_gpu_seconds: float
+    """Measured progress; 0 before the first start."""
+    checkpoint_gpu_seconds: float
+    interruptions: int
+
+    @property
+    def left_gpu_seconds(self) -> float:
+        return max(self.job.work_gpu_seconds - self.done_gpu_seconds, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatus:
+    pool: GpuPool
+    gpu_limit_w: float
+    counted_kw: float
+    """Measured node power; nodes without a fresh reading at nameplate."""
+    silent: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    at: datetime
+    price: CurrentPrice
+    book: PriceBook
+    hashprice: Reading
+    outdoor: Reading
+    pue: float
+    power: Power
+    """As counted: measured, with nameplate where a reading is stale."""
+    limits: Limits
+    fleets: Mapping[str, FleetStatus]
+    pools: Mapping[str, PoolStatus]
+    jobs: Mapping[str, JobStatus]
+    """Open jobs only."""
+    curtailments: tuple[Curtailment, ...]
+    breaches: tuple[Breach, ...]
+    stale: tuple[str, ...]
+    """Inputs that are stale, missing or assumed: `price`, `hashprice`, `temperature`, `rack ...`, `node ...`."""
+    interruptions_last_hour: Mapping[str, int]
+    """By tenant."""

@@ -1,0 +1,97 @@
+"""What runs, as the workload driver sees it: racks of fleets, jobs, power limits of pools."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+from orchestrator.domain.site import SLEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A tenant's job: `gpus` GPUs of one pool until `work_gpu_seconds` are done."""
+
+    name: str
+    tenant: str
+    pool: str
+    gpus: int
+    work_gpu_seconds: float
+    submitted_at: datetime
+    deadline: datetime | None
+    checkpoint_every: timedelta
+    restart: timedelta
+    """From start to progress: pulling, loading the checkpoint."""
+
+    @property
+    def run_time(self) -> timedelta:
+        """Time at full power, without restarts."""
+        return timedelta(seconds=self.work_gpu_seconds / self.gpus)
+
+
+class JobPhase(StrEnum):
+    WAITING = "waiting"
+    """Submitted, never started."""
+    RUNNING = "running"
+    STOPPING = "stopping"
+    """Asked to stop, writing its checkpoint; its GPUs are still taken."""
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobPhase.SUCCEEDED, JobPhase.FAILED)
+
+    @property
+    def holds_gpus(self) -> bool:
+        return self in (JobPhase.RUNNING, JobPhase.STOPPING)
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    job: Job
+    phase: JobPhase
+    changed_at: datetime
+    """When `phase` was entered."""
+    starts: int
+    """How often it was started; the first start included."""
+    elapsed: timedelta
+    """Real time spent running so far, over all starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """The accepted setpoint of a fleet: how many racks in which mode (SLEEP among them)."""
+
+    fleet: str
+    racks: Mapping[str, int]
+    rack_modes: Mapping[str, str]
+    """Each rack's accepted setpoint, by rack name `fleet/rack-n`."""
+    last_up_at: datetime
+    """When power was last raised."""
+    last_down_at: datetime
+    """When power was last lowered."""
+
+    @property
+    def awake(self) -> int:
+        return sum(count for mode, count in self.racks.items() if mode != SLEEP)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    pool: str
+    gpu_limit_w: float
+    """The power limit that is set on every GPU of the pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workloads:
+    """The driver's whole view at one moment. An unsynced view must not be acted on."""
+
+    at: datetime
+    synced: bool
+    fleets: Mapping[str, FleetView] = MappingProxyType({})
+    jobs: Mapping[str, JobView] = MappingProxyType({})
+    pools: Mapping[str, PoolView] = MappingProxyType({})
