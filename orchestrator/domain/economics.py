@@ -5,6 +5,7 @@ hashprice h in USD per PH/s per day and PUE u, one MWh at the grid buys 3.6e9 / 
 h / (1000 x 86,400) USD, hence 41.67 h / (u e) USD/MWh.
 """
 
+import itertools
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -62,7 +63,7 @@ def mode_steps(fleet: Fleet, hashprice_usd_per_ph_day: float, pue: float) -> tup
                 high[1] - low[1], high[2] - low[2], hashprice_usd_per_ph_day, pue
             ),
         )
-        for low, high in zip(hull, hull[1:], strict=False)
+        for low, high in itertools.pairwise(hull)
     )
 
 

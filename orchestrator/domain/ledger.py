@@ -22,8 +22,8 @@ class Account(StrEnum):
 class Posting:
     """An amount added to one line of the ledger.
 
-    A line is one (`start`, `account`, `subject`, `price_usd_per_mwh`); postings to it add up. Amounts are never negative
-    but for `cost_usd` at a negative price.
+    A line is one (`start`, `account`, `subject`, `price_usd_per_mwh`); postings to it add up. Amounts are never
+    negative but for `cost_usd` at a negative price.
     """
 
     start: datetime

@@ -1,5 +1,6 @@
 """The site as its file describes it: grid connection, feeders, cooling, fleets, pools and tenants."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -49,7 +50,7 @@ class Cooling:
         points = self.pue_by_temperature_c
         if outdoor_c <= points[0][0]:
             return points[0][1]
-        for (low_c, low), (high_c, high) in zip(points, points[1:], strict=False):
+        for (low_c, low), (high_c, high) in itertools.pairwise(points):
             if outdoor_c <= high_c:
                 return low + (high - low) * (outdoor_c - low_c) / (high_c - low_c)
         return points[-1][1]
