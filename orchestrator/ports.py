@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from orchestrator.domain.contracts import JobRecord
 from orchestrator.domain.decision import Ack, Breach, Decision, Move, Outcome
 from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.limits import Curtailment
@@ -82,20 +83,6 @@ class ObservationRecord:
     feeder_kw: tuple[tuple[str, float], ...]
     stale: tuple[str, ...]
     """Names of inputs that were stale or missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobRecord:
-    """What is known of a job beyond its driver's view: what was billed and credited."""
-
-    job: str
-    tenant: str
-    billed_gpu_seconds: float
-    credited_usd: float
-    interruptions: int
-    last_interrupted_at: datetime | None
-    outcome: str
-    """`open`, `on_time`, `late` or `failed`."""
 
 
 Record = ObservationRecord | Decision | Outcome | Posting | MeterMark | Curtailment | Breach | JobRecord

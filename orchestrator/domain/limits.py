@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 
 from orchestrator.domain.site import Site
 
+GRID_CONNECTION = "grid connection"
+"""The source of the site's own limit, a safety limit; any other grid cap is an order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Curtailment:
@@ -64,7 +67,7 @@ def limits_due(site: Site, curtailments: Iterable[Curtailment], now: datetime) -
 
 
 def _limits(site: Site, orders: Iterable[Curtailment]) -> Limits:
-    grid = Cap(site.grid.limit_kw, "grid connection")
+    grid = Cap(site.grid.limit_kw, GRID_CONNECTION)
     for order in orders:
         if order.limit_kw < grid.limit_kw:
             grid = Cap(order.limit_kw, f"curtailment {order.id}")

@@ -9,6 +9,10 @@ from enum import StrEnum
 from orchestrator.domain.observation import Quality, Reading
 
 
+FALLBACK_INTERVAL = timedelta(minutes=15)
+"""Interval of a price that is assumed for want of any published one."""
+
+
 class Market(StrEnum):
     REAL_TIME = "real_time"
     DAY_AHEAD = "day_ahead"
@@ -112,8 +116,9 @@ def current_price(book: PriceBook, now: datetime, policy: PricePolicy) -> Curren
     forward = book.day_ahead_at(now)
     if forward is not None:
         return _priced(forward.usd_per_mwh, forward.start, Quality.ASSUMED, "day_ahead", forward.start, forward.end)
-    end = now + policy.max_age if policy.max_age > timedelta(0) else now + timedelta(minutes=5)
-    return _priced(policy.fallback_usd_per_mwh, now, Quality.ASSUMED, "fallback", now, end)
+    start = now.replace(minute=now.minute - now.minute % 15, second=0, microsecond=0)
+    end = _next_start(book.real_time, book._real_time_starts, now, start + FALLBACK_INTERVAL)
+    return _priced(policy.fallback_usd_per_mwh, start, Quality.ASSUMED, "fallback", start, end)
 
 
 def _priced(value: float, at: datetime, quality: Quality, basis: str, start: datetime, end: datetime) -> CurrentPrice:

@@ -33,7 +33,10 @@ class FleetStatus:
     counted_kw: float
     """Measured power; racks without a fresh reading at nameplate."""
     committed_kw: float
-    """What may be drawn after the accepted setpoint: the higher of measured and setpoint power, rack by rack."""
+    """What may be drawn under the accepted setpoint: measured where a rack has settled, else the higher of measured
+    and setpoint power, rack by rack."""
+    draw_share: float
+    """Measured power of settled awake racks as a share of their nameplate; 1 when none has settled."""
     hashrate_phs: float | None
     """None when no rack has a reading."""
     silent: frozenset[str]
@@ -65,6 +68,8 @@ class PoolStatus:
     gpu_limit_w: float
     counted_kw: float
     """Measured node power; nodes without a fresh reading at nameplate."""
+    committed_kw: float
+    """The higher of counted power and what the running jobs may draw at the power limit."""
     silent: frozenset[str]
 
 
@@ -77,7 +82,9 @@ class Snapshot:
     outdoor: Reading
     pue: float
     power: Power
-    """As counted: measured, with nameplate where a reading is stale."""
+    """As counted against the caps: measured, with nameplate where a reading is stale."""
+    measured: Power
+    """The newest readings alone, whatever their age; what has none is left out."""
     limits: Limits
     fleets: Mapping[str, FleetStatus]
     pools: Mapping[str, PoolStatus]

@@ -1,0 +1,102 @@
+"""What tenants owe and are owed: GPU-hours billed, credits for promises not kept."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from orchestrator.domain.ledger import Account, Posting
+from orchestrator.domain.market import CurrentPrice
+from orchestrator.domain.site import SlaClass, Tenant
+from orchestrator.domain.units import SECONDS_PER_HOUR
+from orchestrator.domain.work import JobPhase, JobView
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """What was billed and credited for a job, beyond what its driver knows of it."""
+
+    job: str
+    tenant: str
+    billed_gpu_seconds: float
+    credited_usd: float
+    interruptions: int
+    last_interrupted_at: datetime | None
+    outcome: str
+    """`open`, `on_time`, `late` or `failed`."""
+
+
+def new_record(view: JobView) -> JobRecord:
+    return JobRecord(
+        job=view.job.name,
+        tenant=view.job.tenant,
+        billed_gpu_seconds=0.0,
+        credited_usd=0.0,
+        interruptions=0,
+        last_interrupted_at=None,
+        outcome="open",
+    )
+
+
+def interrupted(record: JobRecord, now: datetime) -> JobRecord:
+    return replace(record, interruptions=record.interruptions + 1, last_interrupted_at=now)
+
+
+def settle(
+    view: JobView,
+    tenant: Tenant,
+    record: JobRecord,
+    progress_gpu_seconds: float | None,
+    price: CurrentPrice,
+    now: datetime,
+) -> tuple[JobRecord, list[Posting]]:
+    """Bill progress beyond what was billed, credit a missed deadline once, and note how the job ended.
+
+    Work is billed by its highest measured progress, so what is computed again after a lost checkpoint is billed
+    once. A job that succeeded has done all its work.
+    """
+    job = view.job
+    done = job.work_gpu_seconds if view.phase is JobPhase.SUCCEEDED else progress_gpu_seconds
+    postings: list[Posting] = []
+    if done is not None and done > record.billed_gpu_seconds:
+        gpu_hours = (min(done, job.work_gpu_seconds) - record.billed_gpu_seconds) / SECONDS_PER_HOUR
+        postings.append(_posting(job.name, price, quantity=gpu_hours, revenue_usd=gpu_hours * tenant.usd_per_gpu_h))
+        record = replace(record, billed_gpu_seconds=min(done, job.work_gpu_seconds))
+    if record.outcome != "open":
+        return record, postings
+    if job.deadline is not None and now >= job.deadline:
+        late = view.phase is not JobPhase.SUCCEEDED or view.changed_at > job.deadline
+        left_gpu_h = max(job.work_gpu_seconds - record.billed_gpu_seconds, 0.0) / SECONDS_PER_HOUR
+        credit_usd = tenant.credit_share * tenant.usd_per_gpu_h * left_gpu_h if late else 0.0
+        if credit_usd > 0:
+            postings.append(_posting(job.name, price, credit_usd=credit_usd))
+        if late:
+            record = replace(record, outcome="late", credited_usd=record.credited_usd + credit_usd)
+    if view.phase is JobPhase.SUCCEEDED and record.outcome == "open":
+        record = replace(record, outcome="on_time")
+    elif view.phase is JobPhase.FAILED:
+        record = replace(record, outcome="failed")
+    return record, postings
+
+
+def interruption_credit(
+    view: JobView, tenant: Tenant, record: JobRecord, price: CurrentPrice
+) -> tuple[JobRecord, list[Posting]]:
+    """The credit for interrupting a guaranteed job: `credit_share` of the whole job's price, once a job."""
+    if tenant.sla is not SlaClass.GUARANTEED or record.credited_usd > 0:
+        return record, []
+    credit_usd = tenant.credit_share * tenant.usd_per_gpu_h * view.job.work_gpu_seconds / SECONDS_PER_HOUR
+    return replace(record, credited_usd=credit_usd), [_posting(view.job.name, price, credit_usd=credit_usd)]
+
+
+def _posting(
+    job: str, price: CurrentPrice, *, quantity: float = 0.0, revenue_usd: float = 0.0, credit_usd: float = 0.0
+) -> Posting:
+    return Posting(
+        start=price.interval_start,
+        account=Account.CREDIT if credit_usd else Account.HPC,
+        subject=job,
+        price_usd_per_mwh=price.usd_per_mwh,
+        price_basis=price.basis,
+        quantity=quantity,
+        revenue_usd=revenue_usd,
+        credit_usd=credit_usd,
+    )

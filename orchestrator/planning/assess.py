@@ -1,0 +1,244 @@
+"""From raw readings to one snapshot of the site: what is counted, what is committed, what is silent or stuck."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.decision import Breach
+from orchestrator.domain.economics import job_rise_kw
+from orchestrator.domain.limits import Curtailment, limits_now
+from orchestrator.domain.market import PriceBook, current_price
+from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
+from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Site
+from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
+from orchestrator.domain.work import FleetView, JobPhase, JobView, Workloads
+
+SETTLED_SHARE = 0.9
+"""A rack that draws less than this share of its setpoint's nameplate is on its way up and counts at nameplate."""
+STUCK_SHARE = 1.05
+"""A rack that draws more than this share of its setpoint's nameplate has not followed a power-down."""
+STUCK_FLOOR_KW = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything a snapshot is made from, as it came in."""
+
+    book: PriceBook
+    hashprice: Reading
+    outdoor: Reading
+    telemetry: Telemetry
+    workloads: Workloads
+    curtailments: Sequence[Curtailment]
+    breaches: Sequence[Breach]
+    job_records: Mapping[str, JobRecord]
+
+
+def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
+    """The snapshot at `now`, every stale policy applied."""
+    telemetry, workloads = inputs.telemetry, inputs.workloads
+    max_age = site.stale.telemetry_max_age
+    price = current_price(inputs.book, now, site.stale.price)
+    hashprice = _or_assumed(
+        inputs.hashprice, now, site.stale.hashprice_max_age, site.stale.hashprice_assume_usd_per_ph_day
+    )
+    outdoor = _or_assumed(inputs.outdoor, now, site.stale.temperature_max_age, site.stale.temperature_assume_c)
+    assert outdoor.value is not None, "an assumed temperature has a value"
+    pue = site.cooling.pue(outdoor.value)
+    fleets = {
+        fleet.name: _fleet_status(fleet, workloads.fleets[fleet.name], telemetry, now, max_age, site)
+        for fleet in site.fleets
+        if fleet.name in workloads.fleets
+    }
+    open_jobs = {name: view for name, view in workloads.jobs.items() if not view.phase.ended}
+    pools = {
+        pool.name: _pool_status(pool, workloads, open_jobs.values(), telemetry, now, max_age) for pool in site.pools
+    }
+    jobs = {name: _job_status(site, view, telemetry, inputs.job_records.get(name)) for name, view in open_jobs.items()}
+    stale = [
+        *(["price"] if price.reading.quality is not Quality.FRESH else []),
+        *(["hashprice"] if hashprice.quality is not Quality.FRESH else []),
+        *(["temperature"] if outdoor.quality is not Quality.FRESH else []),
+        *(f"rack {rack}" for status in fleets.values() for rack in sorted(status.silent)),
+        *(f"node {node}" for pool_status in pools.values() for node in sorted(pool_status.silent)),
+    ]
+    return Snapshot(
+        at=now,
+        price=price,
+        book=inputs.book,
+        hashprice=hashprice,
+        outdoor=outdoor,
+        pue=pue,
+        power=_power(
+            site,
+            {name: status.counted_kw for name, status in fleets.items()},
+            {name: status.counted_kw for name, status in pools.items()},
+            pue,
+        ),
+        measured=_power(
+            site,
+            {
+                fleet.name: _sum_kw(telemetry, Metric.ASIC_POWER, fleet.rack_names())
+                for fleet in site.fleets
+                if fleet.name in fleets
+            },
+            {pool.name: _sum_kw(telemetry, Metric.NODE_POWER, pool.node_names()) for pool in site.pools},
+            pue,
+        ),
+        limits=limits_now(site, inputs.curtailments, now),
+        fleets=fleets,
+        pools=pools,
+        jobs=jobs,
+        curtailments=tuple(order for order in inputs.curtailments if order.until > now and order.cancelled_at is None),
+        breaches=tuple(inputs.breaches),
+        stale=tuple(stale),
+        interruptions_last_hour=_interruptions(inputs.job_records.values(), now),
+    )
+
+
+def _or_assumed(reading: Reading, now: datetime, max_age: timedelta, assume: float) -> Reading:
+    """The reading if it is fresh, else the stale policy's value, marked as assumed."""
+    graded = reading.graded(now, max_age)
+    if graded.fresh:
+        return graded
+    return Reading(value=assume, unit=reading.unit, at=now, quality=Quality.ASSUMED)
+
+
+def _fleet_status(
+    fleet: Fleet, view: FleetView, telemetry: Telemetry, now: datetime, max_age: timedelta, site: Site
+) -> FleetStatus:
+    counted = committed = settled = settled_nameplate = hashrate = 0.0
+    silent: set[str] = set()
+    stuck: set[str] = set()
+    hashing = False
+    strongest_kw = fleet.rack_kw(fleet.modes[-1].name)
+    overdue = now >= view.last_down_at + site.controls.verify_within
+    for rack, mode in view.rack_modes.items():
+        reading = telemetry.get(Metric.ASIC_POWER, rack).graded(now, max_age)
+        setpoint_kw = fleet.rack_kw(mode)
+        if reading.value is None or not reading.fresh:
+            silent.add(rack)
+            counted += strongest_kw
+            committed += strongest_kw
+            continue
+        measured_kw = reading.value / 1000.0
+        counted += measured_kw
+        if mode != SLEEP and SETTLED_SHARE * setpoint_kw <= measured_kw <= STUCK_SHARE * setpoint_kw:
+            settled += measured_kw
+            settled_nameplate += setpoint_kw
+            committed += measured_kw
+        else:
+            committed += max(measured_kw, setpoint_kw)
+            if overdue and measured_kw > STUCK_SHARE * setpoint_kw + STUCK_FLOOR_KW:
+                stuck.add(rack)
+        rate = telemetry.get(Metric.ASIC_HASHRATE, rack)
+        if rate.value is not None:
+            hashing = True
+            hashrate += rate.value
+    return FleetStatus(
+        fleet=fleet,
+        view=view,
+        counted_kw=counted,
+        committed_kw=committed,
+        draw_share=settled / settled_nameplate if settled_nameplate else 1.0,
+        hashrate_phs=hashrate / 1e15 if hashing else None,
+        silent=frozenset(silent),
+        stuck=frozenset(stuck),
+    )
+
+
+def _pool_status(
+    pool: GpuPool,
+    workloads: Workloads,
+    jobs: Iterable[JobView],
+    telemetry: Telemetry,
+    now: datetime,
+    max_age: timedelta,
+) -> PoolStatus:
+    view = workloads.pools.get(pool.name)
+    gpu_limit_w = view.gpu_limit_w if view is not None else pool.gpu_power_w
+    counted = 0.0
+    silent: set[str] = set()
+    for node in pool.node_names():
+        reading = telemetry.get(Metric.NODE_POWER, node).graded(now, max_age)
+        if reading.value is None or not reading.fresh:
+            silent.add(node)
+            counted += pool.node_nameplate_kw
+        else:
+            counted += reading.value / 1000.0
+    running_kw = sum(
+        job_rise_kw(view.job, pool, gpu_limit_w)
+        for view in jobs
+        if view.job.pool == pool.name and view.phase.holds_gpus
+    )
+    return PoolStatus(
+        pool=pool,
+        gpu_limit_w=gpu_limit_w,
+        counted_kw=counted,
+        committed_kw=max(counted, pool.idle_kw + running_kw),
+        silent=frozenset(silent),
+    )
+
+
+def _job_status(site: Site, view: JobView, telemetry: Telemetry, record: JobRecord | None) -> JobStatus:
+    # A job without a reading (never started, or paused since before we started) has done what was billed.
+    billed = record.billed_gpu_seconds if record is not None else 0.0
+    done = telemetry.get(Metric.JOB_PROGRESS, view.job.name).value
+    checkpoint = telemetry.get(Metric.JOB_CHECKPOINT, view.job.name).value
+    # A paused job goes on from its checkpoint, whatever its last progress was.
+    reached = done if view.phase.holds_gpus else checkpoint
+    return JobStatus(
+        job=view.job,
+        view=view,
+        tenant=site.tenant(view.job.tenant),
+        done_gpu_seconds=billed if reached is None else reached,
+        checkpoint_gpu_seconds=billed if checkpoint is None else checkpoint,
+        interruptions=record.interruptions if record is not None else 0,
+    )
+
+
+def _power(site: Site, fleets_kw: Mapping[str, float], pools_kw: Mapping[str, float], pue: float) -> Power:
+    feeders = {feeder.name: 0.0 for feeder in site.feeders}
+    for fleet in site.fleets:
+        feeders[fleet.feeder] += fleets_kw.get(fleet.name, 0.0) * pue
+    for pool in site.pools:
+        feeders[pool.feeder] += pools_kw.get(pool.name, 0.0) * pue
+    mining, hpc = sum(fleets_kw.values()), sum(pools_kw.values())
+    return Power(
+        grid_kw=(mining + hpc) * pue,
+        mining_kw=mining,
+        hpc_kw=hpc,
+        overhead_kw=(mining + hpc) * (pue - 1.0),
+        feeders_kw=feeders,
+    )
+
+
+def _sum_kw(telemetry: Telemetry, metric: Metric, subjects: Iterable[str]) -> float:
+    return sum((telemetry.get(metric, subject).value or 0.0) for subject in subjects) / 1000.0
+
+
+def _interruptions(records: Iterable[JobRecord], now: datetime) -> Mapping[str, int]:
+    counts: dict[str, int] = {}
+    for record in records:
+        if record.last_interrupted_at is not None and now - record.last_interrupted_at < timedelta(hours=1):
+            counts[record.tenant] = counts.get(record.tenant, 0) + 1
+    return counts
+
+
+def gpus_free(pool: GpuPool, jobs: Iterable[JobView]) -> int:
+    """GPUs of a pool that no running or stopping job holds."""
+    return pool.gpus - sum(view.job.gpus for view in jobs if view.job.pool == pool.name and view.phase.holds_gpus)
+
+
+def waiting(phase: JobPhase) -> bool:
+    """Could be started or resumed."""
+    return phase in (JobPhase.WAITING, JobPhase.PAUSED)
+
+
+def names(items: AbstractSet[str], limit: int = 5) -> str:
+    """A short list of names for a reason."""
+    ordered = sorted(items)
+    shown = ", ".join(ordered[:limit])
+    return shown if len(ordered) <= limit else f"{shown} and {len(ordered) - limit} more"

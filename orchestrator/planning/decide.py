@@ -1,0 +1,83 @@
+"""A decision as it goes on record: the moves with their reasons, and what they were chosen from."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from orchestrator.domain.decision import Action, Decision, Direction, Trigger
+from orchestrator.domain.snapshot import Snapshot
+from orchestrator.planning.dispatch import Desired
+from orchestrator.planning.moves import Moves
+
+SHOWN = 20
+"""Alternatives and stale inputs kept with a decision."""
+
+
+def decide(
+    snapshot: Snapshot, desired: Desired, moves: Moves, trigger: Trigger, trigger_at: datetime
+) -> Decision | None:
+    """The decision to record; None where nothing moves. An order is always answered, if only by "nothing to do"."""
+    if not moves.now and trigger is not Trigger.CURTAILMENT:
+        return None
+    decision_id = f"d-{snapshot.at:%Y%m%dT%H%M%S%f}"
+    actions = tuple(
+        Action(
+            id=f"{decision_id}/{number}",
+            move=planned.move,
+            direction=planned.direction,
+            reason=desired.reasons[planned.move.target],
+            change_kw=planned.change_kw,
+        )
+        for number, planned in enumerate(moves.now)
+    )
+    moved = {action.move.target for action in actions}
+    hashprice = snapshot.hashprice.value
+    assert hashprice is not None, "the stale policy gives a hashprice"
+    return Decision(
+        id=decision_id,
+        at=snapshot.at,
+        trigger=trigger,
+        trigger_at=trigger_at,
+        summary=_summary(snapshot, actions),
+        price_usd_per_mwh=snapshot.price.usd_per_mwh,
+        price_basis=snapshot.price.basis,
+        hashprice_usd_per_ph_day=hashprice,
+        pue=snapshot.pue,
+        measured_kw=snapshot.power.grid_kw,
+        limit_kw=snapshot.limits.grid.limit_kw,
+        binding=desired.binding,
+        margin_usd_per_h=sum(gain for target, gain in desired.gains.items() if target in moved),
+        actions=actions,
+        alternatives=_alternatives(desired, moved, moves.waiting),
+        inputs={
+            "limit_source": snapshot.limits.grid.source,
+            "outdoor_c": snapshot.outdoor.value,
+            "fleets_kw": {name: round(status.counted_kw, 1) for name, status in snapshot.fleets.items()},
+            "committed_kw": {name: round(status.committed_kw, 1) for name, status in snapshot.fleets.items()},
+            "racks": {name: dict(status.view.racks) for name, status in snapshot.fleets.items()},
+            "pools_kw": {name: round(status.counted_kw, 1) for name, status in snapshot.pools.items()},
+            "stale": list(snapshot.stale[:SHOWN]),
+            "curtailments": [order.id for order in snapshot.curtailments if order.in_force(snapshot.at)],
+        },
+    )
+
+
+def _summary(snapshot: Snapshot, actions: Sequence[Action]) -> str:
+    price = f"power at {snapshot.price.usd_per_mwh:.2f} USD/MWh"
+    if not actions:
+        return f"{price}: the site is as it should be under {snapshot.limits.grid.limit_kw:.0f} kW"
+    downs = sum(1 for action in actions if action.direction is Direction.DOWN)
+    change_kw = sum(action.change_kw for action in actions)
+    word = "down" if change_kw < 0 else "up"
+    first = max(actions, key=lambda action: abs(action.change_kw)).reason
+    return f"{abs(change_kw) / 1000.0:.1f} MW {word} in {len(actions)} moves ({downs} down): {first}"
+
+
+def _alternatives(desired: Desired, moved: set[str], waiting: Sequence[str]) -> tuple[str, ...]:
+    """What stays as it is, and why: what waits, then fleets. Jobs that simply run on are left out."""
+    waits = [f"waits for measured room: {desired.reasons[target]}" for target in waiting]
+    unchanged = [
+        f"unchanged: {reason}"
+        for target, reason in desired.reasons.items()
+        if target.startswith("fleet/") and target not in moved and target not in waiting
+    ]
+    return tuple([*waits, *unchanged][:SHOWN])

@@ -1,0 +1,193 @@
+"""From what should run to what may be moved now: power-downs at once, power-ups as far as measured room allows."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import floor
+
+from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
+from orchestrator.domain.economics import job_rise_kw
+from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Site
+from orchestrator.domain.snapshot import JobStatus, PoolStatus, Snapshot
+from orchestrator.domain.work import JobPhase
+from orchestrator.planning.assess import gpus_free, waiting
+from orchestrator.planning.dispatch import Desired
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMove:
+    move: Move
+    direction: Direction
+    change_kw: float
+    """Expected change of grid power."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    now: tuple[PlannedMove, ...]
+    """Power-downs, then the power-ups for which there is measured room, in merit order."""
+    waiting: tuple[str, ...]
+    """Targets whose power-up waits for room to be measured or GPUs to be free."""
+
+
+def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
+    """The moves to send now. A fleet that goes both down and up goes down first and up in a later round."""
+    downs = [*_fleet_downs(snapshot, desired), *_job_downs(snapshot, desired), *_limit_downs(snapshot, desired)]
+    going_down = {planned.move.target for planned in downs}
+    room = _Room.measured(site, snapshot)
+    ups: list[PlannedMove] = []
+    held: list[str] = []
+    for target in (*desired.order, *(f"pool/{name}" for name in snapshot.pools)):
+        if target in going_down:
+            continue
+        kind, name = target.split("/", 1)
+        planned: PlannedMove | None = None
+        wanted = False
+        if kind == "fleet":
+            planned, wanted = _fleet_up(snapshot, desired, name, room)
+        elif kind == "job":
+            planned, wanted = _job_up(snapshot.jobs[name], snapshot, desired, room)
+        else:
+            planned, wanted = _limit_up(snapshot.pools[name], snapshot, desired, room)
+        if planned is not None:
+            ups.append(planned)
+        if wanted:
+            held.append(target)
+    return Moves(now=(*downs, *ups), waiting=tuple(held))
+
+
+@dataclass(slots=True)
+class _Room:
+    """Grid-side kW between what is committed and the caps, and GPUs that nobody holds."""
+
+    grid_kw: float
+    feeder_kw: dict[str, float]
+    gpus: dict[str, int]
+
+    @staticmethod
+    def measured(site: Site, snapshot: Snapshot) -> "_Room":
+        limits = snapshot.limits
+        grid_kw = limits.usable_kw(limits.grid)
+        feeder_kw = {name: limits.usable_kw(cap) for name, cap in limits.feeders.items()}
+        for feeder, committed_kw in (
+            *((status.fleet.feeder, status.committed_kw) for status in snapshot.fleets.values()),
+            *((status.pool.feeder, status.committed_kw) for status in snapshot.pools.values()),
+        ):
+            grid_kw -= committed_kw * snapshot.pue
+            feeder_kw[feeder] -= committed_kw * snapshot.pue
+        views = [status.view for status in snapshot.jobs.values()]
+        return _Room(grid_kw, feeder_kw, {pool.name: gpus_free(pool, views) for pool in site.pools})
+
+    def units(self, feeder: str, unit_kw: float) -> int:
+        if unit_kw <= 0:
+            return 1 << 30
+        return max(floor(min(self.grid_kw, self.feeder_kw[feeder]) / unit_kw + 1e-9), 0)
+
+    def take(self, feeder: str, kw: float) -> None:
+        self.grid_kw -= kw
+        self.feeder_kw[feeder] -= kw
+
+
+def _at_or_above(fleet: Fleet, racks: Mapping[str, int]) -> list[int]:
+    """For each mode in order of power: racks in it or a stronger one."""
+    counts = [racks.get(mode.name, 0) for mode in fleet.modes]
+    return [sum(counts[index:]) for index in range(len(counts))]
+
+
+def _from_at_or_above(fleet: Fleet, above: list[int]) -> dict[str, int]:
+    counts = {SLEEP: fleet.racks - above[0]}
+    for index, mode in enumerate(fleet.modes):
+        counts[mode.name] = above[index] - (above[index + 1] if index + 1 < len(above) else 0)
+    return {mode: count for mode, count in counts.items() if count}
+
+
+def _kw(fleet: Fleet, racks: Mapping[str, int]) -> float:
+    return sum(fleet.rack_kw(mode) * count for mode, count in racks.items())
+
+
+def _fleet_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
+    for name, status in snapshot.fleets.items():
+        fleet = status.fleet
+        current, target = _at_or_above(fleet, status.view.racks), _at_or_above(fleet, desired.racks[name])
+        lower = [min(pair) for pair in zip(current, target, strict=True)]
+        if lower != current:
+            racks = _from_at_or_above(fleet, lower)
+            change_kw = (_kw(fleet, racks) - _kw(fleet, status.view.racks)) * snapshot.pue
+            yield PlannedMove(SetFleet(name, racks), Direction.DOWN, change_kw)
+
+
+def _fleet_up(snapshot: Snapshot, desired: Desired, name: str, room: _Room) -> tuple[PlannedMove | None, bool]:
+    """As many racks up as there is room for, lowest steps first; True when some have to wait."""
+    status = snapshot.fleets[name]
+    fleet = status.fleet
+    current, target = _at_or_above(fleet, status.view.racks), _at_or_above(fleet, desired.racks[name])
+    reached = list(current)
+    below_kw = fleet.rack_kw(SLEEP)
+    for index, mode in enumerate(fleet.modes):
+        unit_kw = (fleet.rack_kw(mode.name) - below_kw) * snapshot.pue
+        below_kw = fleet.rack_kw(mode.name)
+        ceiling = reached[index - 1] if index else fleet.racks
+        wanted = min(target[index], ceiling) - current[index]
+        if wanted <= 0:
+            continue
+        granted = min(wanted, room.units(fleet.feeder, unit_kw))
+        reached[index] += granted
+        room.take(fleet.feeder, granted * unit_kw)
+    waits = any(have < want for have, want in zip(reached, target, strict=True))
+    if reached == current:
+        return None, waits
+    racks = _from_at_or_above(fleet, reached)
+    change_kw = (_kw(fleet, racks) - _kw(fleet, status.view.racks)) * snapshot.pue
+    return PlannedMove(SetFleet(name, racks), Direction.UP, change_kw), waits
+
+
+def _job_kw(status: JobStatus, pool: GpuPool, gpu_limit_w: float, pue: float) -> float:
+    return job_rise_kw(status.job, pool, gpu_limit_w) * pue
+
+
+def _job_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
+    for name, status in snapshot.jobs.items():
+        if status.view.phase is JobPhase.RUNNING and name not in desired.jobs:
+            pool = snapshot.pools[status.job.pool]
+            change_kw = -_job_kw(status, pool.pool, pool.gpu_limit_w, snapshot.pue)
+            yield PlannedMove(PauseJob(name), Direction.DOWN, change_kw)
+
+
+def _job_up(status: JobStatus, snapshot: Snapshot, desired: Desired, room: _Room) -> tuple[PlannedMove | None, bool]:
+    job = status.job
+    if job.name not in desired.jobs or not waiting(status.view.phase):
+        return None, False
+    pool = snapshot.pools[job.pool]
+    change_kw = _job_kw(status, pool.pool, desired.gpu_limit_w[job.pool], snapshot.pue)
+    if room.gpus[job.pool] < job.gpus or room.units(pool.pool.feeder, change_kw) < 1:
+        return None, True
+    room.gpus[job.pool] -= job.gpus
+    room.take(pool.pool.feeder, change_kw)
+    return PlannedMove(RunJob(job.name), Direction.UP, change_kw), False
+
+
+def _limit_change_kw(status: PoolStatus, snapshot: Snapshot, gpu_limit_w: float) -> float:
+    """Change of grid power when the jobs now running go to another GPU power limit."""
+    return sum(
+        _job_kw(job, status.pool, gpu_limit_w, snapshot.pue)
+        - _job_kw(job, status.pool, status.gpu_limit_w, snapshot.pue)
+        for job in snapshot.jobs.values()
+        if job.job.pool == status.pool.name and job.view.phase.holds_gpus
+    )
+
+
+def _limit_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
+    for name, status in snapshot.pools.items():
+        if desired.gpu_limit_w[name] < status.gpu_limit_w:
+            limit_w = desired.gpu_limit_w[name]
+            yield PlannedMove(LimitGpus(name, limit_w), Direction.DOWN, _limit_change_kw(status, snapshot, limit_w))
+
+
+def _limit_up(status: PoolStatus, snapshot: Snapshot, desired: Desired, room: _Room) -> tuple[PlannedMove | None, bool]:
+    limit_w = desired.gpu_limit_w[status.pool.name]
+    if limit_w <= status.gpu_limit_w:
+        return None, False
+    change_kw = _limit_change_kw(status, snapshot, limit_w)
+    if room.units(status.pool.feeder, change_kw) < 1:
+        return None, True
+    room.take(status.pool.feeder, change_kw)
+    return PlannedMove(LimitGpus(status.pool.name, limit_w), Direction.UP, change_kw), False

@@ -1,0 +1,120 @@
+"""Why a target is as it should be, in a sentence with the figures that decided it."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from orchestrator.domain.economics import (
+    job_pause_threshold_usd_per_mwh,
+    job_rise_kw,
+    job_value_usd_per_mwh,
+    mode_steps,
+    sleep_threshold_usd_per_mwh,
+)
+from orchestrator.domain.site import SLEEP, Site, SlaClass
+from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
+from orchestrator.domain.units import KWH_PER_MWH
+
+
+def fleet_reason(
+    site: Site, status: FleetStatus, racks: Mapping[str, int], snapshot: Snapshot, binding: tuple[str, ...]
+) -> tuple[str, float]:
+    """The sentence, and the USD per hour gained by going from the accepted setpoint to `racks`."""
+    fleet, price = status.fleet, snapshot.price.usd_per_mwh
+    hashprice = snapshot.hashprice.value
+    assert hashprice is not None, "the stale policy gives a hashprice"
+    steps = mode_steps(fleet, hashprice, snapshot.pue)
+    first = steps[0].value_usd_per_mwh if steps else 0.0
+    awake = fleet.racks - racks.get(SLEEP, 0)
+    gain = _fleet_usd_per_h(status, racks, snapshot, hashprice) - _fleet_usd_per_h(
+        status, status.view.racks, snapshot, hashprice
+    )
+    worth = f"its hash at {first:.0f} USD/MWh"
+    if awake == 0:
+        text = f"{fleet.model} asleep: power at {price:.0f} USD/MWh is worth more than {worth}"
+        if first > price:
+            text = f"{fleet.model} asleep: {_hold(status, snapshot, first, price, binding)}"
+    elif awake < fleet.racks:
+        text = f"{fleet.model}: {_modes(racks)}: {_hold(status, snapshot, first, price, binding)}"
+    else:
+        text = f"{fleet.model} on, {_modes(racks)}: {worth} is worth more than power at {price:.0f}"
+        if price >= first:
+            limit = sleep_threshold_usd_per_mwh(first, fleet.warm_up, site.controls.outlook)
+            kept = (
+                f"its minimum on time lasts until {status.view.last_up_at + fleet.min_on:%H:%M} UTC"
+                if price >= limit
+                else f"power at {price:.0f} USD/MWh is above {worth}, "
+                f"but below {limit:.0f}, where a new warm-up would pay"
+            )
+            text = f"{fleet.model} on, {_modes(racks)}: {kept}"
+    if status.stuck:
+        text += f"; {len(status.stuck)} racks do not follow and count at full power"
+    if status.silent:
+        text += f"; {len(status.silent)} racks are silent and count at nameplate"
+    return text, gain
+
+
+def _hold(status: FleetStatus, snapshot: Snapshot, value: float, price: float, binding: tuple[str, ...]) -> str:
+    """What keeps racks asleep whose hash is worth more than power."""
+    fleet = status.fleet
+    if snapshot.at < status.view.last_down_at + fleet.min_off:
+        return f"its minimum off time lasts until {status.view.last_down_at + fleet.min_off:%H:%M} UTC"
+    caps = [cap for cap in binding if not cap.startswith("feeder ") or cap == f"feeder {fleet.feeder}"]
+    if caps:
+        return f"{caps[0]} leaves no room for more, though its hash is worth {value:.0f} against {price:.0f} USD/MWh"
+    return f"its hash at {value:.0f} USD/MWh does not pay for power at {price:.0f} and a warm-up"
+
+
+def _fleet_usd_per_h(status: FleetStatus, racks: Mapping[str, int], snapshot: Snapshot, hashprice: float) -> float:
+    fleet = status.fleet
+    usd = 0.0
+    for mode, count in racks.items():
+        hash_phs = 0.0 if mode == SLEEP else fleet.mode(mode).hashrate_ths * fleet.machines_per_rack / 1000.0
+        cost = fleet.rack_kw(mode) * snapshot.pue * snapshot.price.usd_per_mwh / KWH_PER_MWH
+        usd += count * (hash_phs * hashprice / 24.0 - cost)
+    return usd
+
+
+def _modes(racks: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {'asleep' if mode == SLEEP else mode}" for mode, count in racks.items())
+
+
+def job_reason(
+    status: JobStatus,
+    run: bool,
+    snapshot: Snapshot,
+    held_back: str | None,
+    binding: tuple[str, ...],
+    outlook: timedelta,
+) -> tuple[str, float]:
+    """The sentence, and the USD per hour gained by the change (0 where it stays)."""
+    job, tenant, price = status.job, status.tenant, snapshot.price.usd_per_mwh
+    pool = snapshot.pools[job.pool].pool
+    rise_kw = job_rise_kw(job, pool, pool.gpu_power_w)
+    value = job_value_usd_per_mwh(job, tenant, rise_kw, snapshot.pue)
+    usd_per_h = rise_kw * snapshot.pue * (value - price) / KWH_PER_MWH
+    who = f"{job.name} ({tenant.sla}, {job.gpus} GPUs)"
+    running = status.view.phase.holds_gpus
+    gain = usd_per_h * (int(run) - int(running))
+    if run and tenant.sla is SlaClass.GUARANTEED:
+        return f"{who} runs: guaranteed, whatever power costs ({price:.0f} USD/MWh now)", gain
+    if run:
+        pause_at = job_pause_threshold_usd_per_mwh(value, job.restart, timedelta(0), 0.0, outlook)
+        if pause_at <= price:
+            why = "its deadline or its tenant's budget of interruptions leaves no slack"
+            return f"{who} runs at {price:.0f} USD/MWh, above its worth of {value:.0f}: {why}", gain
+        return f"{who} runs: its GPU-hours are worth {value:.0f} USD/MWh, power costs {price:.0f}", gain
+    state = "pauses" if running else "waits"
+    if held_back is not None:
+        return f"{who} {state}: {held_back}", gain
+    if value > price and binding:
+        return f"{who} {state}: {binding[0]} leaves no room", gain
+    return f"{who} {state}: power at {price:.0f} USD/MWh costs more than its GPU-hours earn at {value:.0f}", gain
+
+
+def pool_reason(status: PoolStatus, gpu_limit_w: float, snapshot: Snapshot) -> str:
+    if gpu_limit_w < status.pool.gpu_power_w:
+        return (
+            f"{status.pool.name} GPUs limited to {gpu_limit_w:.0f} of {status.pool.gpu_power_w:.0f} W: "
+            f"{snapshot.limits.grid.source} at {snapshot.limits.grid.limit_kw:.0f} kW holds with no job stopped"
+        )
+    return f"{status.pool.name} GPUs at full power"

@@ -1,0 +1,170 @@
+"""Did it happen? Actions held against the meter, and promises that are not kept."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from orchestrator.domain.decision import (
+    Action,
+    Breach,
+    BreachKind,
+    BreachState,
+    Direction,
+    LimitGpus,
+    Outcome,
+    OutcomeState,
+    PauseJob,
+    RunJob,
+    SetFleet,
+)
+from orchestrator.domain.economics import job_rise_kw
+from orchestrator.domain.limits import Limits
+from orchestrator.domain.site import Site, SlaClass
+from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
+from orchestrator.domain.work import JobPhase
+from orchestrator.planning.assess import names
+
+TOLERANCE = 0.02
+"""Share of the expected power by which a measured power-down may be off."""
+RISE_SHARE = 0.7
+"""Share of an expected rise that must be measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An action that was sent and is not yet seen in the meter."""
+
+    action: Action
+    outcome: Outcome
+    before_kw: float
+    """IT power of the action's fleet or pool when it was sent."""
+
+
+def power_before(action: Action, snapshot: Snapshot) -> float:
+    """IT power, kW, of what the action moves, as counted now."""
+    status = _status(action, snapshot)
+    return status.counted_kw if status is not None else 0.0
+
+
+def check(pending: Pending, snapshot: Snapshot, verify_within: timedelta) -> Outcome:
+    """The action's outcome as of this snapshot: still acknowledged, measured, or late."""
+    outcome = pending.outcome
+    if _measured(pending, snapshot):
+        return replace(outcome, state=OutcomeState.MEASURED, measured_at=snapshot.at)
+    sent_at = outcome.sent_at
+    if sent_at is not None and snapshot.at - sent_at > verify_within:
+        status = _status(pending.action, snapshot)
+        silent = len(status.silent) if status is not None else 0
+        counted = f"{status.counted_kw:.0f} kW counted" if status is not None else "no longer there"
+        detail = f"{counted} after {verify_within.total_seconds():.0f} s, {pending.before_kw:.0f} kW before"
+        if silent:
+            detail += f"; {silent} meters are silent and count at nameplate"
+        return replace(outcome, state=OutcomeState.LATE, detail=detail)
+    return outcome
+
+
+def _status(action: Action, snapshot: Snapshot) -> FleetStatus | PoolStatus | None:
+    move = action.move
+    if isinstance(move, SetFleet):
+        return snapshot.fleets.get(move.fleet)
+    if isinstance(move, LimitGpus):
+        return snapshot.pools.get(move.pool)
+    job = snapshot.jobs.get(move.job)
+    return snapshot.pools.get(job.job.pool) if job is not None else None
+
+
+def _measured(pending: Pending, snapshot: Snapshot) -> bool:
+    action, move = pending.action, pending.action.move
+    status = _status(action, snapshot)
+    if status is None:
+        return True  # the job has ended meanwhile
+    if isinstance(move, (PauseJob, RunJob)):
+        phase = snapshot.jobs[move.job].view.phase
+        if phase is not (JobPhase.PAUSED if isinstance(move, PauseJob) else JobPhase.RUNNING):
+            return False
+    change_kw = action.change_kw / snapshot.pue
+    if isinstance(status, FleetStatus):
+        expected_kw = sum(status.fleet.rack_kw(mode) * count for mode, count in status.view.racks.items())
+    else:
+        expected_kw = expected_pool_kw(status, snapshot)
+    if action.direction is Direction.DOWN:
+        return status.counted_kw <= max(expected_kw * (1.0 + TOLERANCE), expected_kw - TOLERANCE * change_kw)
+    return status.counted_kw >= min(pending.before_kw + RISE_SHARE * change_kw, RISE_SHARE * expected_kw)
+
+
+def expected_pool_kw(status: PoolStatus, snapshot: Snapshot) -> float:
+    """IT power of a pool with its running jobs at the power limit."""
+    return status.pool.idle_kw + sum(
+        job_rise_kw(job.job, status.pool, status.gpu_limit_w)
+        for job in snapshot.jobs.values()
+        if job.job.pool == status.pool.name and job.view.phase.holds_gpus
+    )
+
+
+def above_caps(snapshot: Snapshot, due: Limits) -> tuple[str, ...]:
+    """Caps that measured power exceeds now."""
+    above = []
+    if snapshot.measured.grid_kw > due.grid.limit_kw:
+        above.append(due.grid.source)
+    above.extend(cap.source for name, cap in due.feeders.items() if snapshot.measured.feeders_kw[name] > cap.limit_kw)
+    return tuple(above)
+
+
+def breaches_now(
+    site: Site, snapshot: Snapshot, due: Limits, late: Mapping[str, str], shortfall_kw: float, started_at: datetime
+) -> dict[tuple[BreachKind, str], str]:
+    """What is broken at this moment, each with its figures. `late` holds the details of late power-downs by target."""
+    broken: dict[tuple[BreachKind, str], str] = {}
+    for source in above_caps(snapshot, due):
+        cap_kw = due.feeders[source.removeprefix("feeder ")].limit_kw if source.startswith("feeder ") else None
+        measured_kw = (
+            snapshot.measured.feeders_kw[source.removeprefix("feeder ")] if cap_kw else snapshot.measured.grid_kw
+        )
+        broken[BreachKind.CAP, source] = f"{measured_kw:.0f} kW measured, {cap_kw or due.grid.limit_kw:.0f} kW allowed"
+    for target, detail in late.items():
+        broken[BreachKind.SHED, target] = detail
+    if shortfall_kw > 0:
+        broken[BreachKind.SHED, snapshot.limits.grid.source] = (
+            f"{shortfall_kw:.0f} kW could be shed only by interrupting guaranteed jobs"
+        )
+    for status in snapshot.fleets.values():
+        if status.stuck:
+            broken[BreachKind.SHED, f"fleet/{status.fleet.name}"] = (
+                f"racks that do not follow their setpoint: {names(status.stuck)}"
+            )
+    for name, job in snapshot.jobs.items():
+        if job.tenant.sla is SlaClass.GUARANTEED and job.view.phase is JobPhase.PAUSED:
+            broken[BreachKind.SLA, name] = "a guaranteed job is not running"
+    silent = [item for item in snapshot.stale if item.startswith(("rack ", "node "))]
+    if silent and snapshot.at - started_at > 2 * site.controls.verify_within:
+        broken[BreachKind.METER, "telemetry"] = f"no fresh reading of {names(frozenset(silent))}"
+    return broken
+
+
+def follow(
+    open_breaches: Iterable[Breach],
+    broken: Mapping[tuple[BreachKind, str], str],
+    now: datetime,
+    escalate_after: timedelta,
+) -> Sequence[Breach]:
+    """The breaches that changed: newly opened, escalated or resolved."""
+    changed: list[Breach] = []
+    known = {(breach.kind, breach.subject): breach for breach in open_breaches}
+    for key, breach in known.items():
+        if key not in broken:
+            changed.append(replace(breach, state=BreachState.RESOLVED, resolved_at=now))
+        elif breach.state is BreachState.ACTIVE and now - breach.opened_at >= escalate_after:
+            changed.append(replace(breach, state=BreachState.ESCALATED, escalated_at=now, detail=broken[key]))
+    for (kind, subject), detail in broken.items():
+        if (kind, subject) not in known:
+            changed.append(
+                Breach(
+                    id=f"b-{now:%Y%m%dT%H%M%S%f}-{kind}-{subject.replace('/', '-').replace(' ', '-')}",
+                    kind=kind,
+                    subject=subject,
+                    state=BreachState.ACTIVE,
+                    opened_at=now,
+                    detail=detail,
+                )
+            )
+    return changed
