@@ -94,8 +94,8 @@ class Controller:
 
     @property
     def unsettled(self) -> bool:
-        """Actions wait to be seen in the meter, or power-ups wait for room: look again soon."""
-        return bool(self._pending or self.waiting)
+        """Actions wait to be seen in the meter: look again soon."""
+        return bool(self._pending)
 
     def job_record(self, job: str) -> JobRecord | None:
         return self._jobs.get(job)
@@ -154,6 +154,9 @@ class Controller:
             curtailments=tuple(self._curtailments.values()),
             breaches=tuple(self._breaches.values()),
             job_records=self._jobs,
+            draw_shares={name: status.draw_share for name, status in self.snapshot.fleets.items()}
+            if self.snapshot is not None
+            else {},
         )
         snapshot = assess(self.site, inputs, now)
         records: list[Record] = [

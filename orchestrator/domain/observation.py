@@ -69,10 +69,14 @@ class Reading:
             raise ValueError("a reading is missing exactly when it has neither value nor time")
 
     def graded(self, now: datetime, max_age: timedelta) -> "Reading":
-        """This reading as fresh or stale at `now`; missing and assumed ones stay what they are."""
+        """This reading as fresh or stale at `now`; missing and assumed ones stay what they are.
+
+        One from further ahead of `now` than `max_age` is stale too: with a clock that wrong its age can't be known,
+        and a device that hangs would look fresh until the time it claims.
+        """
         if self.at is None or self.quality is Quality.ASSUMED:
             return self
-        quality = Quality.FRESH if now - self.at <= max_age else Quality.STALE
+        quality = Quality.FRESH if abs(now - self.at) <= max_age else Quality.STALE
         return self if quality is self.quality else replace(self, quality=quality)
 
     @property

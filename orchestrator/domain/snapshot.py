@@ -36,7 +36,7 @@ class FleetStatus:
     """What may be drawn under the accepted setpoint: measured where a rack has settled, else the higher of measured
     and setpoint power, rack by rack."""
     draw_share: float
-    """Measured power of settled awake racks as a share of their nameplate; 1 when none has settled."""
+    """Measured power of settled awake racks as a share of their nameplate, as last seen; 1 before that."""
     hashrate_phs: float | None
     """None when no rack has a reading."""
     silent: frozenset[str]

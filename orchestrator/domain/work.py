@@ -1,10 +1,9 @@
 """What runs, as the workload driver sees it: racks of fleets, jobs, power limits of pools."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 
 from orchestrator.domain.site import SLEEP
 
@@ -92,6 +91,6 @@ class Workloads:
 
     at: datetime
     synced: bool
-    fleets: Mapping[str, FleetView] = MappingProxyType({})
-    jobs: Mapping[str, JobView] = MappingProxyType({})
-    pools: Mapping[str, PoolView] = MappingProxyType({})
+    fleets: Mapping[str, FleetView] = field(default_factory=dict)
+    jobs: Mapping[str, JobView] = field(default_factory=dict)
+    pools: Mapping[str, PoolView] = field(default_factory=dict)

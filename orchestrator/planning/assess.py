@@ -34,6 +34,8 @@ class Inputs:
     curtailments: Sequence[Curtailment]
     breaches: Sequence[Breach]
     job_records: Mapping[str, JobRecord]
+    draw_shares: Mapping[str, float]
+    """Each fleet's `draw_share` in the snapshot before."""
 
 
 def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
@@ -48,7 +50,7 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
     assert outdoor.value is not None, "an assumed temperature has a value"
     pue = site.cooling.pue(outdoor.value)
     fleets = {
-        fleet.name: _fleet_status(fleet, workloads.fleets[fleet.name], telemetry, now, max_age, site)
+        fleet.name: _fleet_status(site, fleet, workloads.fleets[fleet.name], inputs, now)
         for fleet in site.fleets
         if fleet.name in workloads.fleets
     }
@@ -106,15 +108,14 @@ def _or_assumed(reading: Reading, now: datetime, max_age: timedelta, assume: flo
     return Reading(value=assume, unit=reading.unit, at=now, quality=Quality.ASSUMED)
 
 
-def _fleet_status(
-    fleet: Fleet, view: FleetView, telemetry: Telemetry, now: datetime, max_age: timedelta, site: Site
-) -> FleetStatus:
+def _fleet_status(site: Site, fleet: Fleet, view: FleetView, inputs: Inputs, now: datetime) -> FleetStatus:
+    telemetry, max_age = inputs.telemetry, site.stale.telemetry_max_age
     counted = committed = settled = settled_nameplate = hashrate = 0.0
     silent: set[str] = set()
     stuck: set[str] = set()
     hashing = False
     strongest_kw = fleet.rack_kw(fleet.modes[-1].name)
-    overdue = now >= view.last_down_at + site.controls.verify_within
+    at_rest = now >= max(view.last_up_at, view.last_down_at) + site.controls.verify_within
     for rack, mode in view.rack_modes.items():
         reading = telemetry.get(Metric.ASIC_POWER, rack).graded(now, max_age)
         setpoint_kw = fleet.rack_kw(mode)
@@ -125,13 +126,13 @@ def _fleet_status(
             continue
         measured_kw = reading.value / 1000.0
         counted += measured_kw
-        if mode != SLEEP and SETTLED_SHARE * setpoint_kw <= measured_kw <= STUCK_SHARE * setpoint_kw:
+        if at_rest and mode != SLEEP and SETTLED_SHARE * setpoint_kw <= measured_kw <= STUCK_SHARE * setpoint_kw:
             settled += measured_kw
             settled_nameplate += setpoint_kw
             committed += measured_kw
         else:
             committed += max(measured_kw, setpoint_kw)
-            if overdue and measured_kw > STUCK_SHARE * setpoint_kw + STUCK_FLOOR_KW:
+            if at_rest and measured_kw > STUCK_SHARE * setpoint_kw + STUCK_FLOOR_KW:
                 stuck.add(rack)
         rate = telemetry.get(Metric.ASIC_HASHRATE, rack)
         if rate.value is not None:
@@ -142,7 +143,8 @@ def _fleet_status(
         view=view,
         counted_kw=counted,
         committed_kw=committed,
-        draw_share=settled / settled_nameplate if settled_nameplate else 1.0,
+        # While a fleet moves its ratio says nothing, so the one before holds: else each move would set off another.
+        draw_share=settled / settled_nameplate if settled_nameplate else inputs.draw_shares.get(fleet.name, 1.0),
         hashrate_phs=hashrate / 1e15 if hashing else None,
         silent=frozenset(silent),
         stuck=frozenset(stuck),

@@ -1,0 +1,59 @@
+"""A price file of any layout we know, recognised by its header."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from orchestrator.adapters.prices import ercot, gridstatus, hourly, own
+from orchestrator.adapters.prices.faults import Faults, PriceFileError
+from orchestrator.adapters.prices.table import read_table
+from orchestrator.domain.market import Market, Price
+
+
+@dataclass(frozen=True, slots=True)
+class PriceFile:
+    """The prices of one file, without hole or overlap in each market."""
+
+    path: Path
+    layout: str
+    """`wattshift`, `ercot`, `gridstatus` or `hourly`."""
+    prices: tuple[Price, ...]
+
+    def span(self, market: Market) -> tuple[datetime, datetime] | None:
+        """Start of the first and end of the last interval of a market; None where the file has none."""
+        prices = [price for price in self.prices if price.market is market]
+        return (prices[0].start, prices[-1].end) if prices else None
+
+
+def read_price_file(
+    path: str | Path, *, point: str | None = None, timezone: str = "UTC", usd_per_eur: float | None = None
+) -> PriceFile:
+    """Read and check a whole price file; prices in USD/MWh.
+
+    `point` names the settlement point or location in a layout that has them and is not looked at in others;
+    `timezone` is the zone of times without an offset, and `usd_per_eur` the rate for prices in EUR, both in the
+    hourly layout. Raises PriceFileError with every fault found.
+    """
+    path = Path(path)
+    faults = Faults(path)
+    if usd_per_eur is not None and not (math.isfinite(usd_per_eur) and usd_per_eur > 0):
+        faults.add("is not a rate", "a number above 0", column="usd_per_eur", value=str(usd_per_eur))
+    table = read_table(path, faults)
+    prices: list[Price] = []
+    layout = ""
+    if table is not None:
+        if own.recognises(table.header):
+            layout, prices = own.LAYOUT, own.read(table, faults)
+        elif ercot.recognises(table.header):
+            layout, prices = ercot.LAYOUT, ercot.read(table, faults, point)
+        elif gridstatus.recognises(table.header):
+            layout, prices = gridstatus.LAYOUT, gridstatus.read(table, faults, point)
+        elif hourly.recognises(table.header):
+            layout, prices = hourly.LAYOUT, hourly.read(table, faults, timezone, usd_per_eur)
+        else:
+            layouts = " | ".join(module.COLUMNS for module in (own, ercot, gridstatus, hourly))
+            header = ",".join(table.header)
+            faults.add("is not the header of a price file", layouts, column="header", value=header)
+    faults.raise_any(PriceFileError)
+    return PriceFile(path=path, layout=layout, prices=tuple(prices))

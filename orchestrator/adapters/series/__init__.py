@@ -1,0 +1,1 @@
+"""Slowly changing figures: hashprice and outdoor temperature, constant or from a CSV file."""

@@ -1,0 +1,124 @@
+"""Reads records back, in the caller's transaction."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, or_, select, tuple_
+
+from orchestrator.adapters.store import encoding, tables
+from orchestrator.domain.decision import Breach, BreachState, Decision, Outcome, OutcomeState
+from orchestrator.domain.ledger import Posting
+from orchestrator.ports import Memory, ObservationRecord
+
+UNSETTLED = (tables.PLANNED, OutcomeState.SENT.value, OutcomeState.ACKNOWLEDGED.value)
+"""States of an action that is still to be followed up."""
+
+Decided = tuple[Decision, tuple[Outcome, ...]]
+
+_IDS_A_QUERY = 500
+"""SQLite and Postgres both take many more parameters than this in one statement."""
+
+
+def memory(connection: Connection, now: datetime) -> Memory:
+    """See `Store.restore`."""
+    orders, open_breaches = tables.curtailments, tables.breaches
+    last = select(tables.observations).order_by(tables.observations.c.at.desc()).limit(1)
+    unsettled = select(tables.actions.c.decision_id).where(tables.actions.c.state.in_(UNSETTLED))
+    return Memory(
+        curtailments=tuple(
+            encoding.curtailment_of(row)
+            for row in _rows(
+                connection,
+                select(orders)
+                .where(orders.c.until > now, or_(orders.c.cancelled_at.is_(None), orders.c.cancelled_at > now))
+                .order_by(orders.c.start, orders.c.id),
+            )
+        ),
+        breaches=tuple(
+            encoding.breach_of(row)
+            for row in _rows(
+                connection,
+                select(open_breaches).where(_unresolved()).order_by(open_breaches.c.opened_at, open_breaches.c.id),
+            )
+        ),
+        marks=tuple(
+            encoding.mark_of(row)
+            for row in _rows(
+                connection,
+                select(tables.meter_marks).order_by(tables.meter_marks.c.metric, tables.meter_marks.c.subject),
+            )
+        ),
+        jobs=tuple(encoding.job_of(row) for row in _rows(connection, select(tables.jobs).order_by(tables.jobs.c.job))),
+        unsettled=_decided(
+            connection,
+            select(tables.decisions)
+            .where(tables.decisions.c.id.in_(unsettled))
+            .order_by(tables.decisions.c.at, tables.decisions.c.id),
+        ),
+        last_observation=next((encoding.observation_of(row) for row in _rows(connection, last)), None),
+    )
+
+
+def decisions_before(connection: Connection, limit: int, before: str | None) -> tuple[Decided, ...]:
+    """See `Store.decisions`; by time and then id, since two may be of one moment."""
+    table = tables.decisions
+    query = select(table).order_by(table.c.at.desc(), table.c.id.desc()).limit(limit)
+    if before is not None:
+        mark = select(table.c.at, table.c.id).where(table.c.id == before)
+        query = query.where(tuple_(table.c.at, table.c.id) < mark.scalar_subquery())
+    return _decided(connection, query)
+
+
+def decision(connection: Connection, decision_id: str) -> Decided | None:
+    return next(iter(_decided(connection, select(tables.decisions).where(tables.decisions.c.id == decision_id))), None)
+
+
+def ledger(connection: Connection, start: datetime, end: datetime) -> tuple[Posting, ...]:
+    """See `Store.ledger`."""
+    line = tables.ledger.c
+    query = (
+        select(tables.ledger)
+        .where(line.start >= start, line.start < end)
+        .order_by(line.start, line.account, line.subject, line.price_usd_per_mwh)
+    )
+    return tuple(encoding.posting_of(row) for row in _rows(connection, query))
+
+
+def observations(connection: Connection, start: datetime, end: datetime) -> tuple[ObservationRecord, ...]:
+    """See `Store.observations`."""
+    at = tables.observations.c.at
+    query = select(tables.observations).where(at >= start, at < end).order_by(at)
+    return tuple(encoding.observation_of(row) for row in _rows(connection, query))
+
+
+def breaches(connection: Connection, start: datetime, end: datetime) -> tuple[Breach, ...]:
+    """See `Store.breaches`."""
+    breach = tables.breaches.c
+    query = (
+        select(tables.breaches)
+        .where(or_(and_(breach.opened_at >= start, breach.opened_at < end), _unresolved()))
+        .order_by(breach.opened_at, breach.id)
+    )
+    return tuple(encoding.breach_of(row) for row in _rows(connection, query))
+
+
+def _unresolved() -> ColumnElement[bool]:
+    return tables.breaches.c.state.in_([state.value for state in BreachState if state is not BreachState.RESOLVED])
+
+
+def _decided(connection: Connection, query: Select[Any]) -> tuple[Decided, ...]:
+    """The decisions of `query`, in its order, each with its actions and their outcomes."""
+    rows = _rows(connection, query)
+    of_decision: defaultdict[str, list[RowMapping]] = defaultdict(list)
+    for first in range(0, len(rows), _IDS_A_QUERY):
+        ids = [row["id"] for row in rows[first : first + _IDS_A_QUERY]]
+        actions = select(tables.actions).where(tables.actions.c.decision_id.in_(ids)).order_by(tables.actions.c.number)
+        for action in _rows(connection, actions):
+            of_decision[action["decision_id"]].append(action)
+    return tuple(encoding.decision_of(row, of_decision[row["id"]]) for row in rows)
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Sequence[RowMapping]:
+    return connection.execute(query).mappings().all()

@@ -1,0 +1,58 @@
+"""The sources that a site file names, opened."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from orchestrator.adapters.prices.file import PriceFile, read_price_file
+from orchestrator.adapters.prices.polled import PolledPrices
+from orchestrator.adapters.prices.pushed import PushedPrices
+from orchestrator.adapters.prices.replayed import ReplayedPrices
+from orchestrator.adapters.series.constant import ConstantSeries
+from orchestrator.adapters.series.csv_series import read_hashprice_file, read_temperature_file
+from orchestrator.ports import SeriesSource
+from orchestrator.settings import values
+from orchestrator.settings.values import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The slowly changing figures beside the price."""
+
+    hashprice: SeriesSource
+    weather: SeriesSource
+
+
+def open_series(settings: Settings) -> Series:
+    """Hashprice and outdoor temperature; a bad file raises SeriesFileError."""
+    hashprice: SeriesSource
+    weather: SeriesSource
+    if isinstance(settings.hashprice, values.CsvSeries):
+        hashprice = read_hashprice_file(settings.hashprice.path)
+    else:
+        hashprice = ConstantSeries(settings.hashprice.value, "USD/PH/s/day")
+    if isinstance(settings.weather, values.CsvSeries):
+        weather = read_temperature_file(settings.weather.path, settings.weather.timezone)
+    else:
+        weather = ConstantSeries(settings.weather.value, "degC")
+    return Series(hashprice, weather)
+
+
+def read_price_files(feed: values.FilePrices) -> tuple[PriceFile, ...]:
+    """The files of a feed; a bad one raises PriceFileError."""
+    return tuple(
+        read_price_file(Path(path), point=feed.point, timezone=feed.timezone, usd_per_eur=feed.usd_per_eur)
+        for path in feed.paths
+    )
+
+
+def open_prices(settings: Settings, client: httpx.AsyncClient) -> ReplayedPrices | PolledPrices | PushedPrices:
+    """The site's price source."""
+    feed = settings.prices
+    if isinstance(feed, values.FilePrices):
+        prices = [price for file in read_price_files(feed) for price in file.prices]
+        return ReplayedPrices(prices, settings.site.timezone)
+    if isinstance(feed, values.HttpPrices):
+        return PolledPrices(feed.url, client, feed.every_s)
+    return PushedPrices()

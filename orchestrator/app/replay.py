@@ -1,0 +1,73 @@
+"""A day on a virtual clock: the controller as it is, on simulated devices in this process, as fast as it computes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orchestrator.adapters.prices.replayed import ReplayedPrices
+from orchestrator.app.feeds import Series
+from orchestrator.controller import Controller, Doors, Policy
+from orchestrator.domain.decision import Trigger
+from orchestrator.domain.site import Site
+from orchestrator.domain.work import Job
+from orchestrator.planning.dispatch import dispatch
+from orchestrator.ports import Store
+from orchestrator.sim.virtual import VirtualSite
+
+VERIFY_EVERY = timedelta(seconds=5)
+"""How often the meter is read while an action is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What is replayed: prices and the stream of jobs from `start` to `end`."""
+
+    start: datetime
+    end: datetime
+    prices: ReplayedPrices
+    series: Series
+    jobs: Sequence[Job]
+    seed: int
+
+
+async def replay(
+    site: Site,
+    day: Day,
+    store: Store,
+    *,
+    step: timedelta,
+    policy: Policy = dispatch,
+    on_progress: Callable[[datetime], None] = lambda now: None,
+) -> None:
+    """Run the controller over the day; all it saw, decided and earned is in `store` when this returns.
+
+    `step` is the time between observations while nothing is under way.
+    """
+    devices = VirtualSite(site, start=day.start, seed=day.seed)
+    controller = Controller(
+        site,
+        Doors(
+            prices=day.prices,
+            hashprice=day.series.hashprice,
+            weather=day.series.weather,
+            metrics=devices,
+            workloads=devices,
+            store=store,
+        ),
+        now=day.start,
+        policy=policy,
+    )
+    jobs = sorted(day.jobs, key=lambda job: job.submitted_at)
+    submitted = 0
+    now = day.start
+    while True:
+        while submitted < len(jobs) and jobs[submitted].submitted_at <= now:
+            devices.submit(jobs[submitted], now)
+            submitted += 1
+        await controller.tick(now, Trigger.TICK)
+        on_progress(now)
+        if now >= day.end:
+            return
+        then = now + (VERIFY_EVERY if controller.unsettled else step)
+        change = day.prices.next_change(now)
+        now = min(then, day.end, *([change] if change is not None else []))
