@@ -47,6 +47,9 @@ from orchestrator.ports import (
 
 log = logging.getLogger(__name__)
 
+SETTLE_EVERY = timedelta(minutes=5)
+"""Counters lose nothing between two postings; ERCOT's dispatch runs at this pace too."""
+
 Policy = Callable[[Site, Snapshot], Desired]
 Publish = Callable[[Record], None]
 
@@ -91,19 +94,28 @@ class Controller:
         self._unsettled = memory.unsettled
         self._last = memory.last_observation
         self._last_price: tuple[datetime, float] | None = None
+        self._settled: tuple[datetime, datetime, float] | None = None
 
     @property
     def unsettled(self) -> bool:
         """Actions wait to be seen in the meter: look again soon."""
         return bool(self._pending)
 
+    @property
+    def curtailments(self) -> tuple[Curtailment, ...]:
+        """Orders not yet over, cancelled ones among them."""
+        return tuple(self._curtailments.values())
+
     def job_record(self, job: str) -> JobRecord | None:
         return self._jobs.get(job)
 
-    async def tick(self, now: datetime, trigger: Trigger = Trigger.TICK) -> Decision | None:
-        """One round of the loop; returns the decision if something was decided."""
+    async def tick(self, now: datetime, trigger: Trigger = Trigger.TICK, *, final: bool = False) -> Decision | None:
+        """One round of the loop; returns the decision if something was decided.
+
+        A final one settles to the last joule. Time never goes back: an earlier `now` is taken as the last round's.
+        """
         async with self._lock:
-            return await self._tick(now, trigger)
+            return await self._tick(now, trigger, final=final)
 
     async def curtail(self, order: Curtailment) -> Decision | None:
         """Keep an order and act on it at once. It is on disk before anything moves."""
@@ -133,8 +145,9 @@ class Controller:
 
     # --- observe -------------------------------------------------------------------------------------------------
 
-    async def _tick(self, now: datetime, trigger: Trigger) -> Decision | None:
+    async def _tick(self, now: datetime, trigger: Trigger, *, final: bool = False) -> Decision | None:
         doors = self.doors
+        now = max(now, self._last.at) if self._last is not None else now
         book, hashprice, outdoor, telemetry, workloads = await asyncio.gather(
             doors.prices.read(now),
             doors.hashprice.read(now),
@@ -162,8 +175,8 @@ class Controller:
         records: list[Record] = [
             *self._settle_restart(workloads, now),
             *self._verify(snapshot),
-            *self._meter(snapshot, telemetry),
-            *self._bill(snapshot, workloads, telemetry),
+            *self._count_interruptions(workloads, now),
+            *(self._settle(snapshot, workloads, telemetry) if final or self._settlement_due(snapshot) else []),
             self._observation(snapshot),
         ]
         trigger, trigger_at = self._trigger(snapshot, trigger)
@@ -250,9 +263,21 @@ class Controller:
                 self._breaches[key] = breach
         return changed
 
-    # --- meter ---------------------------------------------------------------------------------------------------
+    # --- settle --------------------------------------------------------------------------------------------------
 
-    def _meter(self, snapshot: Snapshot, telemetry: Telemetry) -> list[Record]:
+    def _settlement_due(self, snapshot: Snapshot) -> bool:
+        """Every few minutes, and at each change of price, so that no energy is shared out over the change."""
+        settled = self._settled
+        if settled is None:
+            return True
+        at, interval_start, usd_per_mwh = settled
+        price = snapshot.price
+        changed = (price.interval_start, price.usd_per_mwh) != (interval_start, usd_per_mwh)
+        return changed or snapshot.at - at >= SETTLE_EVERY
+
+    def _settle(self, snapshot: Snapshot, workloads: Workloads, telemetry: Telemetry) -> list[Record]:
+        """Post what the counters advanced since they were last posted: energy, hash, GPU-hours, credits."""
+        self._settled = (snapshot.at, snapshot.price.interval_start, snapshot.price.usd_per_mwh)
         hashprice = snapshot.hashprice.value
         assert hashprice is not None, "the stale policy gives a hashprice"
         postings, marks = meter(
@@ -264,33 +289,36 @@ class Controller:
             hashprice_usd_per_ph_day=hashprice,
         )
         self._marks.update({(mark.metric, mark.subject): mark for mark in marks})
-        return [*postings, *marks]
-
-    def _bill(self, snapshot: Snapshot, workloads: Workloads, telemetry: Telemetry) -> list[Record]:
-        records: list[Record] = []
+        records: list[Record] = [*postings, *marks]
         for name, view in workloads.jobs.items():
             record = self._jobs.get(name)
             if record is not None and record.outcome != "open" and view.phase.ended:
                 continue
             before = record
-            record = self._count_interruption(record or new_record(view), view, snapshot.at)
+            record = record or new_record(view)
             progress = telemetry.get(Metric.JOB_PROGRESS, name).value
             tenant = self.site.tenant(view.job.tenant)
-            record, postings = settle(view, tenant, record, progress, snapshot.price, snapshot.at)
-            records.extend(postings)
+            record, job_postings = settle(view, tenant, record, progress, snapshot.price, snapshot.at)
+            records.extend(job_postings)
             if record != before:
                 self._jobs[name] = record
                 records.append(record)
         return records
 
-    def _count_interruption(self, record: JobRecord, view: JobView, now: datetime) -> JobRecord:
-        """A job that was running and is paused without our asking was interrupted by something else."""
+    def _count_interruptions(self, workloads: Workloads, now: datetime) -> list[Record]:
+        """Jobs that were running and are paused without our asking were interrupted by something else."""
         if self.workloads is None:
-            return record
-        was = self.workloads.jobs.get(view.job.name)
-        ours = record.last_interrupted_at is not None and record.last_interrupted_at >= self.workloads.at
-        lost = was is not None and was.phase is JobPhase.RUNNING and view.phase is JobPhase.PAUSED
-        return interrupted(record, now) if lost and not ours else record
+            return []
+        records: list[Record] = []
+        for name, view in workloads.jobs.items():
+            was = self.workloads.jobs.get(name)
+            if was is None or was.phase is not JobPhase.RUNNING or view.phase is not JobPhase.PAUSED:
+                continue
+            record = self._jobs.get(name) or new_record(view)
+            if record.last_interrupted_at is None or record.last_interrupted_at < self.workloads.at:
+                self._jobs[name] = interrupted(record, now)
+                records.append(self._jobs[name])
+        return records
 
     def _observation(self, snapshot: Snapshot) -> ObservationRecord:
         measured, now = snapshot.measured, snapshot.at

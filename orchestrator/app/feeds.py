@@ -1,6 +1,7 @@
 """The sources that a site file names, opened."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -54,5 +55,5 @@ def open_prices(settings: Settings, client: httpx.AsyncClient) -> ReplayedPrices
         prices = [price for file in read_price_files(feed) for price in file.prices]
         return ReplayedPrices(prices, settings.site.timezone)
     if isinstance(feed, values.HttpPrices):
-        return PolledPrices(feed.url, client, feed.every_s)
+        return PolledPrices(feed.url, client, timedelta(seconds=feed.every_s))
     return PushedPrices()

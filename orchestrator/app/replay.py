@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.app.feeds import Series
 from orchestrator.controller import Controller, Doors, Policy
-from orchestrator.domain.decision import Trigger
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job
 from orchestrator.planning.dispatch import dispatch
@@ -64,7 +63,7 @@ async def replay(
         while submitted < len(jobs) and jobs[submitted].submitted_at <= now:
             devices.submit(jobs[submitted], now)
             submitted += 1
-        await controller.tick(now, Trigger.TICK)
+        await controller.tick(now, final=now >= day.end)
         on_progress(now)
         if now >= day.end:
             return

@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from orchestrator.domain.observation import Quality, Reading
 
-
 FALLBACK_INTERVAL = timedelta(minutes=15)
 """Interval of a price that is assumed for want of any published one."""
 

@@ -1,0 +1,52 @@
+# Everything runs from .venv, which `venv` and `venv-dev` make and keep as the lock says.
+VENV := $(or $(WATTSHIFT_VENV),.venv)
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv venv-dev demo test tools lint types imports check schema bench lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+venv: ## Install what Wattshift needs to run into .venv
+	@scripts/setup-venv.sh
+
+venv-dev: ## Install what the tests and checks need as well
+	@scripts/setup-venv.sh --dev
+
+demo: venv ## Run the 100 MW site on the day of 6 September 2023; options by ARGS="--speed 120 --port 8081"
+	@exec $(BIN)/wattshift demo $(ARGS)
+
+tools: venv-dev
+	@if [ -x scripts/install-chromium.sh ]; then scripts/install-chromium.sh; fi
+	@if [ -x scripts/install-prometheus.sh ]; then scripts/install-prometheus.sh; fi
+
+test: tools lint types imports ## Install what is needed, run all checks and tests; pytest options by ARGS="-k feeder"
+	$(BIN)/pytest $(ARGS)
+
+lint: venv-dev ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv-dev ## Check types
+	$(BIN)/mypy
+
+imports: venv-dev ## Check that imports point inward
+	$(BIN)/lint-imports --no-logo
+
+check: venv ## Print the example site as tables
+	@$(BIN)/wattshift check examples/texas-100mw.yaml
+
+schema: venv ## Remake docs/site.schema.json from the models of the site file
+	@$(BIN)/python -c 'import json; from orchestrator.settings import settings_schema as s; print(json.dumps(s(), indent=2))' \
+		> docs/site.schema.json
+
+bench: venv-dev ## Run the benchmarks
+	@for file in benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+
+lock: venv-dev ## Remake the lock files with the newest versions
+	@scripts/lock.sh
+
+clean: ## Remove .venv, caches and build output; .wattshift, the site's record, stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find orchestrator tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,136 @@
+"""`MetricSource` by PromQL against a Prometheus server."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import datetime
+
+import httpx
+
+from orchestrator.adapters.telemetry.series import LAST_SEEN, RACK, SERIES, LastReadings, Series, instant
+from orchestrator.domain.clock import SiteClock
+from orchestrator.domain.observation import Telemetry
+
+_GIVE_UP_S = 10.0
+_LAST_SEEN_QUERY = f"max by ({', '.join(RACK)}) ({LAST_SEEN})"
+
+
+def value_query(series: Series) -> str:
+    """One value a subject. A device scraped twice (its exporter was just restarted) counts once, at its highest."""
+    return f"sum by ({', '.join(series.subject)}) (max by ({', '.join(series.device)}) ({series.metric.value}))"
+
+
+def time_query(series: Series) -> str:
+    """When each subject's value was measured, unix seconds: of the oldest of its devices.
+
+    Asked for because a value is returned for up to 5 minutes after the last scrape as if it were new.
+    """
+    if series.dated:
+        return _LAST_SEEN_QUERY
+    newest = f"max by ({', '.join(series.device)}) (timestamp({series.metric.value}))"
+    return f"min by ({', '.join(series.subject)}) ({newest})"
+
+
+class PrometheusMetrics:
+    """Readings of the Prometheus server at `base_url`. One that is down, slow or wrong leaves the last readings."""
+
+    def __init__(self, base_url: str, client: httpx.AsyncClient, clock: SiteClock, timeout_s: float = 1.0) -> None:
+        self._url = f"{base_url.rstrip('/')}/api/v1/query"
+        self._client = client
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._last = LastReadings(clock)
+        self._under_way: asyncio.Task[None] | None = None
+        self._slow = False
+        self._problems: dict[str, str] = {}
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What is wrong now, by query or metric."""
+        return dict(self._problems)
+
+    async def read(self, now: datetime) -> Telemetry:
+        if self._under_way is None:
+            self._under_way = asyncio.create_task(self._query_all())
+        if not self._slow:
+            await asyncio.wait([self._under_way], timeout=self._timeout_s)
+        self._slow = not self._under_way.done()
+        if self._slow:
+            self._problems.setdefault("server", f"no answer within {self._timeout_s:g} s")
+        else:
+            self._under_way.result()
+            self._under_way = None
+        return self._last.telemetry(now)
+
+    async def close(self) -> None:
+        """End the queries that are under way."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.gather(self._under_way, return_exceptions=True)
+            self._under_way = None
+
+    async def _query_all(self) -> None:
+        queries = {value_query(series) for series in SERIES.values()} | {time_query(s) for s in SERIES.values()}
+        problems: dict[str, str] = {}
+        answers: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+
+        async def ask(query: str) -> None:
+            try:
+                async with asyncio.timeout(_GIVE_UP_S):
+                    answers[query] = await self._ask(query)
+            except TimeoutError:
+                problems[query] = f"no answer within {_GIVE_UP_S:g} s"
+            except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+                problems[query] = str(error) or type(error).__name__
+
+        await asyncio.gather(*(ask(query) for query in sorted(queries)))
+        wall = time.time()
+        for series in SERIES.values():
+            times = answers.get(time_query(series), [])
+            values = answers.get(value_query(series), [])
+            problem = self._take(series, values, times, wall)
+            if problem:
+                problems[series.metric.value] = problem
+        self._problems = problems
+
+    async def _ask(self, query: str) -> list[tuple[Mapping[str, str], float]]:
+        """Labels and value of every element of an instant vector; ValueError for any other answer."""
+        response = await self._client.get(self._url, params={"query": query}, timeout=_GIVE_UP_S)
+        if response.status_code != httpx.codes.OK:
+            raise ValueError(f"HTTP status {response.status_code}: {response.text[:200]}")
+        try:
+            document = response.json()
+            data = document["data"]
+            if document["status"] != "success" or data["resultType"] != "vector":
+                raise ValueError(f"no instant vector: {response.text[:200]}")
+            return [(dict(element["metric"]), float(element["value"][1])) for element in data["result"]]
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"no answer of a Prometheus server: {error!r}") from error
+
+    def _take(
+        self,
+        series: Series,
+        values: list[tuple[Mapping[str, str], float]],
+        times: list[tuple[Mapping[str, str], float]],
+        wall: float,
+    ) -> str:
+        """Put the good readings of one metric on record; returns what was wrong with one of the others."""
+        problem = ""
+        try:
+            measured = {series.subject_of(labels): unix_s for labels, unix_s in times}
+        except KeyError as error:
+            return f"series without label {error}"
+        for labels, value in values:
+            try:
+                subject = series.subject_of(labels)
+                at = self._site_time(series, measured[subject])
+                self._last.put(series.metric, subject, value, at, wall)
+            except KeyError as error:
+                problem = f"no label or no time of {error}"
+            except ValueError as error:
+                problem = str(error)
+        return problem
+
+    def _site_time(self, series: Series, unix_s: float) -> datetime:
+        """LAST_SEEN is site time already; a scrape's time is the wall's."""
+        return instant(unix_s) if series.dated else self._clock.at(instant(unix_s).timestamp())

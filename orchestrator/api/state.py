@@ -1,0 +1,111 @@
+"""GET /state: the site at this moment in one small document; the event stream sends the same one."""
+
+from collections import Counter
+from datetime import datetime
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from orchestrator.api.asking import DeskNow
+from orchestrator.api.breaches import BreachDocument
+from orchestrator.api.curtailments import CurtailmentDocument, running
+from orchestrator.api.desk import Desk
+from orchestrator.api.fleets import hashprice_usd_per_ph_day
+from orchestrator.api.prices import PriceNow
+from orchestrator.api.site import Clock
+from orchestrator.domain.observation import Quality
+from orchestrator.domain.site import Site
+from orchestrator.domain.snapshot import Snapshot
+
+router = APIRouter(tags=["site"])
+
+
+class CapDocument(BaseModel):
+    name: str
+    power_kw: float = Field(description="Grid side, as counted")
+    limit_kw: float
+    source: str = Field(description="What sets the limit")
+
+
+class Observed(BaseModel):
+    """What one observation saw."""
+
+    at: datetime
+    price: PriceNow
+    grid: CapDocument
+    feeders: list[CapDocument]
+    measured_kw: float = Field(description="Grid power by the newest readings alone, whatever their age")
+    mining_kw: float = Field(description="Grid side, before cooling")
+    hpc_kw: float = Field(description="Grid side, before cooling")
+    overhead_kw: float = Field(description="Cooling and distribution")
+    pue: float
+    outdoor_c: float | None
+    outdoor_quality: Quality
+    hashprice_usd_per_ph_day: float
+    hashprice_quality: Quality
+    racks_awake: int
+    racks: int
+    hashrate_phs: float = Field(description="Sum over the fleets with a reading")
+    gpus_busy: int
+    gpus: int
+    jobs_by_phase: dict[str, int] = Field(description="Open jobs")
+    stale: list[str] = Field(description="Inputs that are stale, missing or assumed")
+    breaches: list[BreachDocument] = Field(description="Those not resolved")
+
+
+class StateDocument(BaseModel):
+    site: str
+    clock: Clock
+    curtailments: list[CurtailmentDocument] = Field(description="Those not yet over")
+    observed: Observed | None = Field(description="Null before the first observation")
+
+    @staticmethod
+    def of(desk: Desk) -> "StateDocument":
+        clock, snapshot = Clock.of(desk), desk.snapshot()
+        return StateDocument(
+            site=desk.site.name,
+            clock=clock,
+            curtailments=running(desk.curtailments(), clock.now),
+            observed=None if snapshot is None else _observed(snapshot, desk.site),
+        )
+
+
+@router.get("/state")
+async def state(desk: DeskNow) -> StateDocument:
+    """The site at this moment, as the event stream sends it."""
+    return StateDocument.of(desk)
+
+
+def _observed(snapshot: Snapshot, site: Site) -> Observed:
+    power, fleets = snapshot.power, snapshot.fleets.values()
+    return Observed(
+        at=snapshot.at,
+        price=PriceNow.of(snapshot.price),
+        grid=CapDocument(
+            name="grid",
+            power_kw=power.grid_kw,
+            limit_kw=snapshot.limits.grid.limit_kw,
+            source=snapshot.limits.grid.source,
+        ),
+        feeders=[
+            CapDocument(name=name, power_kw=power.feeders_kw.get(name, 0.0), limit_kw=cap.limit_kw, source=cap.source)
+            for name, cap in snapshot.limits.feeders.items()
+        ],
+        measured_kw=snapshot.measured.grid_kw,
+        mining_kw=power.mining_kw,
+        hpc_kw=power.hpc_kw,
+        overhead_kw=power.overhead_kw,
+        pue=snapshot.pue,
+        outdoor_c=snapshot.outdoor.value,
+        outdoor_quality=snapshot.outdoor.quality,
+        hashprice_usd_per_ph_day=hashprice_usd_per_ph_day(snapshot, site),
+        hashprice_quality=snapshot.hashprice.quality,
+        racks_awake=sum(fleet.view.awake for fleet in fleets),
+        racks=sum(fleet.racks for fleet in site.fleets),
+        hashrate_phs=sum(fleet.hashrate_phs or 0.0 for fleet in fleets),
+        gpus_busy=sum(status.job.gpus for status in snapshot.jobs.values() if status.view.phase.holds_gpus),
+        gpus=sum(pool.gpus for pool in site.pools),
+        jobs_by_phase=dict(Counter(status.view.phase.value for status in snapshot.jobs.values())),
+        stale=list(snapshot.stale),
+        breaches=[BreachDocument.of(breach) for breach in snapshot.breaches],
+    )

@@ -1,0 +1,272 @@
+"""A running site: the controller on its clock, APScheduler calling it, the API looking in."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from prometheus_client import CollectorRegistry
+
+from orchestrator.adapters.prices.polled import PolledPrices
+from orchestrator.adapters.prices.pushed import PushedPrices
+from orchestrator.adapters.prices.replayed import ReplayedPrices
+from orchestrator.api.desk import ClockInfo, DeskRefusalError, Event, Readiness
+from orchestrator.app.events import Events
+from orchestrator.app.feeds import Series
+from orchestrator.app.metrics import SiteMetrics
+from orchestrator.controller import Controller, Doors
+from orchestrator.domain.clock import SiteClock
+from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.decision import Trigger
+from orchestrator.domain.limits import Curtailment
+from orchestrator.domain.market import Price, PriceBook
+from orchestrator.domain.observation import Quality
+from orchestrator.domain.site import Site
+from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.work import Job, JobView
+from orchestrator.ports import MetricSource, Record, Store, WorkloadDriver
+
+log = logging.getLogger(__name__)
+
+SHORTEST_TICK_S = 1.0
+"""On the wall: a tick scrapes the whole site."""
+SHORTEST_VERIFY_S = 0.5
+VERIFY_EVERY = timedelta(seconds=5)
+"""Site time between looks at the meter while an action is under way."""
+LATEST_TICK_S = 15.0
+"""On the wall: a controller that has not gone round for this long is not ready."""
+
+
+class JobTaker(Protocol):
+    """Takes in jobs as tenants submit them."""
+
+    def submit(self, job: Job, now: datetime) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What is simulated on a live site: the day, and the jobs that tenants submit on it."""
+
+    start: datetime
+    end: datetime
+    jobs: Sequence[Job]
+    taker: JobTaker
+
+
+class LiveSite:
+    """The controller with its schedule. It is the desk of `orchestrator.api.desk`."""
+
+    def __init__(
+        self,
+        site: Site,
+        clock: SiteClock,
+        *,
+        prices: ReplayedPrices | PolledPrices | PushedPrices,
+        series: Series,
+        metrics: MetricSource,
+        workloads: WorkloadDriver,
+        store: Store,
+        replayed: Replayed | None = None,
+        on_record: Callable[[Record], None] = lambda record: None,
+    ) -> None:
+        self.site = site
+        self.store = store
+        self.metrics_registry = CollectorRegistry()
+        self._clock = clock
+        self._prices = prices
+        self._replayed = replayed
+        self._on_record = on_record
+        self._events = Events()
+        self._metrics = SiteMetrics(self.metrics_registry, lambda: self._controller.snapshot)
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._submitted = 0
+        self._book: PriceBook | None = None
+        self._ticked_at: float | None = None
+        self._controller = Controller(
+            site,
+            Doors(
+                prices=prices,
+                hashprice=series.hashprice,
+                weather=series.weather,
+                metrics=metrics,
+                workloads=workloads,
+                store=store,
+            ),
+            now=self.now(),
+            publish=self._publish,
+        )
+
+    def now(self) -> datetime:
+        return self._clock.at(time.time())
+
+    # --- the schedule --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to tick: on an interval, at each new price, and soon again while an action is under way."""
+        every_s = max(self._clock.wall_seconds(self.site.controls.tick), SHORTEST_TICK_S)
+        options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        self._scheduler.add_job(self._tick, "interval", seconds=every_s, id="tick", next_run_time=_wall(0), **options)
+        if isinstance(self._prices, ReplayedPrices):
+            self._await_price()
+        elif isinstance(self._prices, PolledPrices):
+            self._scheduler.add_job(self._poll, "interval", seconds=SHORTEST_TICK_S, id="poll", **options)
+        self._scheduler.start()
+
+    async def pause(self) -> None:
+        """Tick no more, and settle to the last joule."""
+        self._scheduler.shutdown(wait=False)
+        await self._controller.tick(self.now(), final=True)
+
+    def close(self) -> None:
+        """Let everyone go who listens."""
+        self._events.close()
+
+    async def _tick(self, trigger: Trigger = Trigger.TICK) -> None:
+        self._submit()
+        try:
+            await self._controller.tick(self.now(), trigger)
+            self._ticked_at = time.monotonic()
+        except Exception:
+            # The next round starts from the doors again; /readyz shows that this one is missing.
+            log.exception("a round of the control loop failed")
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        """While an action is under way the meter is read again before the next tick."""
+        if self._scheduler.running and self._controller.unsettled:
+            wait_s = max(self._clock.wall_seconds(VERIFY_EVERY), SHORTEST_VERIFY_S)
+            self._scheduler.add_job(self._tick, "date", run_date=_wall(wait_s), id="verify", replace_existing=True)
+
+    def _await_price(self) -> None:
+        assert isinstance(self._prices, ReplayedPrices), "only replayed prices are known to come"
+        change = self._prices.next_change(self.now())
+        if change is not None:
+            run_date = datetime.fromtimestamp(self._clock.wall_at(change), UTC)
+            self._scheduler.add_job(
+                self._on_price, "date", run_date=run_date, id="price", replace_existing=True, misfire_grace_time=None
+            )
+
+    async def _on_price(self) -> None:
+        self._await_price()
+        await self._tick(Trigger.PRICE)
+
+    async def _poll(self) -> None:
+        book = await self._prices.read(self.now())
+        if self._book is not None and book != self._book:
+            await self._tick(Trigger.PRICE)
+        self._book = book
+
+    def _submit(self) -> None:
+        if self._replayed is None:
+            return
+        jobs, now = self._replayed.jobs, self.now()
+        while self._submitted < len(jobs) and jobs[self._submitted].submitted_at <= now:
+            self._replayed.taker.submit(jobs[self._submitted], now)
+            self._submitted += 1
+
+    def _publish(self, record: Record) -> None:
+        self._metrics.count(record)
+        self._on_record(record)
+        self._events.publish(record)
+
+    # --- the desk ------------------------------------------------------------------------------------------------
+
+    def clock_info(self) -> ClockInfo:
+        return ClockInfo(
+            now=self.now(),
+            speed=self._clock.speed,
+            simulated=self._replayed is not None,
+            day_start=self._replayed.start if self._replayed is not None else None,
+            day_end=self._replayed.end if self._replayed is not None else None,
+        )
+
+    def snapshot(self) -> Snapshot | None:
+        return self._controller.snapshot
+
+    def reasons(self) -> Mapping[str, str]:
+        return self._controller.reasons
+
+    def ended_jobs(self) -> Sequence[tuple[JobView, JobRecord | None]]:
+        workloads = self._controller.workloads
+        views = workloads.jobs.values() if workloads is not None else ()
+        return [(view, self._controller.job_record(view.job.name)) for view in views if view.phase.ended]
+
+    def curtailments(self) -> Sequence[Curtailment]:
+        return self._controller.curtailments
+
+    async def curtail(
+        self, limit_kw: float | None, shed_kw: float | None, until: datetime, reason: str, source: str
+    ) -> Curtailment:
+        now = self.now()
+        if limit_kw is None:
+            assert shed_kw is not None, "an order has a limit or a shed"
+            limit_kw = self._shed_to(shed_kw)
+        order = Curtailment(
+            id=f"c-{now:%Y%m%dT%H%M%S%f}",
+            limit_kw=limit_kw,
+            shed_kw=shed_kw,
+            start=now,
+            until=until,
+            response=self.site.controls.verify_within,
+            reason=reason,
+            source=source,
+        )
+        await self._controller.curtail(order)
+        self._look_soon()
+        return order
+
+    def _shed_to(self, shed_kw: float) -> float:
+        """The limit that a shed means: what is measured now less the shed."""
+        snapshot = self._controller.snapshot
+        if snapshot is None:
+            raise DeskRefusalError("nothing is measured yet, so a shed has nothing to start from; give limit_kw")
+        silent = [name for name in snapshot.stale if name.startswith(("rack ", "node "))]
+        if silent:
+            raise DeskRefusalError(
+                f"{len(silent)} meters have no fresh reading ({silent[0]}, ...), so measured power is not known; "
+                "give limit_kw"
+            )
+        if shed_kw >= snapshot.measured.grid_kw:
+            raise DeskRefusalError(f"{snapshot.measured.grid_kw:.0f} kW are drawn, less than the shed of {shed_kw:.0f}")
+        return snapshot.measured.grid_kw - shed_kw
+
+    async def cancel(self, curtailment_id: str) -> bool:
+        return await self._controller.cancel(curtailment_id, self.now())
+
+    async def push_prices(self, prices: Sequence[Price]) -> int:
+        if not isinstance(self._prices, PushedPrices):
+            raise DeskRefusalError("this site's prices are not pushed; its site file names another source")
+        self._prices.accept(prices, self.now())
+        await self._tick(Trigger.PRICE)
+        return len(prices)
+
+    def readiness(self) -> Sequence[Readiness]:
+        snapshot = self._controller.snapshot
+        if snapshot is None or self._ticked_at is None:
+            return [Readiness("controller", ok=False, detail="the first round is not done")]
+        age_s = time.monotonic() - self._ticked_at
+        silent = [name for name in snapshot.stale if name.startswith(("rack ", "node "))]
+        price = snapshot.price
+        return [
+            Readiness("controller", ok=age_s < LATEST_TICK_S, detail=f"last round {age_s:.1f} s ago"),
+            Readiness(
+                "price",
+                ok=price.reading.quality is Quality.FRESH,
+                detail=f"{price.usd_per_mwh:.2f} USD/MWh, {price.basis}, of {price.interval_start:%FT%TZ}",
+            ),
+            Readiness(
+                "telemetry",
+                ok=not silent,
+                detail=f"{len(silent)} silent: {', '.join(silent[:5])}" if silent else "all devices answer",
+            ),
+        ]
+
+    def events(self) -> AsyncIterator[Event]:
+        return self._events.listen()
+
+
+def _wall(seconds: float) -> datetime:
+    return datetime.fromtimestamp(time.time() + seconds, UTC)

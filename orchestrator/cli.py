@@ -1,0 +1,174 @@
+"""The command line: `wattshift demo | serve | status | curtail | check`.
+
+Commands import what they need when they run, so that `check` and `status` answer at once.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Never
+
+import typer
+from rich.console import Console
+
+from orchestrator import __version__
+
+app = typer.Typer(
+    help="Wattshift moves power between mining and HPC jobs on a site with one grid connection.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+EXIT_BAD_INPUT = 2
+FASTEST = 3600.0
+"""Beyond an hour a second the wall's own delays are all that is seen; `max` is for that."""
+
+
+def main() -> None:
+    """Entry point of the `wattshift` command."""
+    app()
+
+
+def example_site() -> Path:
+    """The example site file: beside the sources in a checkout, inside the package when installed."""
+    package = Path(__file__).parent
+    files = [folder / "examples" / "texas-100mw.yaml" for folder in (package, package.parent)]
+    return next((file for file in files if file.exists()), files[0])
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"wattshift {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    del version
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _refuse(problem: object) -> Never:
+    errors.print("[bold red]error:[/]", end=" ")
+    errors.print(str(problem), soft_wrap=True, markup=False)
+    raise typer.Exit(EXIT_BAD_INPUT)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Input that cannot be worked with ends in its own words and exit code 2, never in a traceback."""
+    from orchestrator.adapters.prices.faults import DataFileError
+    from orchestrator.adapters.store import StoreError
+    from orchestrator.api.guard import KeyRequiredError
+    from orchestrator.app.day import DayError
+    from orchestrator.app.server import PortError
+    from orchestrator.settings import SettingsError
+
+    try:
+        yield
+    except (DataFileError, DayError, KeyRequiredError, PortError, SettingsError, StoreError) as problem:
+        _refuse(problem)
+
+
+@app.command()
+def check(
+    site: Annotated[Path | None, typer.Argument(help="The site file; the example site when left out.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of site files instead.")] = False,
+) -> None:
+    """Print a site file as tables with totals, or every error in it (exit code 2)."""
+    from orchestrator.check import check as check_site
+    from orchestrator.settings import settings_schema
+
+    if schema:
+        console.print_json(data=settings_schema())
+        return
+    raise typer.Exit(check_site(site or example_site(), console))
+
+
+@app.command()
+def demo(
+    site: Annotated[Path | None, typer.Option(help="Site file; the example site of 100 MW when left out.")] = None,
+    day: Annotated[Path | None, typer.Option(help="Price file to play instead of the site file's.")] = None,
+    on: Annotated[
+        datetime | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], help="Local day of the price file; its dearest when left out."),
+    ] = None,
+    point: Annotated[str | None, typer.Option(help="Settlement point, for a price file with several.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Zone of times without an offset in the price file.")] = None,
+    usd_per_eur: Annotated[float | None, typer.Option(help="Rate for a price file in EUR/MWh.")] = None,
+    speed: Annotated[
+        str, typer.Option(help="Site seconds a wall second, or `max`: in one process on a virtual clock.")
+    ] = "60",
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", help="`event` (shortly before it), `start` of the day, or a local time HH:MM."),
+    ] = None,
+    until_end: Annotated[bool, typer.Option("--until-end", help="End with the day rather than on Ctrl-C.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here as JSON.")] = None,
+    host: Annotated[str, typer.Option(help="Address to serve the console on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve the console on.")] = 8080,
+    headless: Annotated[bool, typer.Option("--headless", help="Open no browser.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated devices and jobs.")] = 1,
+    state: Annotated[Path, typer.Option(help="Folder of the run's record.")] = Path(".wattshift/demo"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew where a run was cut off.")] = False,
+) -> None:
+    """Play a real price day on a mock site and show what it came to."""
+    factor = None if speed == "max" else _speed(speed)
+    with _refusals():
+        from orchestrator.app.demo import Options, choose_day, conclude, opening, play_virtual
+        from orchestrator.app.demo_live import play_live
+        from orchestrator.settings import load_settings
+
+        site_file = site or example_site()
+        settings = load_settings(site_file, os.environ)
+        price_day = choose_day(
+            settings,
+            day,
+            on.date() if on is not None else None,
+            point=point,
+            timezone=timezone,
+            usd_per_eur=usd_per_eur,
+        )
+        options = Options(
+            site_file=site_file,
+            day=price_day,
+            start=opening(price_day, settings, begin or ("start" if factor is None else "event")),
+            speed=factor,
+            seed=seed,
+            until_end=until_end,
+            headless=headless,
+            host=host,
+            port=port,
+            state=state,
+            fresh=fresh,
+        )
+        if factor is None:
+            figures = asyncio.run(play_virtual(settings, options, console))
+        else:
+            figures = asyncio.run(play_live(settings, options, factor, console))
+        conclude(figures, json_file, console)
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed <= FASTEST:
+        _refuse(f"--speed {text}: allowed are numbers above 0 up to {FASTEST:g}, and max")
+    return speed
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+// What an operator must not miss: a lost connection, breaches, stale inputs.
+
+import { byId, el } from "./dom.js";
+import * as format from "./format.js";
+import { linkAlert } from "./clock.js";
+
+let observed = null;
+let failure = null;
+let drawn = "";
+
+export function setObserved(seen) {
+  observed = seen;
+  failure = null;
+  drawAlerts();
+}
+
+/** Something that the page asked for and did not get. */
+export function setFailure(error) {
+  failure = error.message;
+  drawAlerts();
+}
+
+export function drawAlerts() {
+  const alerts = collect();
+  const text = JSON.stringify(alerts);
+  if (text === drawn) return; // unchanged: not read out again
+  drawn = text;
+  byId("alerts").replaceChildren(
+    ...alerts.map((alert) => el("div", { "data-level": alert.level }, el("strong", {}, alert.title), el("span", {}, alert.text))),
+  );
+}
+
+function collect() {
+  const alerts = [linkAlert()].filter(Boolean);
+  if (failure && !alerts.length) alerts.push({ level: "warn", title: "Not all could be read.", text: failure });
+  if (!observed) return alerts;
+  for (const breach of observed.breaches) {
+    const since = `since ${format.clock(Date.parse(breach.opened_at))}`;
+    alerts.push({ level: "bad", title: `Breach: ${format.words(breach.kind)}, ${breach.subject}`, text: `${breach.detail} (${breach.state} ${since})` });
+  }
+  if (observed.stale.length) {
+    const some = observed.stale.slice(0, 8).join(", ");
+    const more = observed.stale.length > 8 ? ` and ${observed.stale.length - 8} more` : "";
+    alerts.push({ level: "warn", title: "Stale inputs", text: `${some}${more}. Their stale policy's figures stand in.` });
+  }
+  return alerts;
+}

@@ -1,0 +1,47 @@
+// The tenants' jobs: what was promised, how far they are, and why they run or wait.
+
+import { byId, el, setText } from "./dom.js";
+import * as format from "./format.js";
+import { now } from "./clock.js";
+import { why } from "./fleets.js";
+
+export function drawJobs(document) {
+  const { jobs, total } = document;
+  setText("jobs-count", total > jobs.length ? `first ${jobs.length} of ${format.number(total)}` : `${total}`);
+  byId("jobs").replaceChildren(
+    ...(jobs.length ? jobs.map(row) : [el("tr", { class: "empty" }, el("td", { colspan: "7" }, "No jobs."))]),
+  );
+}
+
+function row(job) {
+  return el("tr", {},
+    el("td", {}, el("b", {}, job.name), el("small", {}, `${job.tenant}, ${job.pool}`)),
+    el("td", {}, job.sla || "unknown tenant"),
+    el("td", { class: "num", "data-label": "GPUs" }, format.number(job.gpus)),
+    el("td", {}, el("span", { class: "state", "data-state": job.phase }, job.phase),
+      job.interruptions ? el("small", {}, `stopped ${job.interruptions}×`) : null),
+    el("td", {}, progress(job)),
+    el("td", {}, deadline(job)),
+    why(job.reason),
+  );
+}
+
+function progress(job) {
+  if (job.done_share === null) return el("small", {}, "unknown");
+  const text = `${format.share(job.done_share)} of ${format.number(job.work_gpu_hours)} GPU-h`;
+  return [
+    el("div", { class: "track", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100",
+      "aria-valuenow": String(Math.round(job.done_share * 100)), "aria-label": `Progress of ${job.name}` },
+      el("i", { style: { width: `${job.done_share * 100}%` } })),
+    el("small", {}, text),
+  ];
+}
+
+function deadline(job) {
+  if (job.outcome === "late" || job.outcome === "failed") return el("span", { class: "flag" }, job.outcome);
+  if (job.outcome === "on_time") return "on time";
+  if (job.deadline === null) return el("small", {}, "no deadline");
+  const at = Date.parse(job.deadline);
+  const left = (at - now()) / 1000;
+  return [format.near(at, now()), left > 0 ? el("small", {}, `in ${format.span(left)}`) : el("small", { class: "flag" }, "past")];
+}

@@ -1,0 +1,208 @@
+"""From the site file and the environment to settings."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from orchestrator.domain.market import PricePolicy
+from orchestrator.domain.site import (
+    Controls,
+    Cooling,
+    Feeder,
+    Fleet,
+    GpuPool,
+    Grid,
+    Mode,
+    Site,
+    SlaClass,
+    StalePolicies,
+    Tenant,
+)
+from orchestrator.settings import schema
+from orchestrator.settings.crosscheck import cross_check
+from orchestrator.settings.document import parse
+from orchestrator.settings.environment import STORE_URL, STORE_URL_ALLOWED, Overrides, read_environment
+from orchestrator.settings.problems import Found, Problem, SettingsError, shown
+from orchestrator.settings.values import (
+    ConstantSeries,
+    CsvSeries,
+    FilePrices,
+    HttpPrices,
+    MetricFeed,
+    MockSite,
+    PriceFeed,
+    PrometheusMetrics,
+    PushedPrices,
+    ScrapedMetrics,
+    SeriesFeed,
+    Settings,
+)
+from orchestrator.settings.warnings import warnings_of
+
+MOST_BYTES = 4 * 1024 * 1024
+
+
+def load_settings(path: Path, env: Mapping[str, str]) -> Settings:
+    """Settings of the site file at `path`, with the overrides in `env`.
+
+    Raises SettingsError with every error of both.
+    """
+    overrides, problems = read_environment(env)
+    found = Found(str(path), parse(_text(path)))
+    folder = path.parent
+    if found.readable:
+        found.add_schema_errors()
+        cross_check(found.value, folder, found)
+        _check_store_url(found)
+    problems += found.problems
+    if problems:
+        raise SettingsError(problems)
+    file = schema.SiteFile.model_validate(found.value)
+    return _settings(file, folder, overrides, found)
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, str(error.strerror or error), "a file that can be read") from error
+    if len(raw) > MOST_BYTES:
+        raise _unreadable(path, f"{len(raw):,} bytes", f"at most {MOST_BYTES:,} bytes")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise _unreadable(path, f"byte 0x{raw[error.start]:02x}", "text in UTF-8", line) from error
+
+
+def _unreadable(path: Path, value: str, allowed: str, line: int = 1) -> SettingsError:
+    return SettingsError([Problem(str(path), line, "(the whole file)", value, allowed)])
+
+
+def _check_store_url(found: Found) -> None:
+    url = found.value.get("store_url") if isinstance(found.value, dict) else None
+    if isinstance(url, str) and not STORE_URL.match(url):
+        found.add(("store_url",), shown(url.split("@")[-1]), STORE_URL_ALLOWED)
+
+
+def _settings(file: schema.SiteFile, folder: Path, overrides: Overrides, found: Found) -> Settings:
+    site = _site(file)
+    state_dir = (folder / file.state_dir).resolve()
+    store_url = overrides.store_url or file.store_url or f"sqlite:///{state_dir / f'{site.name}.db'}"
+    telemetry = _telemetry(file)
+    if overrides.prometheus_url is not None:
+        telemetry = PrometheusMetrics(overrides.prometheus_url)
+    return Settings(
+        site=site,
+        prices=_prices(file, folder),
+        hashprice=_series(file.hashprice.usd_per_ph_day, file.hashprice.file, "UTC", folder),
+        weather=_series(file.weather.temperature_c, file.weather.file, file.weather.timezone, folder),
+        telemetry=telemetry,
+        state_dir=state_dir,
+        store_url=_absolute(store_url, folder),
+        api_key=overrides.api_key,
+        mock=None if file.mock is None else MockSite(file.mock.seed, file.mock.nodes_per_exporter),
+        warnings=warnings_of(site, found),
+    )
+
+
+def _absolute(store_url: str, folder: Path) -> str:
+    """A relative SQLite file is meant relative to the site file, as all paths in it are."""
+    scheme, _, file = store_url.partition(":///")
+    if scheme != "sqlite" or not file or file == ":memory:" or file.startswith(("/", "file:")):
+        return store_url
+    return f"sqlite:///{(folder / file).resolve()}"
+
+
+def _site(file: schema.SiteFile) -> Site:
+    return Site(
+        name=file.name,
+        timezone=file.timezone,
+        grid=Grid(file.grid.limit_kw, file.grid.measurement_uncertainty),
+        feeders=tuple(Feeder(feeder.name, feeder.limit_kw) for feeder in file.feeders),
+        cooling=Cooling(tuple((point.temperature_c, point.pue) for point in file.cooling.pue_by_temperature)),
+        fleets=tuple(map(_fleet, file.fleets)),
+        pools=tuple(
+            GpuPool(
+                name=pool.name,
+                gpu_model=pool.gpu_model,
+                feeder=pool.feeder,
+                nodes=pool.nodes,
+                gpus_per_node=pool.gpus_per_node,
+                gpu_power_w=pool.gpu_power_w,
+                gpu_min_power_w=pool.gpu_min_power_w,
+                gpu_idle_w=pool.gpu_idle_w,
+                node_overhead_w=pool.node_overhead_w,
+            )
+            for pool in file.gpu_pools
+        ),
+        tenants=tuple(
+            Tenant(
+                name=tenant.name,
+                sla=SlaClass(tenant.sla),
+                usd_per_gpu_h=tenant.usd_per_gpu_h,
+                credit_share=tenant.credit_share,
+                interruptions_per_hour=tenant.interruptions_per_hour,
+            )
+            for tenant in file.tenants
+        ),
+        stale=StalePolicies(
+            price=PricePolicy(_span(file.stale.price_max_age_s), file.stale.price_fallback_usd_per_mwh),
+            telemetry_max_age=_span(file.stale.telemetry_max_age_s),
+            temperature_max_age=_span(file.stale.temperature_max_age_s),
+            temperature_assume_c=file.stale.temperature_assume_c,
+            hashprice_max_age=_span(file.stale.hashprice_max_age_s),
+            hashprice_assume_usd_per_ph_day=file.stale.hashprice_assume_usd_per_ph_day,
+        ),
+        controls=Controls(
+            tick=_span(file.controls.tick_s),
+            verify_within=_span(file.controls.verify_within_s),
+            lease=_span(file.controls.lease_s),
+            outlook=_span(file.controls.outlook_s),
+        ),
+    )
+
+
+def _fleet(fleet: schema.FleetSection) -> Fleet:
+    return Fleet(
+        name=fleet.name,
+        model=fleet.model,
+        feeder=fleet.feeder,
+        racks=fleet.racks,
+        machines_per_rack=fleet.machines_per_rack,
+        modes=tuple(Mode(mode.name, mode.power_w, mode.hashrate_ths) for mode in fleet.modes),
+        default_mode=fleet.default_mode,
+        sleep_w=fleet.sleep_w,
+        warm_up=_span(fleet.warm_up_s),
+        min_on=_span(fleet.min_on_s),
+        min_off=_span(fleet.min_off_s),
+    )
+
+
+def _span(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
+def _prices(file: schema.SiteFile, folder: Path) -> PriceFeed:
+    match file.prices:
+        case schema.FilePriceSection(files=files, point=point, timezone=timezone, usd_per_eur=usd_per_eur):
+            return FilePrices(tuple(folder / name for name in files), point, timezone, usd_per_eur)
+        case schema.HttpPriceSection(url=url, every_s=every_s):
+            return HttpPrices(url, every_s)
+        case schema.PushPriceSection():
+            return PushedPrices()
+
+
+def _series(constant: float | None, file: str | None, timezone: str, folder: Path) -> SeriesFeed:
+    if file is not None:
+        return CsvSeries(folder / file, timezone)
+    assert constant is not None, "one of the two is there: cross_check saw to it"
+    return ConstantSeries(constant)
+
+
+def _telemetry(file: schema.SiteFile) -> MetricFeed:
+    match file.telemetry:
+        case schema.PrometheusSection(url=url):
+            return PrometheusMetrics(url)
+        case schema.ScrapeSection():
+            return ScrapedMetrics()

@@ -1,0 +1,275 @@
+"""The site file's keys: their types, units and ranges. JSON Schema for editors is made from these models.
+
+Ranges are there to catch slips (a limit in W instead of kW, an age in ms); they are wider than any site.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        max_length=40,  # Kubernetes allows 63; pods and nodes add a suffix
+        json_schema_extra={"allowed": "a Kubernetes name (RFC 1123 label): a-z, 0-9 and - inside, up to 40 characters"},
+    ),
+]
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+FilePath = Annotated[str, Field(min_length=1, max_length=1000)]
+HttpUrl = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://[^\s/]+\S*$", max_length=1000, json_schema_extra={"allowed": "an http:// or https:// URL"}
+    ),
+]
+Timezone = Annotated[str, Field(min_length=1, max_length=60)]
+
+Count = Annotated[int, Field(ge=1, le=100_000)]
+SiteKw = Annotated[float, Field(gt=0, le=10_000_000, json_schema_extra={"unit": "kW"})]
+DeviceW = Annotated[float, Field(gt=0, le=1_000_000, json_schema_extra={"unit": "W"})]
+Temperature = Annotated[float, Field(ge=-60, le=70, json_schema_extra={"unit": "degC"})]
+Hashprice = Annotated[float, Field(ge=0, le=10_000, json_schema_extra={"unit": "USD per PH/s per day"})]
+Seconds = Annotated[float, Field(gt=0, le=604_800, json_schema_extra={"unit": "s"})]
+SecondsOrNone = Annotated[float, Field(ge=0, le=604_800, json_schema_extra={"unit": "s"})]
+
+
+class Section(BaseModel):
+    # strict: "5" is no number and true is no 1; a whole number is a fine float
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class GridSection(Section):
+    """The grid connection."""
+
+    limit_kw: Annotated[SiteKw, Field(description="Cap on the site's measured power, kW.")]
+    measurement_uncertainty: Annotated[
+        float,
+        Field(ge=0, le=0.2, description="Share of a cap kept free for the meter's uncertainty; 0.01 is 1 %."),
+    ]
+
+
+class FeederSection(Section):
+    """A feeder behind the grid connection."""
+
+    name: Name
+    limit_kw: Annotated[SiteKw, Field(description="Cap at the feeder's head, kW: IT power and its share of cooling.")]
+
+
+class CoolingPoint(Section):
+    """PUE at one outdoor temperature."""
+
+    temperature_c: Annotated[Temperature, Field(description="Outdoor temperature, degC.")]
+    pue: Annotated[float, Field(ge=1, le=3, description="Site power over IT power at that temperature.")]
+
+
+class CoolingSection(Section):
+    """Overhead of cooling and power distribution."""
+
+    pue_by_temperature: Annotated[
+        list[CoolingPoint],
+        Field(min_length=1, max_length=100, description="Ascending; linear between the points, flat beyond them."),
+    ]
+
+
+class ModeSection(Section):
+    """An operating mode of one machine."""
+
+    name: Name
+    power_w: Annotated[DeviceW, Field(description="One machine at the wall, W.")]
+    hashrate_ths: Annotated[
+        float, Field(gt=0, le=100_000, description="One machine, TH/s.", json_schema_extra={"unit": "TH/s"})
+    ]
+
+
+class FleetSection(Section):
+    """ASICs of one model under one Deployment; a rack is what one agent looks after."""
+
+    name: Name
+    model: Annotated[Text, Field(description="Vendor's model name, as the exporter shows it.")]
+    feeder: Annotated[Name, Field(description="Name of the feeder it hangs on.")]
+    racks: Annotated[Count, Field(description="Racks, each behind one agent.")]
+    machines_per_rack: Annotated[Count, Field(description="Machines in a rack.")]
+    default_mode: Annotated[Name, Field(description="The mode of the nameplate.")]
+    modes: Annotated[list[ModeSection], Field(min_length=1, max_length=20, description="Ascending in power.")]
+    sleep_w: Annotated[
+        float, Field(ge=0, le=100_000, description="One machine asleep, W.", json_schema_extra={"unit": "W"})
+    ]
+    warm_up_s: Annotated[
+        SecondsOrNone, Field(description="From wake-up to hashing, s: full power is drawn, nothing is hashed.")
+    ]
+    min_on_s: Annotated[SecondsOrNone, Field(description="Least time on after a power-up, s.")]
+    min_off_s: Annotated[SecondsOrNone, Field(description="Least time off after a power-down, s.")]
+
+
+class PoolSection(Section):
+    """Like GPU nodes on one feeder."""
+
+    name: Name
+    gpu_model: Annotated[Text, Field(description="Model name as DCGM shows it.")]
+    feeder: Annotated[Name, Field(description="Name of the feeder it hangs on.")]
+    nodes: Annotated[Count, Field(description="Nodes.")]
+    gpus_per_node: Annotated[int, Field(ge=1, le=1024, description="GPUs in a node.")]
+    gpu_power_w: Annotated[DeviceW, Field(description="Full power limit of one GPU, W.")]
+    gpu_min_power_w: Annotated[DeviceW, Field(description="Lowest power limit that the GPU accepts, W.")]
+    gpu_idle_w: Annotated[DeviceW, Field(description="One idle GPU, W.")]
+    node_overhead_w: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="A node's power besides its GPUs, W: processors, memory, fans, network.",
+            json_schema_extra={"unit": "W"},
+        ),
+    ]
+
+
+class TenantSection(Section):
+    """A customer and what was promised."""
+
+    name: Name
+    sla: Annotated[Literal["guaranteed", "flexible", "best-effort"], Field(description="SLA class.")]
+    usd_per_gpu_h: Annotated[
+        float, Field(ge=0, le=1000, description="Price of a GPU-hour, USD.", json_schema_extra={"unit": "USD/GPU-h"})
+    ]
+    credit_share: Annotated[
+        float,
+        Field(ge=0, le=10, description="Share of a job's price credited when it is late or, guaranteed, interrupted."),
+    ]
+    interruptions_per_hour: Annotated[
+        int, Field(ge=0, le=10_000, description="Most interruptions over any hour, all its jobs together.")
+    ]
+
+
+class FilePriceSection(Section):
+    """Prices replayed from files."""
+
+    kind: Literal["file"]
+    files: Annotated[list[FilePath], Field(min_length=1, max_length=1000, description="Relative to the site file.")]
+    point: Annotated[Text | None, Field(description="Settlement point, for a file with several.")] = None
+    timezone: Annotated[Timezone, Field(description="IANA name: the zone of times without an offset.")] = "UTC"
+    usd_per_eur: Annotated[float | None, Field(gt=0, le=1000, description="Rate, for a file in EUR/MWh.")] = None
+
+
+class HttpPriceSection(Section):
+    """Prices polled from an HTTP JSON source."""
+
+    kind: Literal["http"]
+    url: Annotated[HttpUrl, Field(description="Where the JSON is.")]
+    every_s: Annotated[float, Field(ge=1, le=3600, description="Time between polls, s.")]
+
+
+class PushPriceSection(Section):
+    """Prices that come in by POST /api/v1/prices."""
+
+    kind: Literal["push"]
+
+
+class HashpriceSection(Section):
+    """What hash earns: a constant or a file, one of the two."""
+
+    usd_per_ph_day: Annotated[Hashprice | None, Field(description="A constant, USD per PH/s per day.")] = None
+    file: Annotated[
+        FilePath | None, Field(description="CSV with date_utc,hashprice_usd_per_ph_day; relative to the site file.")
+    ] = None
+
+
+class WeatherSection(Section):
+    """Outdoor temperature: a constant or a file, one of the two."""
+
+    temperature_c: Annotated[Temperature | None, Field(description="A constant, degC.")] = None
+    file: Annotated[
+        FilePath | None, Field(description="CSV with interval_start_utc,temperature_c; relative to the site file.")
+    ] = None
+    timezone: Annotated[Timezone, Field(description="IANA name: the zone of times without an offset.")] = "UTC"
+
+
+class ScrapeSection(Section):
+    """The built-in scraper."""
+
+    kind: Literal["scrape"]
+
+
+class PrometheusSection(Section):
+    """A Prometheus server."""
+
+    kind: Literal["prometheus"]
+    url: Annotated[HttpUrl, Field(description="Base address of the server.")]
+
+
+class StaleSection(Section):
+    """How old is too old for each input, and what is assumed then."""
+
+    price_max_age_s: Annotated[
+        SecondsOrNone, Field(description="How long a real-time price holds past its interval, s; then day-ahead.")
+    ]
+    price_fallback_usd_per_mwh: Annotated[
+        float,
+        Field(
+            ge=-10_000,
+            le=100_000,
+            description="Assumed with neither a real-time nor a day-ahead price, USD/MWh.",
+            json_schema_extra={"unit": "USD/MWh"},
+        ),
+    ]
+    telemetry_max_age_s: Annotated[Seconds, Field(description="An older power reading counts at nameplate, s.")]
+    temperature_max_age_s: Annotated[Seconds, Field(description="An older temperature is replaced, s.")]
+    temperature_assume_c: Annotated[Temperature, Field(description="By this one, degC.")]
+    hashprice_max_age_s: Annotated[Seconds, Field(description="An older hashprice is replaced, s.")]
+    hashprice_assume_usd_per_ph_day: Annotated[Hashprice, Field(description="By this one, USD per PH/s per day.")]
+
+
+class ControlsSection(Section):
+    """How the controller paces itself."""
+
+    tick_s: Annotated[float, Field(ge=0.1, le=3600, description="Time between two looks, s.")]
+    verify_within_s: Annotated[Seconds, Field(description="By then a power-down must show in the meter, s.")]
+    lease_s: Annotated[Seconds, Field(description="Agents without a renewed setpoint sleep after this, s.")]
+    outlook_s: Annotated[
+        Seconds, Field(description="How long a price is expected to last when a restart is weighed, s.")
+    ]
+
+
+class MockSection(Section):
+    """The devices are simulated, as real processes on this machine. Leave out for a real site."""
+
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of the simulated devices.")] = 1
+    nodes_per_exporter: Annotated[
+        int, Field(ge=1, le=1000, description="GPU nodes that one exporter process stands for.")
+    ] = 8
+
+
+PriceSection = Annotated[FilePriceSection | HttpPriceSection | PushPriceSection, Field(discriminator="kind")]
+TelemetrySection = Annotated[ScrapeSection | PrometheusSection, Field(discriminator="kind")]
+
+
+class SiteFile(Section):
+    """A site with one grid connection, its prices and its promises. Powers in kW or W, durations in s, as named."""
+
+    name: Name
+    timezone: Annotated[Timezone, Field(description="IANA name, for example America/Chicago.")]
+    grid: GridSection
+    feeders: Annotated[list[FeederSection], Field(min_length=1, max_length=1000)]
+    cooling: CoolingSection
+    fleets: Annotated[list[FleetSection], Field(max_length=1000, description="Mining fleets.")] = []
+    gpu_pools: Annotated[list[PoolSection], Field(max_length=1000, description="GPU pools.")] = []
+    tenants: Annotated[list[TenantSection], Field(max_length=1000)] = []
+    prices: PriceSection
+    hashprice: HashpriceSection
+    weather: WeatherSection
+    telemetry: TelemetrySection
+    stale: StaleSection
+    controls: ControlsSection
+    state_dir: Annotated[
+        FilePath, Field(description="Folder of the controller's state, relative to the site file.")
+    ] = ".wattshift"
+    store_url: Annotated[
+        Text | None,
+        Field(description="SQLAlchemy URL, sqlite:/// or postgresql+...://; default: SQLite in state_dir."),
+    ] = None
+    mock: MockSection | None = None
+
+
+def settings_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the site file, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SiteFile.model_json_schema()}

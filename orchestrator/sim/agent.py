@@ -1,0 +1,164 @@
+"""What the mock site's programs share: site time, the setpoints they watch, their metrics server, their end.
+
+A program lives in a run directory (see docs/mock-site.md). It ends on SIGTERM, when the directory is gone, or when
+the lease on the setpoints has been out for ten minutes on the wall: an abandoned site leaves no processes behind.
+"""
+
+import json
+import logging
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import WSGIApplication
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from orchestrator.domain.clock import SiteClock
+from orchestrator.domain.units import utc
+
+POLL_S = 0.1
+"""How often the setpoints are looked at, on the wall."""
+ABANDONED_AFTER_S = 600.0
+"""On the wall, after the lease ran out."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Setpoints:
+    generation: int
+    lease_until: datetime
+    racks: Mapping[str, str]
+    """Mode or SLEEP by rack, `fleet/rack-n`."""
+    gpu_limit_w: Mapping[str, float]
+    """By pool."""
+
+
+def parse_setpoints(text: str) -> Setpoints:
+    """ValueError for anything that is not a whole setpoints document."""
+    document = json.loads(text)
+    try:
+        limits = {str(pool): float(limit) for pool, limit in document["gpu_limit_w"].items()}
+        if not all(math.isfinite(limit) and limit > 0.0 for limit in limits.values()):
+            raise ValueError("gpu_limit_w: a power limit is a positive number of watts")
+        return Setpoints(
+            generation=int(document["generation"]),
+            lease_until=utc(datetime.fromisoformat(document["lease_until"])),
+            racks={str(rack): str(mode) for rack, mode in document["racks"].items()},
+            gpu_limit_w=limits,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a setpoints document: {error!r}") from error
+
+
+def abandoned(setpoints: Setpoints | None, clock: SiteClock, started_wall: float, wall: float) -> bool:
+    """Whether nobody has held the lease for ABANDONED_AFTER_S at `wall`; a program just started has as long."""
+    lease_wall = clock.wall_at(setpoints.lease_until) if setpoints is not None else started_wall
+    return wall - max(lease_wall, started_wall) > ABANDONED_AFTER_S
+
+
+class Agent(Collector):
+    """One program's place in the run directory. Made in the main thread, before any other thread."""
+
+    def __init__(self, run: Path, name: str, job: str) -> None:
+        # SIGTERM stays pending until `alive` takes it: no handler that runs in the middle of something.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is for the controller
+        self.clock = SiteClock.from_json(json.loads((run / "clock.json").read_text()))
+        self.lock = threading.Lock()
+        """Held by whoever reads or moves the model: the metrics server has its own threads."""
+        self.terminated = False
+        self.setpoints: Setpoints | None = None
+        """The last good ones."""
+        self._run = run
+        self._job = job
+        self._target = run / "targets" / f"{name.replace('/', '_')}.json"
+        self._started_wall = time.time()
+        self._seen: tuple[int, int, int] | None = None
+        self._bad_reads = 0
+
+    def now(self) -> datetime:
+        """Site time."""
+        return self.clock.at(time.time())
+
+    def serve(
+        self, collector: Collector, port: int, wrap: Callable[[WSGIApplication], WSGIApplication] | None = None
+    ) -> int:
+        """Serve metrics on 127.0.0.1 at `port` (0: any free one) and tell scrapers; returns the port."""
+        registry = CollectorRegistry()
+        registry.register(collector)
+        registry.register(self)
+        app = make_wsgi_app(registry, disable_compression=True)
+        server = make_server("127.0.0.1", port, wrap(app) if wrap else app, _Server, _QuietHandler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        entry = {"targets": [f"127.0.0.1:{server.server_port}"], "labels": {"job": self._job}}
+        write_atomically(self._target, json.dumps([entry]))
+        return server.server_port
+
+    def alive(self, wait_s: float = POLL_S) -> bool:
+        """Wait, read new setpoints; False when it is time to end (`terminated` says whether by SIGTERM)."""
+        if signal.sigtimedwait({signal.SIGTERM}, max(wait_s, 0.0)) is not None:
+            self.terminated = True
+        elif (self._run / "clock.json").exists():
+            self._read_setpoints()
+            if not abandoned(self.setpoints, self.clock, self._started_wall, time.time()):
+                return True
+        self.leave()
+        return False
+
+    def leave(self) -> None:
+        """Tell scrapers that this program is gone."""
+        self._target.unlink(missing_ok=True)
+
+    def collect(self) -> Iterable[Metric]:
+        bad = CounterMetricFamily("wattshift_agent_bad_setpoint_reads", "Setpoint files that could not be read.")
+        bad.add_metric([], self._bad_reads)
+        yield bad
+
+    def _read_setpoints(self) -> None:
+        path = self._run / "setpoints.json"
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return  # none given yet
+        seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self.setpoints = parse_setpoints(path.read_text())
+        except (OSError, ValueError) as error:
+            self._bad_reads += 1
+            log.warning("%s: %s; the last good setpoints stay", path, error)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _QuietHandler(WSGIRequestHandler):
+    timeout = 10.0
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Every scrape on stderr would bury the warnings."""
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace the file so that a reader finds the old text or the new, and either on disk."""
+    path.parent.mkdir(exist_ok=True)  # not its parents: a site that is gone stays gone
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with fresh.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

@@ -1,0 +1,147 @@
+"""The built-in scraper beyond the port: targets that hang, files that are damaged, pages of anything."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
+from orchestrator.domain.clock import SiteClock, wall_clock
+from orchestrator.domain.observation import Metric
+
+NODE = 'kepler_node_platform_watts{{Hostname="{0}"}} {1}\n'
+
+
+class Site:
+    """Targets `a` and `b` over a transport in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock: SiteClock = wall_clock()
+        self.pages: dict[str, bytes] = {}
+        self.hung: dict[str, asyncio.Event] = {}
+        self.requests: list[str] = []
+        for host in ("a", "b"):
+            self.pages[host] = NODE.format(host, 2000).encode()
+            (folder / f"{host}.json").write_text(json.dumps([{"targets": [host], "labels": {"job": "gpu"}}]))
+        self.client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        self.source = ScrapedMetrics(folder, self.client, self.clock, timeout_s=0.2)
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        host = request.url.host
+        self.requests.append(host)
+        if host in self.hung:
+            await self.hung[host].wait()
+        return httpx.Response(200, content=self.pages[host])
+
+    async def watts(self, host: str) -> float | None:
+        return (await self.source.read(datetime.now(UTC))).get(Metric.NODE_POWER, host).value
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    made = Site(tmp_path)
+    async with made.client:
+        yield made
+        await made.source.close()
+
+
+async def test_a_hung_target_holds_up_no_other_and_is_asked_once(site: Site) -> None:
+    assert await site.watts("a") == 2000.0
+    site.hung["a"] = asyncio.Event()
+    for watts in (2100.0, 2200.0, 2300.0):
+        site.pages["b"] = NODE.format("b", watts).encode()
+        telemetry = await site.source.read(datetime.now(UTC))
+        assert telemetry.get(Metric.NODE_POWER, "a").value == 2000.0
+        assert telemetry.get(Metric.NODE_POWER, "b").value == watts
+    assert site.requests.count("a") == 2
+    assert "no answer" in site.source.problems["a"]
+
+    site.pages["a"] = NODE.format("a", 70).encode()
+    site.hung.pop("a").set()
+    deadline = time.monotonic() + 60.0
+    while await site.watts("a") != 70.0:
+        assert time.monotonic() < deadline
+    assert "a" not in site.source.problems
+
+
+async def test_a_target_that_is_gone_is_asked_no_more_and_is_no_problem(site: Site) -> None:
+    site.pages["a"] = b"garbage"
+    await site.watts("a")
+    assert list(site.source.problems) == ["a"]
+    (site.folder / "a.json").unlink()
+    asked = site.requests.count("a")
+    await site.watts("a")
+    assert site.requests.count("a") == asked
+    assert site.source.problems == {}
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", '[{"labels": {}}]', '[{"targets": "a"}]'])
+async def test_a_damaged_file_of_targets_is_named_and_its_last_targets_hold(site: Site, text: str) -> None:
+    assert await site.watts("a") == 2000.0
+    (site.folder / "a.json").write_text(text)
+    site.pages["a"] = NODE.format("a", 70).encode()
+    assert await site.watts("a") == 70.0
+    assert "file_sd" in site.source.problems["a.json"]
+
+
+async def test_a_folder_that_is_not_there_yet_has_no_targets(tmp_path: Path) -> None:
+    async with httpx.AsyncClient() as client:
+        telemetry = await ScrapedMetrics(tmp_path / "targets", client, wall_clock()).read(datetime.now(UTC))
+    assert len(telemetry) == 0
+
+
+async def test_one_bad_value_leaves_the_others_of_the_page_good(site: Site) -> None:
+    gpu = 'DCGM_FI_DEV_POWER_USAGE{{Hostname="a",gpu="{0}"}} {1}\n'
+    site.pages["a"] = (NODE.format("a", 2100) + gpu.format(0, 650) + gpu.format(1, "NaN")).encode()
+    telemetry = await site.source.read(datetime.now(UTC))
+    assert telemetry.get(Metric.NODE_POWER, "a").value == 2100.0
+    assert telemetry.get(Metric.GPU_POWER, "a").value is None
+    assert "DCGM_FI_DEV_POWER_USAGE of a is nan W" in site.source.problems["a"]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=400_000)], ids=["an hour", "no date"])
+async def test_a_time_that_is_to_come_makes_no_reading(site: Site, ahead: timedelta) -> None:
+    labels = '{fleet="s21",rack="rack-0"}'
+    seen = time.time() + ahead.total_seconds() * 10
+    site.pages["a"] = f"asic_power_watts{labels} 34000\nasic_last_seen_timestamp_seconds{labels} {seen}\n".encode()
+    telemetry = await site.source.read(datetime.now(UTC))
+    assert telemetry.get(Metric.ASIC_POWER, "s21/rack-0").value is None
+    assert "a" in site.source.problems
+
+
+LINES = st.lists(
+    st.one_of(
+        st.text(max_size=40),
+        st.sampled_from(sorted(metric.value for metric in Metric)).flatmap(
+            lambda name: st.text(alphabet='{}=",\\ 0123456789.eE+-NaNInf#\t' + "Hostname gpu", max_size=40).map(
+                lambda rest: name + rest
+            )
+        ),
+    ),
+    max_size=5,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(LINES)
+def test_no_page_raises_or_makes_a_reading_of_what_is_none(tmp_path: Path, lines: list[str]) -> None:
+    async def read() -> None:
+        site = Site(tmp_path)
+        site.pages["a"] = ("\n".join(lines) + "\n").encode()
+        async with site.client:
+            telemetry = await site.source.read(datetime.now(UTC))
+            await site.source.close()
+        assert telemetry.get(Metric.NODE_POWER, "b").value == 2000.0
+        for sample in telemetry:
+            assert sample.reading.value is not None
+            assert sample.reading.value >= 0.0 or sample.metric is Metric.ASIC_TEMPERATURE
+
+    asyncio.run(read())
