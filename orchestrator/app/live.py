@@ -30,6 +30,7 @@ from orchestrator.domain.work import Job, JobView
 from orchestrator.ports import MetricSource, Record, Store, WorkloadDriver
 
 log = logging.getLogger(__name__)
+logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that is due while one runs is left out, by design
 
 SHORTEST_TICK_S = 1.0
 """On the wall: a tick scrapes the whole site."""

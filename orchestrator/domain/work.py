@@ -72,6 +72,10 @@ class FleetView:
     """When power was last raised."""
     last_down_at: datetime
     """When power was last lowered."""
+    last_wake_at: datetime
+    """When a rack was last woken: minimum on times count from here, whatever its modes since."""
+    last_sleep_at: datetime
+    """When a rack was last put to sleep: minimum off times count from here."""
 
     @property
     def awake(self) -> int:

@@ -47,6 +47,8 @@ class Block:
     """Start and stop costs counted in: the price above which the block should be off."""
     running: bool
     step: Step | None = None
+    level: int = 0
+    """Number of the step; a rack takes a step only from the one below."""
 
     def worth(self, price_usd_per_mwh: float) -> bool:
         return self.value_usd_per_mwh > price_usd_per_mwh
@@ -66,8 +68,8 @@ def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta) ->
     unmoved = status.silent | status.stuck
     modes = [mode for rack, mode in view.rack_modes.items() if rack not in unmoved]
     power_w = {SLEEP: fleet.sleep_w, **{mode.name: mode.power_w for mode in fleet.modes}}
-    keep_on = now < view.last_up_at + fleet.min_on
-    keep_off = now < view.last_down_at + fleet.min_off
+    keep_on = now < view.last_wake_at + fleet.min_on
+    keep_off = now < view.last_sleep_at + fleet.min_off
     blocks: list[Block] = []
     wake = stay = 0.0
     for number, step in enumerate(steps):
@@ -82,11 +84,20 @@ def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta) ->
         unit_kw = step.rise_kw * status.draw_share
         common = {"target": f"fleet/{fleet.name}", "name": fleet.name, "feeder": fleet.feeder}
         if on:
-            rank = Rank.DUE if keep_on else Rank.WORTH
+            rank = Rank.DUE if keep_on and number == 0 else Rank.WORTH
             blocks.append(
-                Block(**common, rank=rank, units=on, unit_kw=unit_kw, value_usd_per_mwh=stay, running=True, step=step)
+                Block(
+                    **common,
+                    rank=rank,
+                    units=on,
+                    unit_kw=unit_kw,
+                    value_usd_per_mwh=stay,
+                    running=True,
+                    step=step,
+                    level=number,
+                )
             )
-        if off and not keep_off:
+        if off and not (keep_off and number == 0):
             blocks.append(
                 Block(
                     **common,
@@ -96,6 +107,7 @@ def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta) ->
                     value_usd_per_mwh=wake,
                     running=False,
                     step=step,
+                    level=number,
                 )
             )
     return blocks

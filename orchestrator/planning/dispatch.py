@@ -55,16 +55,16 @@ class _Room:
         """How far the blocks taken exceed the tightest cap."""
         return max(-self.grid_kw, *(-left for left in self.feeder_kw.values()), 0.0)
 
-    def units(self, block: Block, pue: float) -> int:
-        """How many of the block's units fit; names the cap that stops the rest."""
+    def units(self, block: Block, units: int, pue: float) -> int:
+        """How many of `units` units of the block fit; names the cap that stops the rest."""
         if block.unit_kw <= 0:
-            return block.units
+            return units
         unit_kw = block.unit_kw * pue
         new = 0.0 if block.running else 1.0
         grid = (self.grid_kw - new * self.grid_margin_kw) / unit_kw
         feeder = (self.feeder_kw[block.feeder] - new * self.feeder_margin_kw[block.feeder]) / unit_kw
-        fits = max(min(block.units, floor(min(grid, feeder) + 1e-9)), 0)
-        if fits < block.units:
+        fits = max(min(units, floor(min(grid, feeder) + 1e-9)), 0)
+        if fits < units:
             self.binding[f"feeder {block.feeder}" if feeder < grid else "grid"] = None
         return fits
 
@@ -84,15 +84,17 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
     blocks.sort(key=lambda block: block.order)
 
     taken: dict[str, list[tuple[Block, int]]] = {}
+    reached: dict[tuple[str, int], int] = {}
     for block in blocks:
         if block.rank is Rank.WORTH and not block.worth(price):
             continue
-        units = room.units(block, snapshot.pue)
+        units = room.units(block, min(block.units, _below(block, reached)), snapshot.pue)
         if block.rank is Rank.GUARANTEED and block.running:
             units = block.units  # kept even above a cap: throttled first, then reported short
         if units:
             room.take(block, units, snapshot.pue)
             taken.setdefault(block.target, []).append((block, units))
+            reached[block.target, block.level] = reached.get((block.target, block.level), 0) + units
     gpu_limit_w, shortfall_kw = throttle(snapshot, room.over_kw, taken)
     if shortfall_kw > 0 and snapshot.limits.grid.source == GRID_CONNECTION:
         shortfall_kw = _give_up(taken, shortfall_kw, snapshot.pue)
@@ -124,6 +126,13 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
         shortfall_kw=shortfall_kw,
         order=tuple(dict.fromkeys(block.target for block in blocks)),
     )
+
+
+def _below(block: Block, reached: Mapping[tuple[str, int], int]) -> int:
+    """Racks that have taken the step below and not this one yet; any number for a first step or a job."""
+    if block.level == 0:
+        return block.units
+    return reached.get((block.target, block.level - 1), 0) - reached.get((block.target, block.level), 0)
 
 
 def _room(site: Site, snapshot: Snapshot) -> _Room:

@@ -40,7 +40,7 @@ def fleet_reason(
         if price >= first:
             limit = sleep_threshold_usd_per_mwh(first, fleet.warm_up, site.controls.outlook)
             kept = (
-                f"its minimum on time lasts until {status.view.last_up_at + fleet.min_on:%H:%M} UTC"
+                f"its minimum on time lasts until {status.view.last_wake_at + fleet.min_on:%H:%M} UTC"
                 if price >= limit
                 else f"power at {price:.0f} USD/MWh is above {worth}, "
                 f"but below {limit:.0f}, where a new warm-up would pay"
@@ -56,8 +56,8 @@ def fleet_reason(
 def _hold(status: FleetStatus, snapshot: Snapshot, value: float, price: float, binding: tuple[str, ...]) -> str:
     """What keeps racks asleep whose hash is worth more than power."""
     fleet = status.fleet
-    if snapshot.at < status.view.last_down_at + fleet.min_off:
-        return f"its minimum off time lasts until {status.view.last_down_at + fleet.min_off:%H:%M} UTC"
+    if snapshot.at < status.view.last_sleep_at + fleet.min_off:
+        return f"its minimum off time lasts until {status.view.last_sleep_at + fleet.min_off:%H:%M} UTC"
     caps = [cap for cap in binding if not cap.startswith("feeder ") or cap == f"feeder {fleet.feeder}"]
     if caps:
         return f"{caps[0]} leaves no room for more, though its hash is worth {value:.0f} against {price:.0f} USD/MWh"

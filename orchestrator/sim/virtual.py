@@ -9,12 +9,12 @@ from types import MappingProxyType
 
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
+from orchestrator.domain.rack_choice import choose_racks, refusal
 from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Site
 from orchestrator.domain.units import utc
 from orchestrator.domain.work import FleetView, Job, PoolView, Workloads
 from orchestrator.sim.asic_rack import FaultRates, RackModel
 from orchestrator.sim.gpu_node import NodeModel
-from orchestrator.sim.rack_choice import choose_racks, refusal
 from orchestrator.sim.virtual_jobs import VirtualJobs
 
 # Bound once: a read makes hundreds of samples, and looking a member up in its enum costs as much as making one.
@@ -62,6 +62,8 @@ class VirtualSite:
         self._setpoints = {rack: fleet.default_mode if awake else SLEEP for fleet, rack in site.racks()}
         self._moved_up = {fleet.name: start - timedelta(days=1) for fleet in site.fleets}
         self._moved_down = dict(self._moved_up)
+        self._woken = dict(self._moved_up)
+        self._put_to_sleep = dict(self._moved_up)
         self._lease_until = (start + site.controls.lease).timestamp()
         self._lapsed = False
         self._nodes = {node: NodeModel(node, pool, self._now) for pool, node in site.nodes()}
@@ -172,6 +174,8 @@ class VirtualSite:
             rack_modes=MappingProxyType(modes),
             last_up_at=self._moved_up[name],
             last_down_at=self._moved_down[name],
+            last_wake_at=self._woken[name],
+            last_sleep_at=self._put_to_sleep[name],
         )
 
     def _set_fleet(self, move: SetFleet) -> str:
@@ -187,6 +191,8 @@ class VirtualSite:
                 self._moved_up[fleet.name] = self.now
             elif change_kw < 0.0:
                 self._moved_down[fleet.name] = self.now
+            if mode != self._setpoints[rack] and SLEEP in (mode, self._setpoints[rack]):
+                (self._put_to_sleep if mode == SLEEP else self._woken)[fleet.name] = self.now
             self._setpoints[rack] = mode
             if not self._lapsed:
                 self._racks[rack].set_mode(mode, self._now)

@@ -266,7 +266,8 @@ class FakeDesk:
             for mode, count in racks.items()
             if mode != SLEEP
         )
-        view = FleetView(fleet.name, racks, {}, NOW - timedelta(hours=2), NOW - timedelta(hours=3))
+        up, down = NOW - timedelta(hours=2), NOW - timedelta(hours=3)
+        view = FleetView(fleet.name, racks, {}, up, down, last_wake_at=up, last_sleep_at=down)
         return FleetStatus(fleet, view, kw * 0.99, kw, 0.99, phs * 0.98, frozenset(), frozenset())
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from starlette.types import Message, Scope
 
-from orchestrator.api import Event, EventHub
+from orchestrator.api import Event, EventHub, create_app
 
 if TYPE_CHECKING:
     from tests.api.conftest import Client
@@ -59,12 +60,45 @@ async def test_before_the_first_observation_the_stream_already_says_what_it_know
 async def test_an_idle_stream_sends_comments(
     client: httpx.AsyncClient, desk: "FakeDesk", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastapi.routing._PING_INTERVAL", 0.02)
+    monkeypatch.setattr("orchestrator.api.events.HEARTBEAT_S", 0.02)
     reading = asyncio.create_task(client.get("/api/v1/events"))
     await listening(desk)
     await asyncio.sleep(0.2)  # ten silences; the length of silence is what is tested
     desk.hub.close()
     assert ": ping\n\n" in (await asyncio.wait_for(reading, 10)).text
+
+
+async def test_a_reader_may_leave_at_any_moment(desk: "FakeDesk", caplog: pytest.LogCaptureFixture) -> None:
+    app = create_app(desk, api_key=None)
+    left = asyncio.Event()
+    sent: list[bytes] = []
+
+    async def receive() -> Message:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message.get("body", b""))
+        desk.set_price(float(len(sent)))  # so that there is always one more to send
+        if len(sent) == 5:
+            left.set()
+
+    scope: Scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "GET",
+        "path": "/api/v1/events",
+        "raw_path": b"/api/v1/events",
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1")],
+    }
+    await asyncio.wait_for(app(scope, receive, send), 10)
+    assert len(sent) >= 5
+    async with asyncio.timeout(10):
+        while desk.hub.listeners:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+    assert caplog.records == []
 
 
 async def test_the_stream_needs_the_key(connect: "Client") -> None:

@@ -18,11 +18,11 @@ from orchestrator.adapters.workloads.devices import Device, devices
 from orchestrator.adapters.workloads.documents import read_document, write_document
 from orchestrator.adapters.workloads.jobs import ProcessJobs
 from orchestrator.adapters.workloads.process_table import ProcessTable
-from orchestrator.adapters.workloads.rack_choice import choose_racks
 from orchestrator.adapters.workloads.setpoints import Setpoints, asleep, load_setpoints, save_setpoints
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.rack_choice import choose_racks, refusal
+from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job, Workloads
 
 log = logging.getLogger(__name__)
@@ -121,6 +121,9 @@ class ProcessSite:
         )
 
     async def apply(self, move: Move, reason: str, now: datetime) -> Ack:
+        return replace(self._carry_out(move, reason, now), at=self._clock.at(time.time()))
+
+    def _carry_out(self, move: Move, reason: str, now: datetime) -> Ack:
         self._look()
         try:
             match move:
@@ -164,19 +167,10 @@ class ProcessSite:
         if fleet is None:
             names = ", ".join(fleet.name for fleet in self._site.fleets)
             return Ack(accepted=False, at=now, detail=f"no fleet {move.fleet}; there is {names}")
-        known = [SLEEP, *(mode.name for mode in fleet.modes)]
-        for mode, count in move.racks.items():
-            if mode not in known:
-                detail = f"fleet {fleet.name} has no mode {mode}; it has {', '.join(known)}"
-                return Ack(accepted=False, at=now, detail=detail)
-            if count < 0:
-                return Ack(accepted=False, at=now, detail=f"fleet {fleet.name}: {count} racks in {mode}")
-        total = sum(move.racks.values())
-        if total != fleet.racks:
-            detail = f"fleet {fleet.name} has {fleet.racks} racks; the counts add up to {total}"
-            return Ack(accepted=False, at=now, detail=detail)
+        if why := refusal(fleet, move.racks):
+            return Ack(accepted=False, at=now, detail=why)
         racks = fleet.rack_names()
-        modes = choose_racks(racks, self._setpoints.racks, move.racks)
+        modes = choose_racks(fleet, self._setpoints.racks, move.racks)
         if any(modes[rack] != self._setpoints.racks[rack] for rack in racks):
             self._accept(self._setpoints.with_fleet(fleet, modes, reason, now))
         return Ack(accepted=True, at=now)

@@ -21,6 +21,8 @@ class FleetNote:
 
     last_up_at: datetime = NEVER
     last_down_at: datetime = NEVER
+    last_wake_at: datetime = NEVER
+    last_sleep_at: datetime = NEVER
     previous: Mapping[str, int] = field(default_factory=dict)
     reason: str = ""
 
@@ -38,10 +40,14 @@ class Setpoints:
     def with_fleet(self, fleet: Fleet, modes: Mapping[str, str], reason: str, now: datetime) -> "Setpoints":
         """The racks of `fleet` in `modes`; up and down times follow the power that each rack is set to."""
         changes = [(fleet.rack_kw(self.racks[rack]), fleet.rack_kw(mode)) for rack, mode in modes.items()]
+        woken = any(self.racks[rack] == SLEEP != mode for rack, mode in modes.items())
+        put_to_sleep = any(self.racks[rack] != SLEEP == mode for rack, mode in modes.items())
         note = self.note(fleet.name)
         note = FleetNote(
             last_up_at=now if any(after > before for before, after in changes) else note.last_up_at,
             last_down_at=now if any(after < before for before, after in changes) else note.last_down_at,
+            last_wake_at=now if woken else note.last_wake_at,
+            last_sleep_at=now if put_to_sleep else note.last_sleep_at,
             previous=self.counts(fleet),
             reason=reason,
         )
@@ -63,6 +69,8 @@ class Setpoints:
             rack_modes=MappingProxyType({rack: self.racks[rack] for rack in fleet.rack_names()}),
             last_up_at=note.last_up_at,
             last_down_at=note.last_down_at,
+            last_wake_at=note.last_wake_at,
+            last_sleep_at=note.last_sleep_at,
         )
 
     def pool_view(self, pool: str) -> PoolView:
@@ -120,6 +128,8 @@ def save_setpoints(path: Path, setpoints: Setpoints) -> None:
                 fleet: {
                     "last_up_at": note.last_up_at.isoformat(),
                     "last_down_at": note.last_down_at.isoformat(),
+                    "last_wake_at": note.last_wake_at.isoformat(),
+                    "last_sleep_at": note.last_sleep_at.isoformat(),
                     "previous": dict(note.previous),
                     "reason": note.reason,
                 }
@@ -133,6 +143,8 @@ def _note(document: Mapping[str, object]) -> FleetNote:
     return FleetNote(
         last_up_at=datetime.fromisoformat(str(document["last_up_at"])),
         last_down_at=datetime.fromisoformat(str(document["last_down_at"])),
+        last_wake_at=datetime.fromisoformat(str(document["last_wake_at"])),
+        last_sleep_at=datetime.fromisoformat(str(document["last_sleep_at"])),
         previous={mode: int(str(count)) for mode, count in _mapping(document["previous"]).items()},
         reason=str(document["reason"]),
     )

@@ -21,7 +21,7 @@ function row(job) {
     el("td", {}, el("span", { class: "state", "data-state": job.phase }, job.phase),
       job.interruptions ? el("small", {}, `stopped ${job.interruptions}×`) : null),
     el("td", {}, progress(job)),
-    el("td", {}, deadline(job)),
+    el("td", { "data-label": job.deadline && !job.outcome ? "Deadline" : null }, deadline(job)),
     why(job.reason),
   );
 }

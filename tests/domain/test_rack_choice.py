@@ -1,11 +1,27 @@
 """Which racks take which mode."""
 
+from datetime import timedelta
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.workloads.rack_choice import choose_racks
+from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.site import Fleet, Mode
 
-RACKS = [f"s21/rack-{number}" for number in range(5)]
+FLEET = Fleet(
+    name="s21",
+    model="Antminer S21",
+    feeder="a",
+    racks=5,
+    machines_per_rack=300,
+    modes=(Mode("eco", 2800.0, 174.0), Mode("normal", 3500.0, 200.0)),
+    default_mode="normal",
+    sleep_w=15.0,
+    warm_up=timedelta(minutes=8),
+    min_on=timedelta(minutes=15),
+    min_off=timedelta(minutes=15),
+)
+RACKS = FLEET.rack_names()
 MODES = ["sleep", "eco", "normal"]
 
 
@@ -15,17 +31,17 @@ def modes(*names: str) -> dict[str, str]:
 
 def test_sleeping_racks_wake_lowest_number_first() -> None:
     now = modes("sleep", "normal", "sleep", "sleep", "sleep")
-    assert choose_racks(RACKS, now, {"normal": 3, "sleep": 2}) == modes("normal", "normal", "normal", "sleep", "sleep")
+    assert choose_racks(FLEET, now, {"normal": 3, "sleep": 2}) == modes("normal", "normal", "normal", "sleep", "sleep")
 
 
 def test_the_highest_numbered_go_first() -> None:
     now = modes("normal", "normal", "sleep", "normal", "normal")
-    assert choose_racks(RACKS, now, {"normal": 2, "sleep": 3}) == modes("normal", "normal", "sleep", "sleep", "sleep")
+    assert choose_racks(FLEET, now, {"normal": 2, "sleep": 3}) == modes("normal", "normal", "sleep", "sleep", "sleep")
 
 
 def test_an_awake_rack_changes_mode_before_a_sleeping_one_is_woken() -> None:
     now = modes("sleep", "sleep", "sleep", "normal", "normal")
-    assert choose_racks(RACKS, now, {"eco": 2, "sleep": 3}) == modes("sleep", "sleep", "sleep", "eco", "eco")
+    assert choose_racks(FLEET, now, {"eco": 2, "sleep": 3}) == modes("sleep", "sleep", "sleep", "eco", "eco")
 
 
 @given(
@@ -34,10 +50,10 @@ def test_an_awake_rack_changes_mode_before_a_sleeping_one_is_woken() -> None:
 def test_the_counts_are_kept_and_no_rack_changes_without_need(before: list[str], wanted: list[str]) -> None:
     current = modes(*before)
     counts = {mode: wanted.count(mode) for mode in MODES}
-    chosen = choose_racks(RACKS, current, counts)
+    chosen = choose_racks(FLEET, current, counts)
     assert {mode: list(chosen.values()).count(mode) for mode in MODES} == counts
     changed = sum(chosen[rack] != current[rack] for rack in RACKS)
     assert changed == sum(max(counts[mode] - before.count(mode), 0) for mode in MODES)
     woken = sum(current[rack] == "sleep" and chosen[rack] != "sleep" for rack in RACKS)
     assert woken == max(before.count("sleep") - counts["sleep"], 0)
-    assert choose_racks(RACKS, chosen, counts) == chosen
+    assert choose_racks(FLEET, chosen, counts) == chosen

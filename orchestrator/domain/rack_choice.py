@@ -1,0 +1,38 @@
+"""Which racks of a fleet take a new setpoint, so that as few as possible change."""
+
+from collections.abc import Mapping
+
+from orchestrator.domain.site import SLEEP, Fleet
+
+
+def refusal(fleet: Fleet, wanted: Mapping[str, int]) -> str:
+    """Why counts by mode can't be set on a fleet; empty if they can."""
+    known = [SLEEP, *(mode.name for mode in fleet.modes)]
+    unknown = [mode for mode in wanted if mode not in known]
+    if unknown:
+        return f"fleet {fleet.name} has no mode {', '.join(unknown)}; it has {', '.join(known)}"
+    if any(count < 0 for count in wanted.values()) or sum(wanted.values()) != fleet.racks:
+        return f"fleet {fleet.name} has {fleet.racks} racks; {dict(wanted)} does not add up to them"
+    return ""
+
+
+def choose_racks(fleet: Fleet, current: Mapping[str, str], wanted: Mapping[str, int]) -> dict[str, str]:
+    """A mode for every rack, `wanted[mode]` racks in each; the counts add up to the number of racks.
+
+    Racks stay in their mode as far as it is wanted: awake the lowest numbered, asleep the highest. Of those that must
+    change, awake ones take the open awake places before any sleeping rack is woken, lowest number first.
+    """
+    racks = fleet.rack_names()
+    chosen: dict[str, str] = {}
+    left = dict(wanted)
+    awake = [rack for rack in racks if current[rack] != SLEEP]
+    asleep = [rack for rack in racks if current[rack] == SLEEP]
+    for rack in (*awake, *reversed(asleep)):
+        if left.get(current[rack], 0) > 0:
+            chosen[rack] = current[rack]
+            left[current[rack]] -= 1
+    movable = [rack for rack in (*awake, *asleep) if rack not in chosen]
+    places = [mode.name for mode in reversed(fleet.modes) for _ in range(left.get(mode.name, 0))]
+    for rack, mode in zip(movable, places, strict=False):
+        chosen[rack] = mode
+    return {rack: chosen.get(rack, SLEEP) for rack in racks}
