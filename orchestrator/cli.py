@@ -72,12 +72,13 @@ def _refusals() -> Iterator[None]:
     from orchestrator.adapters.store import StoreError
     from orchestrator.api.guard import KeyRequiredError
     from orchestrator.app.day import DayError
+    from orchestrator.app.serve import NoDriverError
     from orchestrator.app.server import PortError
     from orchestrator.settings import SettingsError
 
     try:
         yield
-    except (DataFileError, DayError, KeyRequiredError, PortError, SettingsError, StoreError) as problem:
+    except (DataFileError, DayError, KeyRequiredError, NoDriverError, PortError, SettingsError, StoreError) as problem:
         _refuse(problem)
 
 
@@ -158,6 +159,57 @@ def demo(
         else:
             figures = asyncio.run(play_live(settings, options, factor, console))
         conclude(figures, json_file, console)
+
+
+@app.command()
+def serve(
+    site: Annotated[Path, typer.Argument(help="The site file.")],
+    host: Annotated[str, typer.Option(help="Address to serve the API and the console on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on.")] = 8080,
+) -> None:
+    """Control a site in real time, until it is stopped."""
+    with _refusals():
+        from orchestrator.app.serve import serve as serve_site
+        from orchestrator.settings import load_settings
+
+        asyncio.run(serve_site(load_settings(site, os.environ), host, port, console))
+
+
+Url = Annotated[str, typer.Option(envvar="WATTSHIFT_URL", help="Where the controller's API is.")]
+HERE = "http://127.0.0.1:8080"
+
+
+@app.command()
+def status(url: Url = HERE) -> None:
+    """Print what the site draws, earns and does now."""
+    from orchestrator.app.client import ClientError, show_status
+
+    try:
+        show_status(url, os.environ.get("WATTSHIFT_API_KEY"), console)
+    except ClientError as problem:
+        _refuse(problem)
+
+
+@app.command()
+def curtail(
+    limit_mw: Annotated[float | None, typer.Option(help="Stay at or under this, in MW.")] = None,
+    shed_mw: Annotated[float | None, typer.Option(help="Shed this from what is measured now, in MW.")] = None,
+    minutes: Annotated[float, typer.Option(help="For how long, in minutes of site time.")] = 60.0,
+    reason: Annotated[str, typer.Option(help="Why; it goes on record.")] = "ordered from the command line",
+    cancel: Annotated[str | None, typer.Option(help="Cancel the order with this id instead.")] = None,
+    url: Url = HERE,
+) -> None:
+    """Order the site to stay under a limit for a while, or cancel such an order."""
+    from orchestrator.app.client import ClientError, cancel_order, send_order
+
+    key = os.environ.get("WATTSHIFT_API_KEY")
+    try:
+        if cancel is not None:
+            cancel_order(url, key, cancel, console)
+        else:
+            send_order(url, key, limit_mw=limit_mw, shed_mw=shed_mw, minutes=minutes, reason=reason, console=console)
+    except ClientError as problem:
+        _refuse(problem)
 
 
 def _speed(text: str) -> float:

@@ -48,7 +48,14 @@ class EventHub:
         self._listeners.add(queue)
         if self._closed:
             _put(queue, None)
-        return _drain(queue)
+        return self._drain(queue)
+
+    async def _drain(self, queue: "asyncio.Queue[Event | None]") -> AsyncIterator[Event]:
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+        finally:
+            self._listeners.discard(queue)
 
     def close(self) -> None:
         """End every listener's stream, so that a server with open pages can shut down."""
@@ -62,13 +69,9 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, blocks: AsyncGenerator[bytes, None]) -> None:
-        # a proxy must not hold events back
-        super().__init__(blocks, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
-        self._blocks = blocks
-
     async def stream_response(self, send: Send) -> None:
-        async with aclosing(self._blocks):
+        assert isinstance(self.body_iterator, AsyncGenerator)
+        async with aclosing(self.body_iterator):
             await super().stream_response(send)
 
 
@@ -82,7 +85,8 @@ async def events(
     A `state` is whole, so nothing needs to be sent again after a lost connection. A comment every 15 s of silence
     shows that the connection lives.
     """
-    return EventStream(_stream(desk))
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # a proxy must not hold events back
+    return EventStream(_stream(desk), headers=headers)
 
 
 async def _stream(desk: Desk) -> AsyncGenerator[bytes, None]:
@@ -117,11 +121,6 @@ async def _block(event: Event, desk: Desk) -> bytes | None:
 
 async def _next(changes: AsyncIterator[Event]) -> Event | None:
     return await anext(changes, None)
-
-
-async def _drain(queue: "asyncio.Queue[Event | None]") -> AsyncIterator[Event]:
-    while (event := await queue.get()) is not None:
-        yield event
 
 
 def _put(queue: "asyncio.Queue[Event | None]", event: Event | None) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import sys
 import time
@@ -22,15 +21,14 @@ from orchestrator.adapters.store import SqlStore
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.adapters.workloads.process_table import ProcessTable
 from orchestrator.adapters.workloads.processes import ProcessSite
-from orchestrator.api.application import create_app
 from orchestrator.api.guard import require_key_unless_loopback
-from orchestrator.app.day import local
+from orchestrator.app.day import DayError, local
 from orchestrator.app.demo import Options, always_on_report, finished, progress_bar
 from orchestrator.app.feeds import open_series
 from orchestrator.app.live import LiveSite, Replayed
 from orchestrator.app.report import report
 from orchestrator.app.run import Run, load_run, save_run
-from orchestrator.app.server import listen, server, url_of
+from orchestrator.app.server import listen, serving, stop_event, url_of
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Decision
 from orchestrator.domain.site import Site
@@ -40,6 +38,12 @@ from orchestrator.sim.arrivals import job_stream
 
 NODES_PER_EXPORTER = 16
 STOP_WITHIN_S = 10.0
+RUN_FILES = (
+    *("clock.json", "setpoints.json", "run.json"),
+    *("targets", "endpoints", "processes", "logs", "jobs"),
+    *("wattshift.db", "wattshift.db-wal", "wattshift.db-shm", "wattshift.db.lock"),
+)
+"""What a run keeps in its folder. The figures of `--speed max` beside them are not of it."""
 
 
 def stretched(site: Site, speed: float) -> Site:
@@ -68,9 +72,7 @@ async def play_live(settings: Settings, options: Options, speed: float, console:
     run, clock = await _open_run(options, speed, console)
     options = replace(options, start=datetime.fromisoformat(run.start))
     folder = options.state
-    stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = stop_event()
     store = SqlStore.open(f"sqlite:///{folder / 'wattshift.db'}")
     with contextlib.closing(store):
         nodes = settings.mock.nodes_per_exporter if settings.mock is not None else NODES_PER_EXPORTER
@@ -101,7 +103,9 @@ async def _open_run(options: Options, speed: float, console: Console) -> tuple[R
         end=options.day.end.isoformat(),
         wall_origin=wall,
     )
+    _check_unused(folder)
     kept = load_run(folder)
+    _check_ours(folder, kept)
     if kept is not None and not kept.ended and not options.fresh and kept.same(run):
         clock = _clock(kept)
         if clock.at(wall) < options.day.end:
@@ -110,15 +114,35 @@ async def _open_run(options: Options, speed: float, console: Console) -> tuple[R
         console.print("The run that was cut off is past the end of its day; a new one begins.")
     if (folder / "processes").exists():
         await ProcessTable(folder).stop_all(STOP_WITHIN_S)
-    if kept is not None:
-        _check_unused(folder)
-        shutil.rmtree(folder)
+    _clear(folder)
     save_run(folder, run)
     return run, _clock(run)
 
 
+def _clear(folder: Path) -> None:
+    """Remove what a run before left, and nothing else: the folder may be one that the user keeps other things in."""
+    for path in _run_files(folder):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _run_files(folder: Path) -> list[Path]:
+    return [folder / name for name in RUN_FILES if (folder / name).exists()]
+
+
+def _check_ours(folder: Path, kept: Run | None) -> None:
+    """Refuses a folder with files of such names that no demo wrote, since a new run clears them away."""
+    files = _run_files(folder)
+    if kept is not None and not kept.day:
+        raise DayError(f"{folder} is the record of `wattshift serve`; choose another --state")
+    if files and not (folder / "run.json").exists():
+        raise DayError(f"{folder} holds {files[0].name} but no run.json of a demo; choose another --state")
+
+
 def _check_unused(folder: Path) -> None:
-    """Refuses, by StoreInUseError, to clear away a run that another controller is working on."""
+    """Refuses, by StoreInUseError, a folder that another controller is working on, before anything is touched."""
     database = folder / "wattshift.db"
     if database.exists():
         SqlStore.open(f"sqlite:///{database}").close()
@@ -175,24 +199,17 @@ async def _operate(
             ),
             on_record=_narrator(site, console),
         )
-        web = server(create_app(live, api_key=settings.api_key))
-        serving = asyncio.create_task(web.serve(sockets=[bound]))
-        live.start()
-        _welcome(site, options, clock, url_of(bound), console)
-        over = asyncio.create_task(asyncio.sleep(clock.wall_at(day.end) - time.time()))
-        stopped = asyncio.create_task(stopping.wait())
-        await asyncio.wait({over, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
-        await live.pause()
-        ended_at = min(live.now(), day.end)
-        if over.done() and not options.until_end:
-            console.print("The day is over; the page stays up until Ctrl-C.")
-            await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
-        live.close()
-        console.print("Stopping: jobs write their checkpoints, devices end ...")
-        web.should_exit = True
-        await serving
-        over.cancel()
-        stopped.cancel()
+        async with serving(live, bound, settings.api_key):
+            live.start()
+            _welcome(site, options, clock, url_of(bound), console)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), clock.wall_at(day.end) - time.time())
+            await live.pause()
+            ended_at = min(live.now(), day.end)
+            if not (stopping.is_set() or options.until_end):
+                console.print("The day is over; the page stays up until Ctrl-C.")
+                await stopping.wait()
+            console.print("Stopping: jobs write their checkpoints, devices end ...")
         await metrics.close()
         return ended_at
 

@@ -12,6 +12,9 @@ from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.series.csv_series import read_hashprice_file, read_temperature_file
+from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
+from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
+from orchestrator.domain.clock import SiteClock
 from orchestrator.ports import SeriesSource
 from orchestrator.settings import values
 from orchestrator.settings.values import Settings
@@ -46,6 +49,15 @@ def read_price_files(feed: values.FilePrices) -> tuple[PriceFile, ...]:
         read_price_file(Path(path), point=feed.point, timezone=feed.timezone, usd_per_eur=feed.usd_per_eur)
         for path in feed.paths
     )
+
+
+def open_metrics(
+    settings: Settings, targets: Path, client: httpx.AsyncClient, clock: SiteClock
+) -> ScrapedMetrics | PrometheusMetrics:
+    """The site's telemetry: a Prometheus server, or the built-in scraper on the targets in a folder."""
+    if isinstance(settings.telemetry, values.PrometheusMetrics):
+        return PrometheusMetrics(settings.telemetry.url, client, clock)
+    return ScrapedMetrics(targets, client, clock)
 
 
 def open_prices(settings: Settings, client: httpx.AsyncClient) -> ReplayedPrices | PolledPrices | PushedPrices:

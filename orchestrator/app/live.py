@@ -16,6 +16,7 @@ from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.api.desk import ClockInfo, DeskRefusalError, Event, Readiness
 from orchestrator.app.events import Events
 from orchestrator.app.feeds import Series
+from orchestrator.app.latest import LatestMetrics
 from orchestrator.app.metrics import SiteMetrics
 from orchestrator.controller import Controller, Doors
 from orchestrator.domain.clock import SiteClock
@@ -80,6 +81,7 @@ class LiveSite:
         self._prices = prices
         self._replayed = replayed
         self._on_record = on_record
+        self._latest = LatestMetrics(metrics)
         self._events = Events()
         self._metrics = SiteMetrics(self.metrics_registry, lambda: self._controller.snapshot)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
@@ -92,7 +94,7 @@ class LiveSite:
                 prices=prices,
                 hashprice=series.hashprice,
                 weather=series.weather,
-                metrics=metrics,
+                metrics=self._latest,
                 workloads=workloads,
                 store=store,
             ),
@@ -109,7 +111,7 @@ class LiveSite:
         """Begin to tick: on an interval, at each new price, and soon again while an action is under way."""
         every_s = max(self._clock.wall_seconds(self.site.controls.tick), SHORTEST_TICK_S)
         options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        self._scheduler.add_job(self._tick, "interval", seconds=every_s, id="tick", next_run_time=_wall(0), **options)
+        self._scheduler.add_job(self._look, "interval", seconds=every_s, id="tick", next_run_time=_wall(0), **options)
         if isinstance(self._prices, ReplayedPrices):
             self._await_price()
         elif isinstance(self._prices, PolledPrices):
@@ -119,11 +121,17 @@ class LiveSite:
     async def pause(self) -> None:
         """Tick no more, and settle to the last joule."""
         self._scheduler.shutdown(wait=False)
+        await self._latest.refresh(self.now())
         await self._controller.tick(self.now(), final=True)
 
     def close(self) -> None:
         """Let everyone go who listens."""
         self._events.close()
+
+    async def _look(self) -> None:
+        """Read the meters, then go round."""
+        await self._latest.refresh(self.now())
+        await self._tick()
 
     async def _tick(self, trigger: Trigger = Trigger.TICK) -> None:
         self._submit()
@@ -139,7 +147,7 @@ class LiveSite:
         """While an action is under way the meter is read again before the next tick."""
         if self._scheduler.running and self._controller.unsettled:
             wait_s = max(self._clock.wall_seconds(VERIFY_EVERY), SHORTEST_VERIFY_S)
-            self._scheduler.add_job(self._tick, "date", run_date=_wall(wait_s), id="verify", replace_existing=True)
+            self._scheduler.add_job(self._look, "date", run_date=_wall(wait_s), id="verify", replace_existing=True)
 
     def _await_price(self) -> None:
         assert isinstance(self._prices, ReplayedPrices), "only replayed prices are known to come"

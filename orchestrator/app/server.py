@@ -1,11 +1,15 @@
 """The HTTP server beside the controller, on the same event loop."""
 
+import asyncio
 import contextlib
+import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
-from fastapi import FastAPI
+
+from orchestrator.api.application import create_app
+from orchestrator.app.live import LiveSite
 
 GRACE_S = 2
 """Time for open connections to end when the site stops."""
@@ -36,10 +40,33 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def server(app: FastAPI) -> Server:
-    return Server(
-        uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=GRACE_S, access_log=False)
+@contextlib.asynccontextmanager
+async def serving(live: LiveSite, bound: socket.socket, api_key: str | None) -> AsyncIterator[None]:
+    """The API and the console over `live` while the block runs."""
+    web = Server(
+        uvicorn.Config(
+            create_app(live, api_key=api_key),
+            log_level="warning",
+            lifespan="off",
+            timeout_graceful_shutdown=GRACE_S,
+            access_log=False,
+        )
     )
+    task = asyncio.create_task(web.serve(sockets=[bound]))
+    try:
+        yield
+    finally:
+        live.close()
+        web.should_exit = True
+        await task
+
+
+def stop_event() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set, instead of ending the process."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
 
 
 def url_of(bound: socket.socket) -> str:

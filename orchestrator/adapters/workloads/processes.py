@@ -205,9 +205,11 @@ class ProcessSite:
         return _signature(self._file)
 
     def _look(self) -> None:
-        """Take over setpoints that someone else has written."""
+        """Take over setpoints that someone else has written; unreadable ones are replaced at the second look."""
         signature = _signature(self._file)
         if signature == self._signature:
+            if not self._synced:  # nobody has mended the file, and agents still hold what was last good
+                self._accept(self._setpoints)
             return
         self._signature = signature
         try:
@@ -215,7 +217,7 @@ class ProcessSite:
             self._synced = True
         except ValueError as error:
             self._synced = False
-            log.warning("%s; the last good setpoints hold and are written again with the next change", error)
+            log.warning("%s; the last good setpoints hold and are written again if it stays so", error)
 
 
 def _is_ready(device: Device) -> bool:

@@ -1,0 +1,89 @@
+"""The command line as a client of a running controller's API."""
+
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+TIMEOUT_S = 10.0
+
+
+class ClientError(Exception):
+    """The controller did not answer, or refused; the text says which and why."""
+
+
+def show_status(url: str, api_key: str | None, console: Console) -> None:
+    """Print the site's state, its fleets with their reasons, and what is wrong."""
+    state = _ask("GET", url, "/api/v1/state", api_key)
+    observed = state["observed"]
+    console.print(f"[bold]{state['site']}[/]  {state['clock']['now']}")
+    if observed is None:
+        console.print("The first observation is not made yet.")
+        return
+    price, grid = observed["price"], observed["grid"]
+    console.print(
+        f"{price['usd_per_mwh']:.2f} USD/MWh ({price['basis']}), {observed['measured_kw'] / 1000:.1f} MW of "
+        f"{grid['limit_kw'] / 1000:.1f} ({grid['source']}): mining {observed['mining_kw'] / 1000:.1f}, "
+        f"HPC {observed['hpc_kw'] / 1000:.1f}, overhead {observed['overhead_kw'] / 1000:.1f} MW"
+    )
+    table = Table("fleet", "racks", "MW", "why")
+    for fleet in _ask("GET", url, "/api/v1/fleets", api_key)["fleets"]:
+        racks = ", ".join(f"{count} {mode}" for mode, count in fleet["racks_by_mode"].items() if count)
+        table.add_row(fleet["name"], racks, f"{fleet['power_kw'] / 1000:.1f}", fleet["reason"])
+    console.print(table)
+    for breach in observed["breaches"]:
+        console.print(f"[red]{breach['kind']}[/] {breach['subject']}: {breach['detail']}", soft_wrap=True)
+    for order in state["curtailments"]:
+        console.print(
+            f"curtailed to {order['limit_kw'] / 1000:.1f} MW until {order['until']}: {order['reason']} ({order['id']})"
+        )
+    if observed["stale"]:
+        console.print(f"stale: {', '.join(observed['stale'][:10])}", soft_wrap=True)
+
+
+def send_order(
+    url: str,
+    api_key: str | None,
+    *,
+    limit_mw: float | None,
+    shed_mw: float | None,
+    minutes: float,
+    reason: str,
+    console: Console,
+) -> None:
+    """Order a curtailment and print its id."""
+    order: dict[str, object] = {"for_minutes": minutes, "reason": reason}
+    if limit_mw is not None:
+        order["limit_kw"] = limit_mw * 1000.0
+    if shed_mw is not None:
+        order["shed_kw"] = shed_mw * 1000.0
+    made = _ask("POST", url, "/api/v1/curtailments", api_key, order)
+    console.print(f"{made['id']}: at most {made['limit_kw'] / 1000:.1f} MW until {made['until']}")
+
+
+def cancel_order(url: str, api_key: str | None, order_id: str, console: Console) -> None:
+    """Cancel an order."""
+    _ask("DELETE", url, f"/api/v1/curtailments/{order_id}", api_key)
+    console.print(f"{order_id} is cancelled")
+
+
+def _ask(method: str, url: str, path: str, api_key: str | None, body: object = None) -> Any:
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    try:
+        response = httpx.request(
+            method, url.rstrip("/") + path, json=body, headers=headers, timeout=TIMEOUT_S, trust_env=False
+        )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ClientError(f"{url}: no controller answers there ({error}); name another with --url") from error
+    if response.is_error:
+        raise ClientError(_problem(response))
+    return response.json() if response.content else None
+
+
+def _problem(response: httpx.Response) -> str:
+    try:
+        problem = response.json()
+        return f"{problem['title']}: {problem.get('detail', '')}"
+    except (ValueError, KeyError):
+        return f"{response.url}: HTTP {response.status_code}"
