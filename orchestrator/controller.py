@@ -23,7 +23,7 @@ from orchestrator.domain.decision import (
     PauseJob,
     Trigger,
 )
-from orchestrator.domain.ledger import MeterMark, Posting
+from orchestrator.domain.ledger import MeterMark
 from orchestrator.domain.limits import Curtailment, limits_due
 from orchestrator.domain.metering import meter
 from orchestrator.domain.observation import Metric, Telemetry
@@ -51,7 +51,8 @@ SETTLE_EVERY = timedelta(minutes=5)
 """Counters lose nothing between two postings; ERCOT's dispatch runs at this pace too."""
 
 Policy = Callable[[Site, Snapshot], Desired]
-Publish = Callable[[Record], None]
+Publish = Callable[[Sequence[Record]], None]
+"""Told of each transaction once it is on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Controller:
         self.reasons: Mapping[str, str] = {}
         self.waiting: tuple[str, ...] = ()
         self._policy = policy
-        self._publish = publish or (lambda record: None)
+        self._publish = publish or (lambda records: None)
         self._lock = asyncio.Lock()
         self._started_at = now
         memory = doors.store.restore(now)
@@ -139,9 +140,7 @@ class Controller:
 
     def _record(self, records: Sequence[Record]) -> None:
         self.doors.store.record(records)
-        for record in records:
-            if not isinstance(record, (Posting, MeterMark, JobRecord)):
-                self._publish(record)
+        self._publish(records)
 
     # --- observe -------------------------------------------------------------------------------------------------
 

@@ -35,9 +35,9 @@ class Observed(BaseModel):
     grid: CapDocument
     feeders: list[CapDocument]
     measured_kw: float = Field(description="Grid power by the newest readings alone, whatever their age")
-    mining_kw: float = Field(description="Grid side, before cooling")
-    hpc_kw: float = Field(description="Grid side, before cooling")
-    overhead_kw: float = Field(description="Cooling and distribution")
+    mining_kw: float = Field(description="As measured, before cooling")
+    hpc_kw: float = Field(description="As measured, before cooling")
+    overhead_kw: float = Field(description="Cooling and distribution, by the measured load")
     pue: float
     outdoor_c: float | None
     outdoor_quality: Quality
@@ -92,9 +92,9 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
             for name, cap in snapshot.limits.feeders.items()
         ],
         measured_kw=snapshot.measured.grid_kw,
-        mining_kw=power.mining_kw,
-        hpc_kw=power.hpc_kw,
-        overhead_kw=power.overhead_kw,
+        mining_kw=snapshot.measured.mining_kw,
+        hpc_kw=snapshot.measured.hpc_kw,
+        overhead_kw=snapshot.measured.overhead_kw,
         pue=snapshot.pue,
         outdoor_c=snapshot.outdoor.value,
         outdoor_quality=snapshot.outdoor.quality,

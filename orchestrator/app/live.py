@@ -14,7 +14,8 @@ from orchestrator.adapters.prices.polled import PolledPrices
 from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.api.desk import ClockInfo, DeskRefusalError, Event, Readiness
-from orchestrator.app.events import Events
+from orchestrator.api.events import EventHub
+from orchestrator.app.events import events_of
 from orchestrator.app.feeds import Series
 from orchestrator.app.latest import LatestMetrics
 from orchestrator.app.metrics import SiteMetrics
@@ -82,7 +83,7 @@ class LiveSite:
         self._replayed = replayed
         self._on_record = on_record
         self._latest = LatestMetrics(metrics)
-        self._events = Events()
+        self._events = EventHub()
         self._metrics = SiteMetrics(self.metrics_registry, lambda: self._controller.snapshot)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._submitted = 0
@@ -176,10 +177,12 @@ class LiveSite:
             self._replayed.taker.submit(jobs[self._submitted], now)
             self._submitted += 1
 
-    def _publish(self, record: Record) -> None:
-        self._metrics.count(record)
-        self._on_record(record)
-        self._events.publish(record)
+    def _publish(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._metrics.count(record)
+            self._on_record(record)
+        for event in events_of(records):
+            self._events.publish(event)
 
     # --- the desk ------------------------------------------------------------------------------------------------
 
@@ -274,7 +277,7 @@ class LiveSite:
         ]
 
     def events(self) -> AsyncIterator[Event]:
-        return self._events.listen()
+        return self._events.subscribe()
 
 
 def _wall(seconds: float) -> datetime:

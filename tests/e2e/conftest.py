@@ -3,11 +3,10 @@
 The site and its prices are invented; its devices are simulated, as everywhere in the demo.
 """
 
-import contextlib
-import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import psutil
@@ -23,10 +22,14 @@ import pytest
 
 from orchestrator.adapters.workloads.process_table import MARK
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 """For anything that a busy machine may be slow at."""
 POLL_S = 0.1
 MIDNIGHT = datetime(2023, 9, 6, tzinfo=UTC)
+WATTSHIFT = (sys.executable, "-m", "orchestrator.cli")
+REPOSITORY = Path(__file__).parents[2]
+
+T = TypeVar("T")
 
 SITE = """
 name: small
@@ -92,16 +95,27 @@ stale:
 controls: {tick_s: 5, verify_within_s: 60, lease_s: 300, outlook_s: 3600}
 mock: {seed: 1, nodes_per_exporter: 1}
 """
-RACKS = 6
-NODES = 2
-ALL_AWAKE_KW = 1.05 * 3 * 60 * (3.5 + 3.068) * 0.95
-"""Less than what all racks draw at the grid when awake: a rack draws at least 97 % of its nameplate."""
 
 
-def environment(settings: Mapping[str, str] = {}) -> dict[str, str]:  # noqa: B006 - never changed
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """The tests' environment without anything that changes what Wattshift does, on a wide terminal."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WATTSHIFT_")}
-    return {**kept, "COLUMNS": "300", "PYTHONUNBUFFERED": "1", **settings}
+    return {**kept, "COLUMNS": "300", **settings}
+
+
+def price_lines(prices: Sequence[float], start: datetime = MIDNIGHT) -> str:
+    """A price file of 5 min intervals, USD/MWh."""
+    rows = [f"{start + timedelta(minutes=5 * number):%FT%TZ},{price}" for number, price in enumerate(prices)]
+    return "\n".join(["interval_start_utc,real_time_usd_per_mwh", *rows, ""])
+
+
+def wait_for(look: Callable[[], T | None], what: str, within_s: float = PATIENCE_S) -> T:
+    """The first result of `look` that is true; fails with `what` when there is none in time."""
+    deadline = time.monotonic() + within_s
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"waited {within_s:.0f} s for {what}"
+        time.sleep(POLL_S)
+    return found
 
 
 @dataclass(frozen=True)
@@ -113,63 +127,179 @@ class Ended:
     err: str
 
     def refusal(self) -> str:
-        """What a refused command said: one error on stderr, exit code 2, no traceback."""
+        """What a refused command said: exit code 2, one sentence on stderr, no traceback."""
         assert self.code == 2, self
         assert "Traceback" not in self.out + self.err
-        assert self.err.count("error:") + self.err.count("Error") == 1, self.err
-        return re.sub(r"[\s│╭╮╰╯─]+", " ", self.err).strip()
+        assert self.err.lower().count("error") == 1, self.err
+        return " ".join(re.sub(r"[│╭╮╰╯─]", " ", self.err).split())
 
 
 @dataclass
 class Live:
-    """A command that runs on: `wattshift demo` or `serve` with real device processes."""
+    """A command that runs on, with real device processes in `state`."""
 
-    state: Path
     command: Sequence[str]
-    log: Path
+    state: Path
     process: "subprocess.Popen[bytes]" = field(init=False)
+    log: Path = field(init=False)
     url: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log = self.state.with_name(f"{self.state.name}.{time.time_ns()}.log")
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment())
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment({}))
 
     def said(self) -> str:
         return self.log.read_text()
 
     def wait_started(self) -> "Live":
-        """The address is printed, the page answers, and the first round is done."""
+        """The address is printed, the first round is done and every device answers."""
 
         def address() -> str | None:
             assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.said()}"
             found = re.search(r"Look at (http://\S+)", self.said())
             return found[1] if found else None
 
-        self.url = self.wait_for(address, "the address of the page")
-        self.wait_for(lambda: self.asked("/readyz") == 200, "/readyz to be 200")
+        self.url = wait_for(address, "the address of the page")
+        wait_for(lambda: self.status("/readyz") == httpx.codes.OK, "/readyz to be 200")
         return self
 
     def get(self, path: str) -> Any:
-        return httpx.get(self.url + path, timeout=PATIENCE_S).raise_for_status().json()
+        return httpx.get(self.url + path, timeout=PATIENCE_S, trust_env=False).raise_for_status().json()
 
-    def asked(self, path: str) -> int:
+    def post(self, path: str, document: object) -> httpx.Response:
+        return httpx.post(self.url + path, json=document, timeout=PATIENCE_S, trust_env=False)
+
+    def status(self, path: str) -> int:
         """The status of a GET; 0 where nothing answers."""
         try:
-            return httpx.get(self.url + path, timeout=PATIENCE_S).status_code
+            return httpx.get(self.url + path, timeout=PATIENCE_S, trust_env=False).status_code
         except httpx.TransportError:
             return 0
 
-    def observed(self) -> dict[str, Any]:
-        """The last observation as the console gets it; {} before the first one."""
-        return self.get("/api/v1/state")["observed"] or {}
-
-    def wait_for[T](self, look: Callable[[], T], what: str, within_s: float = PATIENCE_S) -> T:
-        raise NotImplementedError
-
     def wait_observed(self, holds: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        """The first observation, as the console gets it, that `holds`."""
+
         def seen() -> dict[str, Any] | None:
-            observed = self.observed()
+            observed = self.get("/api/v1/state")["observed"]
             return observed if observed and holds(observed) else None
 
-        return self.wait_for(seen, what)
+        return wait_for(seen, what)
+
+    def wait_awake(self) -> dict[str, Any]:
+        """All racks are up and draw what they should."""
+        return self.wait_observed(lambda seen: seen["measured_kw"] > AWAKE_KW, f"more than {AWAKE_KW:.0f} kW")
+
+    def processes(self) -> dict[str, int]:
+        """Pids of the state folder's living processes, by name, from their own environment."""
+        found: dict[str, int] = {}
+        for process in psutil.process_iter():
+            try:
+                folder, _, name = process.environ().get(MARK, "").rpartition("//")
+                if folder == str(self.state.resolve()) and process.status() != psutil.STATUS_ZOMBIE:
+                    found[name] = process.pid
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    def kill(self) -> None:
+        """kill -9 of the controller."""
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+
+    def interrupt(self) -> float:
+        """Ctrl-C of the controller; how long it took to end, wall seconds. Nothing it started is left."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(PATIENCE_S)
+        took_s = time.monotonic() - began
+        assert code == 0, self.said()
+        assert "Traceback" not in self.said(), self.said()
+        assert self.processes() == {}
+        return took_s
+
+    def rows(self, *queries: str) -> list[list[dict[str, Any]]]:
+        """Answers of the store, all of one moment, by plain SQL."""
+        with sqlite3.connect(f"file:{self.state / 'wattshift.db'}?mode=ro", uri=True) as store:
+            store.row_factory = sqlite3.Row
+            store.execute("BEGIN")
+            answers = [[dict(row) for row in store.execute(query)] for query in queries]
+        store.close()
+        return answers
+
+    def clean_up(self) -> None:
+        """End what a failed test left."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(PATIENCE_S)
+        for pid in self.processes().values():
+            psutil.Process(pid).kill()
+
+
+AWAKE_KW = 0.95 * 1.05 * 3 * 60 * (3.5 + 3.068)
+"""Less than the small site draws with all racks awake: machines draw at least 97 % of their nameplate."""
+ASLEEP_KW = 100.0
+"""More than it draws with all racks asleep."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A folder with the small site and its prices, and the commands on it."""
+
+    folder: Path
+
+    @property
+    def site(self) -> Path:
+        return self.folder / "site.yaml"
+
+    @property
+    def prices(self) -> Path:
+        return self.folder / "prices.csv"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def write(self, prices: str, feed: str = "{kind: file, files: [prices.csv]}") -> None:
+        self.prices.write_text(prices)
+        self.site.write_text(SITE.replace("PRICES", feed))
+
+    def run(self, *arguments: str, settings: Mapping[str, str] | None = None) -> Ended:
+        """`wattshift ...` to its end."""
+        done = subprocess.run(
+            [*WATTSHIFT, *arguments],
+            env=environment(settings or {}),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def demo(self, *arguments: str, settings: Mapping[str, str] | None = None) -> Ended:
+        """`wattshift demo` on the small site, to its end."""
+        return self.run("demo", "--site", str(self.site), "--state", str(self.state), *arguments, settings=settings)
+
+    def live_demo(self, *arguments: str) -> Live:
+        """`wattshift demo` on the small site with real processes at 60x, just started."""
+        command = ["demo", "--site", str(self.site), "--state", str(self.state), "--speed", "60", "--from", "start"]
+        return Live([*WATTSHIFT, *command, "--headless", "--port", "0", *arguments], self.state)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+def launch() -> Iterator[Callable[[Live], Live]]:
+    """Waits until a command has started; sees to it that nothing outlives the test."""
+    launched: list[Live] = []
+
+    def start(live: Live) -> Live:
+        launched.append(live)
+        return live.wait_started()
+
+    yield start
+    for live in launched:
+        live.clean_up()
