@@ -311,7 +311,9 @@ class Controller:
         records: list[Record] = []
         for name, view in workloads.jobs.items():
             was = self.workloads.jobs.get(name)
-            if was is None or was.phase is not JobPhase.RUNNING or view.phase is not JobPhase.PAUSED:
+            if was is None or was.phase is not JobPhase.RUNNING:
+                continue
+            if view.phase not in (JobPhase.STOPPING, JobPhase.PAUSED):
                 continue
             record = self._jobs.get(name) or new_record(view)
             if record.last_interrupted_at is None or record.last_interrupted_at < self.workloads.at:

@@ -1,5 +1,6 @@
 """A running site: the controller on its clock, APScheduler calling it, the API looking in."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -83,6 +84,7 @@ class LiveSite:
         self._replayed = replayed
         self._on_record = on_record
         self._latest = LatestMetrics(metrics)
+        self._round = asyncio.Lock()
         self._events = EventHub()
         self._metrics = SiteMetrics(self.metrics_registry, lambda: self._controller.snapshot)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
@@ -121,7 +123,9 @@ class LiveSite:
 
     async def pause(self) -> None:
         """Tick no more, and settle to the last joule."""
-        self._scheduler.shutdown(wait=False)
+        self._scheduler.pause()
+        async with self._round:  # the one under way, if any, is let finish
+            self._scheduler.shutdown(wait=False)
         await self._latest.refresh(self.now())
         await self._controller.tick(self.now(), final=True)
 
@@ -131,8 +135,9 @@ class LiveSite:
 
     async def _look(self) -> None:
         """Read the meters, then go round."""
-        await self._latest.refresh(self.now())
-        await self._tick()
+        async with self._round:
+            await self._latest.refresh(self.now())
+            await self._tick()
 
     async def _tick(self, trigger: Trigger = Trigger.TICK) -> None:
         self._submit()

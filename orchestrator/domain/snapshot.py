@@ -56,6 +56,7 @@ class JobStatus:
     """Measured progress; 0 before the first start."""
     checkpoint_gpu_seconds: float
     interruptions: int
+    last_interrupted_at: datetime | None = None
 
     @property
     def left_gpu_seconds(self) -> float:

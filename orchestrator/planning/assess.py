@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orchestrator.domain.contracts import JobRecord
@@ -11,7 +11,7 @@ from orchestrator.domain.economics import job_rise_kw
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import PriceBook, current_price
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
-from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Site
+from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Site, StalePolicies
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
 from orchestrator.domain.work import FleetView, JobPhase, JobView, Workloads
 
@@ -19,7 +19,8 @@ SETTLED_SHARE = 0.9
 """A rack that draws less than this share of its setpoint's nameplate is on its way up and counts at nameplate."""
 STUCK_SHARE = 1.05
 """A rack that draws more than this share of its setpoint's nameplate has not followed a power-down."""
-STUCK_FLOOR_KW = 1.0
+STUCK_FLOOR_SHARE = 0.02
+"""By more than this share of its strongest mode, too: a few machines that hang are no rack that does not follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
     hashprice = _or_assumed(
         inputs.hashprice, now, site.stale.hashprice_max_age, site.stale.hashprice_assume_usd_per_ph_day
     )
-    outdoor = _or_assumed(inputs.outdoor, now, site.stale.temperature_max_age, site.stale.temperature_assume_c)
+    outdoor = _outdoor(inputs.outdoor, now, site.stale)
     assert outdoor.value is not None, "an assumed temperature has a value"
     pue = site.cooling.pue(outdoor.value)
     fleets = {
@@ -108,6 +109,19 @@ def _or_assumed(reading: Reading, now: datetime, max_age: timedelta, assume: flo
     return Reading(value=assume, unit=reading.unit, at=now, quality=Quality.ASSUMED)
 
 
+def _outdoor(reading: Reading, now: datetime, stale: StalePolicies) -> Reading:
+    """The temperature, going over into the assumed one from half its greatest age on.
+
+    Power at the grid is counted by it: were it to jump when the reading gets too old, so would a site at its cap.
+    """
+    max_age = stale.temperature_max_age
+    graded = _or_assumed(reading, now, max_age, stale.temperature_assume_c)
+    if graded.value is None or graded.at is None or not graded.fresh:
+        return graded
+    faded = min(max((now - graded.at) / max_age * 2.0 - 1.0, 0.0), 1.0)
+    return replace(graded, value=graded.value + (stale.temperature_assume_c - graded.value) * faded)
+
+
 def _fleet_status(site: Site, fleet: Fleet, view: FleetView, inputs: Inputs, now: datetime) -> FleetStatus:
     telemetry, max_age = inputs.telemetry, site.stale.telemetry_max_age
     counted = committed = settled = settled_nameplate = hashrate = 0.0
@@ -132,7 +146,7 @@ def _fleet_status(site: Site, fleet: Fleet, view: FleetView, inputs: Inputs, now
             committed += measured_kw
         else:
             committed += max(measured_kw, setpoint_kw)
-            if at_rest and measured_kw > STUCK_SHARE * setpoint_kw + STUCK_FLOOR_KW:
+            if at_rest and measured_kw > STUCK_SHARE * setpoint_kw + STUCK_FLOOR_SHARE * strongest_kw:
                 stuck.add(rack)
         rate = telemetry.get(Metric.ASIC_HASHRATE, rack)
         if rate.value is not None:
@@ -198,6 +212,7 @@ def _job_status(site: Site, view: JobView, telemetry: Telemetry, record: JobReco
         done_gpu_seconds=billed if reached is None else reached,
         checkpoint_gpu_seconds=billed if checkpoint is None else checkpoint,
         interruptions=record.interruptions if record is not None else 0,
+        last_interrupted_at=record.last_interrupted_at if record is not None else None,
     )
 
 

@@ -1,6 +1,7 @@
 """What dispatch chooses between: blocks of power with a value, from fleets' mode steps and from jobs."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -23,13 +24,17 @@ STEP_HYSTERESIS = 0.02
 DEADLINE_MARGIN = timedelta(minutes=20)
 """A flexible job with less slack than this must run."""
 
+BUDGET_SPAN = timedelta(hours=1)
+"""Over which a tenant's interruptions are counted."""
+
 
 class Rank(IntEnum):
     """Order of precedence among blocks; lower goes first."""
 
     GUARANTEED = 0
     DUE = 1
-    """A flexible job that would miss its deadline, or a block inside its minimum on time."""
+    """A flexible job that would miss its deadline, one that its tenant's budget of interruptions keeps running, or a
+    block inside its minimum on time."""
     WORTH = 2
 
 
@@ -54,9 +59,16 @@ class Block:
         return self.value_usd_per_mwh > price_usd_per_mwh
 
     @property
-    def order(self) -> tuple[int, float, int, str]:
-        """Merit order: rank, then what is worth most, then what runs already."""
-        return (self.rank, -self.value_usd_per_mwh, 0 if self.running else 1, self.target)
+    def order(self) -> tuple[int, int, float, int, str]:
+        """Merit order: rank, then what is worth most, then what runs already. A promise kept goes before a new one."""
+        waits = 0 if self.running else 1
+        return (
+            self.rank,
+            waits if self.rank is Rank.GUARANTEED else 0,
+            -self.value_usd_per_mwh,
+            waits,
+            self.target,
+        )
 
 
 def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta) -> list[Block]:
@@ -125,14 +137,15 @@ def job_blocks(site: Site, snapshot: Snapshot) -> JobBlocks:
     """Blocks of the jobs that get GPUs; in each pool by rank, then value, running ones first among equals."""
     blocks: list[Block] = []
     held_back: dict[str, str] = {}
+    may_stop = _may_stop(snapshot)
     for pool_name, pool_status in snapshot.pools.items():
         pool = pool_status.pool
         candidates = [
-            (_job_block(status, pool, snapshot, site.controls.outlook), status)
+            (_job_block(status, pool, snapshot, site.controls.outlook, may_stop), status)
             for status in snapshot.jobs.values()
             if status.job.pool == pool_name
         ]
-        candidates.sort(key=lambda pair: (*pair[0].order[:3], pair[1].job.submitted_at, pair[1].job.name))
+        candidates.sort(key=lambda pair: (*pair[0].order[:4], pair[1].job.submitted_at, pair[1].job.name))
         left = pool.gpus - sum(status.job.gpus for _, status in candidates if status.view.phase is JobPhase.STOPPING)
         for block, status in candidates:
             if status.view.phase is JobPhase.STOPPING:
@@ -145,7 +158,27 @@ def job_blocks(site: Site, snapshot: Snapshot) -> JobBlocks:
     return JobBlocks(blocks, held_back)
 
 
-def _job_block(status: JobStatus, pool: GpuPool, snapshot: Snapshot, outlook: timedelta) -> Block:
+def _may_stop(snapshot: Snapshot) -> AbstractSet[str]:
+    """Running jobs that their tenants' budgets of interruptions let go, those with the least work done first.
+
+    A job is stopped once in an hour at most, so that counting jobs counts interruptions.
+    """
+    chosen: set[str] = set()
+    left: dict[str, int] = {}
+    for status in sorted(snapshot.jobs.values(), key=lambda status: (status.done_gpu_seconds, status.job.name)):
+        tenant, last = status.tenant, status.last_interrupted_at
+        if not status.view.phase.holds_gpus or (last is not None and snapshot.at - last < BUDGET_SPAN):
+            continue
+        spent = snapshot.interruptions_last_hour.get(tenant.name, 0)
+        if left.setdefault(tenant.name, tenant.interruptions_per_hour - spent) > 0:
+            left[tenant.name] -= 1
+            chosen.add(status.job.name)
+    return chosen
+
+
+def _job_block(
+    status: JobStatus, pool: GpuPool, snapshot: Snapshot, outlook: timedelta, may_stop: AbstractSet[str]
+) -> Block:
     job, tenant = status.job, status.tenant
     rise_kw = job_rise_kw(job, pool, pool.gpu_power_w)
     value = job_value_usd_per_mwh(job, tenant, rise_kw, snapshot.pue)
@@ -159,7 +192,7 @@ def _job_block(status: JobStatus, pool: GpuPool, snapshot: Snapshot, outlook: ti
         target=f"job/{job.name}",
         name=job.name,
         feeder=pool.feeder,
-        rank=_job_rank(status, snapshot, running),
+        rank=_job_rank(status, snapshot, must_run=running and job.name not in may_stop),
         units=1,
         unit_kw=rise_kw,
         value_usd_per_mwh=threshold,
@@ -167,12 +200,11 @@ def _job_block(status: JobStatus, pool: GpuPool, snapshot: Snapshot, outlook: ti
     )
 
 
-def _job_rank(status: JobStatus, snapshot: Snapshot, running: bool) -> Rank:
+def _job_rank(status: JobStatus, snapshot: Snapshot, *, must_run: bool) -> Rank:
     tenant = status.tenant
     if tenant.sla is SlaClass.GUARANTEED:
         return Rank.GUARANTEED
-    spent = snapshot.interruptions_last_hour.get(tenant.name, 0)
-    if running and spent >= tenant.interruptions_per_hour:
+    if must_run:
         return Rank.DUE
     if tenant.sla is SlaClass.FLEXIBLE and slack(status, snapshot.at) < DEADLINE_MARGIN:
         return Rank.DUE

@@ -69,7 +69,10 @@ def _summary(snapshot: Snapshot, actions: Sequence[Action]) -> str:
     change_kw = sum(action.change_kw for action in actions)
     word = "down" if change_kw < 0 else "up"
     first = max(actions, key=lambda action: abs(action.change_kw)).reason
-    return f"{abs(change_kw) / 1000.0:.1f} MW {word} in {len(actions)} moves ({downs} down): {first}"
+    moves = "1 move" if len(actions) == 1 else f"{len(actions)} moves"
+    if 0 < downs < len(actions):
+        moves += f", {downs} of them down"
+    return f"{abs(change_kw) / 1000.0:.1f} MW {word} in {moves}: {first}"
 
 
 def _alternatives(desired: Desired, moved: set[str], waiting: Sequence[str]) -> tuple[str, ...]:

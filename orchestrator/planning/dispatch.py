@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import floor
 
-from orchestrator.domain.limits import GRID_CONNECTION
+from orchestrator.domain.limits import GRID_CONNECTION, Cap
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.planning.blocks import Block, Rank, fleet_blocks, job_blocks
@@ -18,6 +18,8 @@ from orchestrator.planning.reasons import fleet_reason, job_reason, pool_reason
 
 NEW_BLOCK_MARGIN = 0.003
 """Share of a cap left free when something new is switched on, so that a small rise does not switch it off again."""
+
+ROUNDING_KW = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Desired:
     gains: Mapping[str, float]
     """USD per hour gained by the change to each target; only targets that change."""
     shortfall_kw: float
-    """Power above the grid cap that only an interruption of guaranteed jobs could shed."""
+    """Power above the tightest cap that only an interruption of guaranteed jobs could shed."""
     order: tuple[str, ...]
     """Targets in merit order."""
 
@@ -49,11 +51,6 @@ class _Room:
     grid_margin_kw: float
     feeder_margin_kw: dict[str, float]
     binding: dict[str, None] = field(default_factory=dict)
-
-    @property
-    def over_kw(self) -> float:
-        """How far the blocks taken exceed the tightest cap."""
-        return max(-self.grid_kw, *(-left for left in self.feeder_kw.values()), 0.0)
 
     def units(self, block: Block, units: int, pue: float) -> int:
         """How many of `units` units of the block fit; names the cap that stops the rest."""
@@ -95,9 +92,7 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
             room.take(block, units, snapshot.pue)
             taken.setdefault(block.target, []).append((block, units))
             reached[block.target, block.level] = reached.get((block.target, block.level), 0) + units
-    gpu_limit_w, shortfall_kw = throttle(snapshot, room.over_kw, taken)
-    if shortfall_kw > 0 and snapshot.limits.grid.source == GRID_CONNECTION:
-        shortfall_kw = _give_up(taken, shortfall_kw, snapshot.pue)
+    gpu_limit_w = _make_room(site, snapshot, room, taken)
 
     racks = {name: _racks(status, taken.get(f"fleet/{name}", [])) for name, status in snapshot.fleets.items()}
     running = frozenset(block.name for block in jobs.blocks if f"job/{block.name}" in taken)
@@ -123,7 +118,7 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
         reasons=reasons,
         binding=binding,
         gains=gains,
-        shortfall_kw=shortfall_kw,
+        shortfall_kw=max(-room.grid_kw, *(-left for left in room.feeder_kw.values()), 0.0),
         order=tuple(dict.fromkeys(block.target for block in blocks)),
     )
 
@@ -167,36 +162,81 @@ def _fixed(site: Site, snapshot: Snapshot) -> Iterator[tuple[str, float]]:
         yield pool.feeder, (pool.nodes - silent) * pool.node_idle_kw + silent * pool.node_nameplate_kw
 
 
-def _give_up(taken: dict[str, list[tuple[Block, int]]], shortfall_kw: float, pue: float) -> float:
-    """Stop guaranteed jobs, the least worth first, until the site's own limit holds; returns what is still short."""
-    guaranteed = sorted(
-        (blocks[0][0] for blocks in taken.values() if blocks[0][0].rank is Rank.GUARANTEED),
-        key=lambda block: block.value_usd_per_mwh,
+def _make_room(
+    site: Site, snapshot: Snapshot, room: _Room, taken: dict[str, list[tuple[Block, int]]]
+) -> dict[str, float]:
+    """Where guaranteed jobs exceed a cap: GPU power limits first, then, for safety limits alone, jobs given up.
+
+    Leaves in `room` what is left after both, and returns the power limits.
+    """
+    jobs = [block for blocks in taken.values() for block, _ in blocks if block.step is None]
+    pool_of = {block.target: snapshot.jobs[block.name].job.pool for block in jobs}
+    running_kw = dict.fromkeys(snapshot.pools, 0.0)
+    for block in jobs:
+        running_kw[pool_of[block.target]] += block.unit_kw * snapshot.pue
+    limits_w = throttle(
+        snapshot, running_kw, -room.grid_kw, {feeder: -left for feeder, left in room.feeder_kw.items() if left < 0}
     )
-    for block in guaranteed:
-        if shortfall_kw <= 0:
-            break
+    drawn_share: dict[str, float] = {}
+    for name, status in snapshot.pools.items():
+        pool = status.pool
+        drawn_share[name] = (limits_w[name] - pool.gpu_idle_w) / (pool.gpu_power_w - pool.gpu_idle_w)
+        room.grid_kw += running_kw[name] * (1.0 - drawn_share[name])
+        room.feeder_kw[pool.feeder] += running_kw[name] * (1.0 - drawn_share[name])
+
+    # A customer is not interrupted for power that is only assumed, nor for an order.
+    assumed_kw = dict.fromkeys(room.feeder_kw, 0.0)
+    for feeder, kw in _assumed(snapshot):
+        assumed_kw[feeder] += kw * snapshot.pue
+    order_kw = snapshot.limits.usable_kw(Cap(site.grid.limit_kw, GRID_CONNECTION)) - snapshot.limits.usable_kw(
+        snapshot.limits.grid
+    )
+    spare_kw = order_kw + sum(assumed_kw.values())
+    guaranteed = [block for block in jobs if block.rank is Rank.GUARANTEED]
+    for block in sorted(guaranteed, key=lambda block: (block.running, block.value_usd_per_mwh, block.target)):
+        feeder_left_kw = room.feeder_kw[block.feeder] + assumed_kw[block.feeder]
+        if room.grid_kw + spare_kw >= -ROUNDING_KW and feeder_left_kw >= -ROUNDING_KW:
+            continue
+        drawn_kw = block.unit_kw * snapshot.pue * drawn_share[pool_of[block.target]]
         del taken[block.target]
-        shortfall_kw -= block.unit_kw * pue
-    return max(shortfall_kw, 0.0)
+        room.grid_kw += drawn_kw
+        room.feeder_kw[block.feeder] += drawn_kw
+    return limits_w
+
+
+def _assumed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
+    """IT power by feeder that is counted for racks and nodes without a fresh reading beyond what was asked of them."""
+    for status in snapshot.fleets.values():
+        fleet = status.fleet
+        strongest_kw = fleet.rack_kw(fleet.modes[-1].name)
+        for rack in status.silent:
+            yield fleet.feeder, strongest_kw - fleet.rack_kw(status.view.rack_modes[rack])
+    for pool_status in snapshot.pools.values():
+        pool = pool_status.pool
+        yield pool.feeder, (pool.node_nameplate_kw - pool.node_idle_kw) * len(pool_status.silent)
 
 
 def _racks(status: FleetStatus, taken: list[tuple[Block, int]]) -> Mapping[str, int]:
-    """Counts by mode from the steps taken; racks that do not follow go with the rest of the fleet."""
+    """Counts by mode from the steps taken.
+
+    Racks that do not follow go down with the rest of the fleet and never up: which rack is woken is not ours to say,
+    and another one woken in the place of a silent one would draw power that nothing was kept free for.
+    """
     fleet = status.fleet
-    unmoved = len(status.silent | status.stuck)
+    unmoved = status.silent | status.stuck
     by_step: dict[tuple[str, str], int] = {}
     for block, units in taken:
         assert block.step is not None, "fleet blocks carry their step"
         key = (block.step.from_mode, block.step.to_mode)
         by_step[key] = by_step.get(key, 0) + units
-    counts = {SLEEP: fleet.racks - unmoved}
+    counts = {SLEEP: fleet.racks - len(unmoved)}
     for (low, high), units in sorted(by_step.items(), key=lambda item: fleet.rack_kw(item[0][0])):
         moved = min(units, counts.get(low, 0))
         counts[low] = counts.get(low, 0) - moved
         counts[high] = counts.get(high, 0) + moved
-    if unmoved:
-        awake = [mode for mode, count in counts.items() if mode != SLEEP and count]
-        with_rest = min(awake, key=fleet.rack_kw) if awake else SLEEP
-        counts[with_rest] = counts.get(with_rest, 0) + unmoved
+    awake = [mode for mode, count in counts.items() if mode != SLEEP and count]
+    with_rest = min(awake, key=fleet.rack_kw) if awake else SLEEP
+    for rack in unmoved:
+        mode = min(status.view.rack_modes[rack], with_rest, key=fleet.rack_kw)
+        counts[mode] = counts.get(mode, 0) + 1
     return {mode: count for mode, count in counts.items() if count}

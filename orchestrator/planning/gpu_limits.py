@@ -3,32 +3,42 @@
 from collections.abc import Mapping
 
 from orchestrator.domain.snapshot import Snapshot
-from orchestrator.planning.blocks import Block
 
 
 def throttle(
-    snapshot: Snapshot, over_kw: float, taken: Mapping[str, list[tuple[Block, int]]]
-) -> tuple[dict[str, float], float]:
-    """Power limits in W by pool that bring grid power down by `over_kw`, and the kW that they cannot bring.
+    snapshot: Snapshot, running_kw: Mapping[str, float], grid_over_kw: float, feeder_over_kw: Mapping[str, float]
+) -> dict[str, float]:
+    """Power limits in W by pool that bring grid and feeders down by what they are over, as far as limits can.
 
-    All pools give the same share of their power above idle, each down to its lowest limit.
+    `running_kw` is what each pool's jobs draw above idle at full power, at the grid. Pools under one cap give the
+    same share of it, each down to its lowest limit.
     """
-    limits_w = {name: status.pool.gpu_power_w for name, status in snapshot.pools.items()}
-    if over_kw <= 0:
-        return limits_w, 0.0
-    running_kw = dict.fromkeys(snapshot.pools, 0.0)
-    for blocks in taken.values():
-        for block, units in blocks:
-            if block.step is None:
-                running_kw[snapshot.jobs[block.name].job.pool] += block.unit_kw * units * snapshot.pue
-    total_kw = sum(running_kw.values())
-    if total_kw <= 0:
-        return limits_w, over_kw
-    share = 1.0 - min(over_kw / total_kw, 1.0)
-    saved_kw = 0.0
+    drawn_kw = dict(running_kw)
+    floor_kw: dict[str, float] = {}
     for name, status in snapshot.pools.items():
         pool = status.pool
         span_w = pool.gpu_power_w - pool.gpu_idle_w
-        limits_w[name] = max(float(int(pool.gpu_idle_w + span_w * share)), pool.gpu_min_power_w)
-        saved_kw += running_kw[name] * (pool.gpu_power_w - limits_w[name]) / span_w
-    return limits_w, max(over_kw - saved_kw, 0.0)
+        floor_kw[name] = running_kw[name] * (pool.gpu_min_power_w - pool.gpu_idle_w) / span_w
+    for feeder, over_kw in feeder_over_kw.items():
+        on_feeder = [name for name, status in snapshot.pools.items() if status.pool.feeder == feeder]
+        _lower(drawn_kw, floor_kw, on_feeder, over_kw)
+    _lower(drawn_kw, floor_kw, list(drawn_kw), grid_over_kw - (sum(running_kw.values()) - sum(drawn_kw.values())))
+    limits_w: dict[str, float] = {}
+    for name, status in snapshot.pools.items():
+        pool, full_kw = status.pool, running_kw[name]
+        limits_w[name] = pool.gpu_power_w
+        if drawn_kw[name] < full_kw:
+            share = drawn_kw[name] / full_kw
+            limit_w = float(int(pool.gpu_idle_w + (pool.gpu_power_w - pool.gpu_idle_w) * share))
+            limits_w[name] = max(limit_w, pool.gpu_min_power_w)
+    return limits_w
+
+
+def _lower(drawn_kw: dict[str, float], floor_kw: Mapping[str, float], pools: list[str], over_kw: float) -> None:
+    """Take `over_kw` from `pools`, the same share from each that is above its floor."""
+    while over_kw > 1e-6 and (lowerable := [name for name in pools if drawn_kw[name] > floor_kw[name]]):
+        share = max(1.0 - over_kw / sum(drawn_kw[name] for name in lowerable), 0.0)
+        for name in lowerable:
+            lower_kw = max(drawn_kw[name] * share, floor_kw[name])
+            over_kw -= drawn_kw[name] - lower_kw
+            drawn_kw[name] = lower_kw

@@ -108,7 +108,7 @@ def job_reason(
         return f"{who} {state}: {held_back}", gain
     if value > price and binding:
         return f"{who} {state}: {binding[0]} leaves no room", gain
-    return f"{who} {state}: power at {price:.0f} USD/MWh costs more than its GPU-hours earn at {value:.0f}", gain
+    return f"{who} {state}: power at {price:.0f} USD/MWh costs more than its GPU-hours earn, {value:.0f}", gain
 
 
 def pool_reason(status: PoolStatus, gpu_limit_w: float, snapshot: Snapshot) -> str:

@@ -103,12 +103,6 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "COLUMNS": "300", **settings}
 
 
-def price_lines(prices: Sequence[float], start: datetime = MIDNIGHT) -> str:
-    """A price file of 5 min intervals, USD/MWh."""
-    rows = [f"{start + timedelta(minutes=5 * number):%FT%TZ},{price}" for number, price in enumerate(prices)]
-    return "\n".join(["interval_start_utc,real_time_usd_per_mwh", *rows, ""])
-
-
 def wait_for(look: Callable[[], T | None], what: str, within_s: float = PATIENCE_S) -> T:
     """The first result of `look` that is true; fails with `what` when there is none in time."""
     deadline = time.monotonic() + within_s
@@ -259,6 +253,12 @@ class World:
     @property
     def state(self) -> Path:
         return self.folder / "state"
+
+    @staticmethod
+    def lines(prices: Sequence[float]) -> str:
+        """A price file of 5 min intervals from midnight on, USD/MWh."""
+        rows = [f"{MIDNIGHT + timedelta(minutes=5 * number):%FT%TZ},{price}" for number, price in enumerate(prices)]
+        return "\n".join(["interval_start_utc,real_time_usd_per_mwh", *rows, ""])
 
     def write(self, prices: str, feed: str = "{kind: file, files: [prices.csv]}") -> None:
         self.prices.write_text(prices)
