@@ -28,7 +28,7 @@ class Metric(StrEnum):
     ASIC_HASHES = "asic_hashes_total"
     ASIC_TEMPERATURE = "asic_temperature_celsius"
     GPU_POWER = "DCGM_FI_DEV_POWER_USAGE"
-    NODE_POWER = "kepler_node_platform_watts"
+    NODE_POWER = "kepler_platform_watts"
     NODE_ENERGY = "kepler_node_platform_joules_total"
     JOB_PROGRESS = "hpc_job_progress_gpu_seconds"
     JOB_CHECKPOINT = "hpc_job_checkpoint_gpu_seconds"

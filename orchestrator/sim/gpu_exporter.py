@@ -104,7 +104,7 @@ class NodeRow(Collector):
         busy = _dcgm("DCGM_FI_DEV_GPU_UTIL", "GPU utilisation (in %).", "gauge")
         heat = _dcgm("DCGM_FI_DEV_GPU_TEMP", "GPU temperature (in C).", "gauge")
         limit = _dcgm("DCGM_FI_DEV_POWER_MGMT_LIMIT", "Power limit (in W).", "gauge")
-        watts = GaugeMetricFamily("kepler_node_platform_watts", "Power of the node.", labels=["Hostname", "pool"])
+        watts = GaugeMetricFamily("kepler_platform_watts", "Power of the node.", labels=["Hostname", "pool"])
         joules = CounterMetricFamily("kepler_node_platform_joules", "Energy of the node.", labels=["Hostname", "pool"])
         with self._agent.lock:
             at = self._agent.now().timestamp()

@@ -205,7 +205,7 @@ class ScrapedWorld:
                 labels = f'gpu="{gpu}",UUID="GPU-{node}-{gpu}",Hostname="{node}",pod="a job, with a {{brace}}"'
                 lines.append(f"DCGM_FI_DEV_POWER_USAGE{{{labels}}} {self.gpu_watts + gpu}")
                 lines.append(f"DCGM_FI_DEV_GPU_TEMP{{{labels}}} 60")
-            lines.append(f'kepler_node_platform_watts{{Hostname="{node}",pool="h100"}} {1800 + 4 * self.gpu_watts}')
+            lines.append(f'kepler_platform_watts{{Hostname="{node}",pool="h100"}} {1800 + 4 * self.gpu_watts}')
             lines.append(f'kepler_node_platform_joules_total{{Hostname="{node}",pool="h100"}} 1e+09')
         return "\n".join(lines) + "\n"
 

@@ -115,7 +115,7 @@ class Run:
         return value
 
     def node_watts(self) -> float:
-        return sum(watts for _, watts in self.scrape("h100-node-0")["kepler_node_platform_watts"])
+        return sum(watts for _, watts in self.scrape("h100-node-0")["kepler_platform_watts"])
 
     def wait(self, holds: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + DEADLINE_S
@@ -257,7 +257,7 @@ def test_gpu_metrics_carry_dcgm_names_and_labels_and_follow_the_job(run: Run) ->
     }
     assert 0.94 * 700 <= watts <= 700
     assert sum(watts for _, watts in powers) + 2 * 1800 == pytest.approx(
-        sum(watts for _, watts in samples["kepler_node_platform_watts"])
+        sum(watts for _, watts in samples["kepler_platform_watts"])
     )
     assert sum(1 for labels, _ in powers if labels["pod"] == "acme-0001") == 12
     assert {value for _, value in samples["DCGM_FI_DEV_GPU_UTIL"]} == {0.0, 100.0}

@@ -22,7 +22,7 @@ def vector(*elements: tuple[dict[str, str], str]) -> httpx.Response:
 
 def healthy(request: httpx.Request) -> httpx.Response:
     query = request.url.params["query"]
-    if "kepler_node_platform_watts" not in query:
+    if "kepler_platform_watts" not in query:
         return vector()
     return vector(({"Hostname": "node-0"}, str(NOW.timestamp()) if "timestamp(" in query else "4400"))
 

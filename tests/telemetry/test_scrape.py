@@ -16,7 +16,7 @@ from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.domain.clock import SiteClock, wall_clock
 from orchestrator.domain.observation import Metric
 
-NODE = 'kepler_node_platform_watts{{Hostname="{0}"}} {1}\n'
+NODE = 'kepler_platform_watts{{Hostname="{0}"}} {1}\n'
 
 
 class Site:
