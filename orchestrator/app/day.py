@@ -14,8 +14,8 @@ from orchestrator.domain.market import Market, Price
 from orchestrator.domain.site import Site
 from orchestrator.settings.values import FilePrices
 
-LEAD = timedelta(minutes=20)
-"""Site time before the event at which the demo opens: machines warm up for 5 to 10 minutes of it."""
+LEAD = timedelta(minutes=30)
+"""Site time before the event at which the demo opens: devices start and machines warm up in it, and then hash."""
 TYPICAL_PUE = 1.1
 
 

@@ -1,7 +1,7 @@
 """Why a target is as it should be, in a sentence with the figures that decided it."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from orchestrator.domain.economics import (
     job_pause_threshold_usd_per_mwh,
@@ -40,7 +40,7 @@ def fleet_reason(
         if price >= first:
             limit = sleep_threshold_usd_per_mwh(first, fleet.warm_up, site.controls.outlook)
             kept = (
-                f"its minimum on time lasts until {status.view.last_wake_at + fleet.min_on:%H:%M} UTC"
+                f"its minimum on time lasts {_left(status.view.last_wake_at + fleet.min_on, snapshot)}"
                 if price >= limit
                 else f"power at {price:.0f} USD/MWh is above {worth}, "
                 f"but below {limit:.0f}, where a new warm-up would pay"
@@ -57,11 +57,15 @@ def _hold(status: FleetStatus, snapshot: Snapshot, value: float, price: float, b
     """What keeps racks asleep whose hash is worth more than power."""
     fleet = status.fleet
     if snapshot.at < status.view.last_sleep_at + fleet.min_off:
-        return f"its minimum off time lasts until {status.view.last_sleep_at + fleet.min_off:%H:%M} UTC"
+        return f"its minimum off time lasts {_left(status.view.last_sleep_at + fleet.min_off, snapshot)}"
     caps = [cap for cap in binding if not cap.startswith("feeder ") or cap == f"feeder {fleet.feeder}"]
     if caps:
         return f"{caps[0]} leaves no room for more, though its hash is worth {value:.0f} against {price:.0f} USD/MWh"
     return f"its hash at {value:.0f} USD/MWh does not pay for power at {price:.0f} and a warm-up"
+
+
+def _left(end: datetime, snapshot: Snapshot) -> str:
+    return f"another {(end - snapshot.at).total_seconds() / 60.0:.0f} min"
 
 
 def _fleet_usd_per_h(status: FleetStatus, racks: Mapping[str, int], snapshot: Snapshot, hashprice: float) -> float:
