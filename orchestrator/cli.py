@@ -72,13 +72,16 @@ def _refusals() -> Iterator[None]:
     from orchestrator.adapters.store import StoreError
     from orchestrator.api.guard import KeyRequiredError
     from orchestrator.app.day import DayError
+    from orchestrator.app.run import RunFolderError
     from orchestrator.app.serve import NoDriverError
     from orchestrator.app.server import PortError
     from orchestrator.settings import SettingsError
 
     try:
         yield
-    except (DataFileError, DayError, KeyRequiredError, NoDriverError, PortError, SettingsError, StoreError) as problem:
+    except (DataFileError, DayError, KeyRequiredError, NoDriverError, PortError) as problem:
+        _refuse(problem)
+    except (RunFolderError, SettingsError, StoreError) as problem:
         _refuse(problem)
 
 
@@ -126,6 +129,7 @@ def demo(
 ) -> None:
     """Play a real price day on a mock site and show what it came to."""
     factor = None if speed == "max" else _speed(speed)
+    _check_writable(json_file)
     with _refusals():
         from orchestrator.app.demo import Options, choose_day, conclude, opening, play_virtual
         from orchestrator.app.demo_live import play_live
@@ -210,6 +214,12 @@ def curtail(
             send_order(url, key, limit_mw=limit_mw, shed_mw=shed_mw, minutes=minutes, reason=reason, console=console)
     except ClientError as problem:
         _refuse(problem)
+
+
+def _check_writable(json_file: Path | None) -> None:
+    """Said at the start: at the end of a day is too late."""
+    if json_file is not None and (json_file.is_dir() or not json_file.parent.is_dir()):
+        _refuse(f"--json {json_file}: a file is needed, in a folder that is there")
 
 
 def _speed(text: str) -> float:

@@ -1,7 +1,8 @@
 """One loop: observe, decide, act, verify, record.
 
 The controller holds no truth of its own: what runs is the driver's, what was decided and earned is the store's. It
-can be killed at any moment and made again from the two.
+can be killed at any moment and made again from the two. What it keeps between rounds is taken over only once it is
+on disk, so that a round that fails leaves nothing half done.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orchestrator.domain.contracts import JobRecord, interrupted, interruption_credit, new_record, settle
+from orchestrator.domain.contracts import JobRecord
 from orchestrator.domain.decision import (
     Action,
     Breach,
@@ -23,19 +24,18 @@ from orchestrator.domain.decision import (
     PauseJob,
     Trigger,
 )
-from orchestrator.domain.ledger import MeterMark
 from orchestrator.domain.limits import Curtailment, limits_due
-from orchestrator.domain.metering import meter
-from orchestrator.domain.observation import Metric, Telemetry
+from orchestrator.domain.settlement import Books, interrupt, settle, settlement_due
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
-from orchestrator.domain.work import JobPhase, JobView, Workloads
+from orchestrator.domain.work import JobPhase, Workloads
 from orchestrator.planning.assess import Inputs, assess
 from orchestrator.planning.decide import decide
 from orchestrator.planning.dispatch import Desired, dispatch
 from orchestrator.planning.moves import plan_moves
 from orchestrator.planning.verify import Pending, above_caps, breaches_now, check, follow, power_before
 from orchestrator.ports import (
+    Memory,
     MetricSource,
     ObservationRecord,
     PriceSource,
@@ -47,12 +47,11 @@ from orchestrator.ports import (
 
 log = logging.getLogger(__name__)
 
-SETTLE_EVERY = timedelta(minutes=5)
-"""Counters lose nothing between two postings; ERCOT's dispatch runs at this pace too."""
-
 Policy = Callable[[Site, Snapshot], Desired]
 Publish = Callable[[Sequence[Record]], None]
 """Told of each transaction once it is on disk."""
+
+INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,44 @@ class Doors:
     store: Store
 
 
+@dataclass(slots=True)
+class _State:
+    """What is kept between rounds. A round works on a copy."""
+
+    books: Books
+    curtailments: dict[str, Curtailment]
+    breaches: dict[tuple[BreachKind, str], Breach]
+    last: ObservationRecord | None
+    unsettled: tuple[tuple[Decision, tuple[Outcome, ...]], ...]
+    pending: dict[str, Pending]
+    late: dict[str, Pending]
+    last_price: tuple[datetime, float] | None = None
+
+    @staticmethod
+    def of(memory: Memory) -> "_State":
+        return _State(
+            books=Books(
+                marks={(mark.metric, mark.subject): mark for mark in memory.marks},
+                jobs={record.job: record for record in memory.jobs},
+            ),
+            curtailments={order.id: order for order in memory.curtailments},
+            breaches={(breach.kind, breach.subject): breach for breach in memory.breaches},
+            last=memory.last_observation,
+            unsettled=memory.unsettled,
+            pending={},
+            late={},
+        )
+
+    def copy(self) -> "_State":
+        return replace(
+            self,
+            curtailments=dict(self.curtailments),
+            breaches=dict(self.breaches),
+            pending=dict(self.pending),
+            late=dict(self.late),
+        )
+
+
 class Controller:
     """Call `tick` as often as wanted; what happens depends only on `now` and on what the doors say."""
 
@@ -78,65 +115,62 @@ class Controller:
         self.snapshot: Snapshot | None = None
         self.workloads: Workloads | None = None
         self.reasons: Mapping[str, str] = {}
-        self.waiting: tuple[str, ...] = ()
+        self.synced = False
+        """Whether the workload driver's view could be acted on in the last round."""
         self._policy = policy
         self._publish = publish or (lambda records: None)
         self._lock = asyncio.Lock()
         self._started_at = now
-        memory = doors.store.restore(now)
-        self._curtailments: dict[str, Curtailment] = {order.id: order for order in memory.curtailments}
-        self._breaches: dict[tuple[BreachKind, str], Breach] = {
-            (breach.kind, breach.subject): breach for breach in memory.breaches
-        }
-        self._marks: dict[tuple[Metric, str], MeterMark] = {(mark.metric, mark.subject): mark for mark in memory.marks}
-        self._jobs: dict[str, JobRecord] = {record.job: record for record in memory.jobs}
-        self._pending: dict[str, Pending] = {}
-        self._late: dict[str, Pending] = {}
-        self._unsettled = memory.unsettled
-        self._last = memory.last_observation
-        self._last_price: tuple[datetime, float] | None = None
-        self._settled: tuple[datetime, datetime, float] | None = None
+        self._state = _State.of(doors.store.restore(now))
 
     @property
     def unsettled(self) -> bool:
         """Actions wait to be seen in the meter: look again soon."""
-        return bool(self._pending)
+        return bool(self._state.pending)
 
     @property
     def curtailments(self) -> tuple[Curtailment, ...]:
         """Orders not yet over, cancelled ones among them."""
-        return tuple(self._curtailments.values())
+        return tuple(self._state.curtailments.values())
 
     def job_record(self, job: str) -> JobRecord | None:
-        return self._jobs.get(job)
+        return self._state.books.jobs.get(job)
 
     async def tick(self, now: datetime, trigger: Trigger = Trigger.TICK, *, final: bool = False) -> Decision | None:
         """One round of the loop; returns the decision if something was decided.
 
-        A final one settles to the last joule. Time never goes back: an earlier `now` is taken as the last round's.
+        A final one settles to the last joule. Time never goes back or stands still: an earlier `now` is taken as the
+        instant after the last round's.
         """
         async with self._lock:
             return await self._tick(now, trigger, final=final)
 
-    async def curtail(self, order: Curtailment) -> Decision | None:
-        """Keep an order and act on it at once. It is on disk before anything moves."""
+    async def curtail(self, order: Curtailment) -> None:
+        """Keep an order and act on it at once. It is on disk, and holds, before anything moves."""
         async with self._lock:
             self._keep(order)
-            return await self._tick(order.start, Trigger.CURTAILMENT)
+            await self._answer(order.start)
 
     async def cancel(self, curtailment_id: str, now: datetime) -> bool:
         """End an order early; False if there is none of that id in force."""
         async with self._lock:
-            order = self._curtailments.get(curtailment_id)
+            order = self._state.curtailments.get(curtailment_id)
             if order is None or not order.in_force(now):
                 return False
             self._keep(replace(order, cancelled_at=now))
-            await self._tick(now, Trigger.CURTAILMENT)
+            await self._answer(now)
             return True
 
     def _keep(self, order: Curtailment) -> None:
-        self._curtailments[order.id] = order
         self._record([order])
+        self._state.curtailments[order.id] = order
+
+    async def _answer(self, now: datetime) -> None:
+        """Go round for an order that is kept. It stands whatever comes of this round; the next one acts on it too."""
+        try:
+            await self._tick(now, Trigger.CURTAILMENT)
+        except Exception:
+            log.exception("the round that was to act on an order failed; the next one will")
 
     def _record(self, records: Sequence[Record]) -> None:
         self.doors.store.record(records)
@@ -145,8 +179,8 @@ class Controller:
     # --- observe -------------------------------------------------------------------------------------------------
 
     async def _tick(self, now: datetime, trigger: Trigger, *, final: bool = False) -> Decision | None:
-        doors = self.doors
-        now = max(now, self._last.at) if self._last is not None else now
+        doors, draft = self.doors, self._state.copy()
+        now = max(now, draft.last.at + INSTANT) if draft.last is not None else now
         book, hashprice, outdoor, telemetry, workloads = await asyncio.gather(
             doors.prices.read(now),
             doors.hashprice.read(now),
@@ -154,180 +188,66 @@ class Controller:
             doors.metrics.read(now),
             doors.workloads.observe(now),
         )
+        self.synced = workloads.synced
         if not workloads.synced:
             return None  # never act on a view that may be old
-        self._curtailments = {key: order for key, order in self._curtailments.items() if order.until > now}
+        draft.curtailments = {key: order for key, order in draft.curtailments.items() if order.until > now}
         inputs = Inputs(
             book=book,
             hashprice=hashprice,
             outdoor=outdoor,
             telemetry=telemetry,
             workloads=workloads,
-            curtailments=tuple(self._curtailments.values()),
-            breaches=tuple(self._breaches.values()),
-            job_records=self._jobs,
-            draw_shares={name: status.draw_share for name, status in self.snapshot.fleets.items()}
-            if self.snapshot is not None
-            else {},
+            curtailments=tuple(draft.curtailments.values()),
+            breaches=tuple(draft.breaches.values()),
+            job_records=draft.books.jobs,
+            before=self.snapshot,
         )
         snapshot = assess(self.site, inputs, now)
         records: list[Record] = [
-            *self._settle_restart(workloads, now),
-            *self._verify(snapshot),
-            *self._count_interruptions(workloads, now),
-            *(self._settle(snapshot, workloads, telemetry) if final or self._settlement_due(snapshot) else []),
-            self._observation(snapshot),
+            *self._close_restart(draft, workloads, snapshot),
+            *self._verify(draft, snapshot),
+            *self._find_interruptions(draft, workloads, snapshot),
         ]
-        trigger, trigger_at = self._trigger(snapshot, trigger)
+        if final or settlement_due(draft.books, snapshot, workloads):
+            settled, draft.books = settle(self.site, draft.books, snapshot, workloads, telemetry)
+            records.extend(settled)
+        trigger, trigger_at = self._trigger(draft, snapshot, trigger)
+        records.append(self._observation(draft, snapshot))
         desired = self._policy(self.site, snapshot)
-        records.extend(self._follow_breaches(snapshot, desired))
+        records.extend(self._follow_breaches(draft, snapshot, desired))
         moves = plan_moves(self.site, snapshot, desired)
         decision = decide(snapshot, desired, moves, trigger, trigger_at)
         if decision is not None:
             records.append(decision)
         self._record(records)
-        self.snapshot, self.workloads = replace(snapshot, breaches=tuple(self._breaches.values())), workloads
-        self.reasons, self.waiting = desired.reasons, moves.waiting
+        self._state = draft
+        self.snapshot, self.workloads = replace(snapshot, breaches=tuple(draft.breaches.values())), workloads
+        self.reasons = desired.reasons
         if decision is not None:
             await self._act(decision, snapshot, workloads)
         await doors.workloads.renew(now + self.site.controls.lease, now)
         return decision
 
-    def _trigger(self, snapshot: Snapshot, trigger: Trigger) -> tuple[Trigger, datetime]:
-        """A tick that brings a new price is triggered by it, from when the price's interval began or it came in."""
+    def _trigger(self, draft: _State, snapshot: Snapshot, trigger: Trigger) -> tuple[Trigger, datetime]:
+        """A tick that brings a new price is triggered by it, from when its interval began or it can have come in."""
         now, price = snapshot.at, snapshot.price
         seen = (price.interval_start, price.usd_per_mwh)
-        before, self._last_price = self._last_price, seen
-        last_at = self._last.at if self._last is not None else now
+        before, draft.last_price = draft.last_price, seen
         if before is None:
             return (Trigger.START if trigger is Trigger.TICK else trigger), now
         if trigger in (Trigger.TICK, Trigger.PRICE) and seen != before:
-            return Trigger.PRICE, max(price.interval_start, last_at) if price.interval_start <= now else now
+            last_at = draft.last.at if draft.last is not None else now
+            return Trigger.PRICE, min(max(price.interval_start, last_at), now)
         return trigger, now
 
-    # --- verify --------------------------------------------------------------------------------------------------
-
-    def _settle_restart(self, workloads: Workloads, now: datetime) -> list[Record]:
-        """Once after a start: actions of the run before whose end is unknown are closed.
-
-        Moves are absolute and the driver's view is the truth, so nothing is sent again: the next decision starts
-        from what is. A pause that went out unrecorded still counts as an interruption.
-        """
-        closed: list[Record] = []
-        for decision, outcomes in self._unsettled:
-            known = {outcome.action_id: outcome for outcome in outcomes}
-            for action in decision.actions:
-                outcome = known.get(action.id) or Outcome(action_id=action.id, state=OutcomeState.SENT)
-                if outcome.state not in (OutcomeState.SENT, OutcomeState.ACKNOWLEDGED):
-                    continue
-                detail = "the controller was restarted before it was measured"
-                closed.append(replace(outcome, state=OutcomeState.SUPERSEDED, detail=detail))
-                view = workloads.jobs.get(action.move.job) if isinstance(action.move, PauseJob) else None
-                if view is not None and action.id not in known and view.phase in (JobPhase.STOPPING, JobPhase.PAUSED):
-                    record = interrupted(self._jobs.get(view.job.name) or new_record(view), now)
-                    self._jobs[view.job.name] = record
-                    closed.append(record)
-        self._unsettled = ()
-        return closed
-
-    def _verify(self, snapshot: Snapshot) -> list[Record]:
-        outcomes: list[Record] = []
-        within = self.site.controls.verify_within
-        for target, pending in list(self._pending.items()):
-            outcome = check(pending, snapshot, within)
-            if outcome.state is OutcomeState.MEASURED:
-                del self._pending[target]
-            elif outcome.state is OutcomeState.LATE:
-                del self._pending[target]
-                if pending.action.direction is Direction.DOWN:
-                    self._late[target] = replace(pending, outcome=outcome)
-            else:
-                continue
-            outcomes.append(outcome)
-        for target, pending in list(self._late.items()):
-            if check(pending, snapshot, within).state is OutcomeState.MEASURED:
-                del self._late[target]
-        return outcomes
-
-    def _follow_breaches(self, snapshot: Snapshot, desired: Desired) -> Sequence[Breach]:
-        due = limits_due(self.site, self._curtailments.values(), snapshot.at)
-        late = {target: pending.outcome.detail for target, pending in self._late.items()}
-        broken = breaches_now(self.site, snapshot, due, late, desired.shortfall_kw, self._started_at)
-        changed = follow(self._breaches.values(), broken, snapshot.at, self.site.controls.verify_within)
-        for breach in changed:
-            key = (breach.kind, breach.subject)
-            if breach.state is BreachState.RESOLVED:
-                self._breaches.pop(key, None)
-            else:
-                self._breaches[key] = breach
-        return changed
-
-    # --- settle --------------------------------------------------------------------------------------------------
-
-    def _settlement_due(self, snapshot: Snapshot) -> bool:
-        """Every few minutes, and at each change of price, so that no energy is shared out over the change."""
-        settled = self._settled
-        if settled is None:
-            return True
-        at, interval_start, usd_per_mwh = settled
-        price = snapshot.price
-        changed = (price.interval_start, price.usd_per_mwh) != (interval_start, usd_per_mwh)
-        return changed or snapshot.at - at >= SETTLE_EVERY
-
-    def _settle(self, snapshot: Snapshot, workloads: Workloads, telemetry: Telemetry) -> list[Record]:
-        """Post what the counters advanced since they were last posted: energy, hash, GPU-hours, credits."""
-        self._settled = (snapshot.at, snapshot.price.interval_start, snapshot.price.usd_per_mwh)
-        hashprice = snapshot.hashprice.value
-        assert hashprice is not None, "the stale policy gives a hashprice"
-        postings, marks = meter(
-            self.site,
-            telemetry,
-            self._marks,
-            snapshot.book,
-            pue=snapshot.pue,
-            hashprice_usd_per_ph_day=hashprice,
-        )
-        self._marks.update({(mark.metric, mark.subject): mark for mark in marks})
-        records: list[Record] = [*postings, *marks]
-        for name, view in workloads.jobs.items():
-            record = self._jobs.get(name)
-            if record is not None and record.outcome != "open" and view.phase.ended:
-                continue
-            before = record
-            record = record or new_record(view)
-            progress = telemetry.get(Metric.JOB_PROGRESS, name).value
-            tenant = self.site.tenant(view.job.tenant)
-            record, job_postings = settle(view, tenant, record, progress, snapshot.price, snapshot.at)
-            records.extend(job_postings)
-            if record != before:
-                self._jobs[name] = record
-                records.append(record)
-        return records
-
-    def _count_interruptions(self, workloads: Workloads, now: datetime) -> list[Record]:
-        """Jobs that were running and are paused without our asking were interrupted by something else."""
-        if self.workloads is None:
-            return []
-        records: list[Record] = []
-        for name, view in workloads.jobs.items():
-            was = self.workloads.jobs.get(name)
-            if was is None or was.phase is not JobPhase.RUNNING:
-                continue
-            if view.phase not in (JobPhase.STOPPING, JobPhase.PAUSED):
-                continue
-            record = self._jobs.get(name) or new_record(view)
-            if record.last_interrupted_at is None or record.last_interrupted_at < self.workloads.at:
-                self._jobs[name] = interrupted(record, now)
-                records.append(self._jobs[name])
-        return records
-
-    def _observation(self, snapshot: Snapshot) -> ObservationRecord:
+    def _observation(self, draft: _State, snapshot: Snapshot) -> ObservationRecord:
         measured, now = snapshot.measured, snapshot.at
-        due = limits_due(self.site, self._curtailments.values(), now)
-        since = now - self._last.at if self._last is not None else timedelta(0)
+        due = limits_due(self.site, draft.curtailments.values(), now)
+        since = now - draft.last.at if draft.last is not None else timedelta(0)
         # Across a restart nothing was measured, so no more than the age of a usable reading is claimed.
         since_s = min(since, max(self.site.stale.telemetry_max_age, self.site.controls.tick)).total_seconds()
-        observation = ObservationRecord(
+        draft.last = ObservationRecord(
             at=now,
             price_usd_per_mwh=snapshot.price.usd_per_mwh,
             price_basis=snapshot.price.basis,
@@ -340,13 +260,85 @@ class Controller:
             feeder_kw=tuple(measured.feeders_kw.items()),
             stale=snapshot.stale,
         )
-        self._last = observation
-        return observation
+        return draft.last
 
-    # --- act ------------------------------------------------------------------------------------------------------
+    # --- verify --------------------------------------------------------------------------------------------------
+
+    def _close_restart(self, draft: _State, workloads: Workloads, snapshot: Snapshot) -> list[Record]:
+        """Once after a start: actions of the run before whose end is unknown are closed.
+
+        Moves are absolute and the driver's view is the truth, so nothing is sent again: the next decision starts
+        from what is. A pause that went out unrecorded still counts as an interruption.
+        """
+        closed: list[Record] = []
+        for decision, outcomes in draft.unsettled:
+            known = {outcome.action_id: outcome for outcome in outcomes}
+            for action in decision.actions:
+                outcome = known.get(action.id) or Outcome(action_id=action.id, state=OutcomeState.SENT)
+                if outcome.state not in (OutcomeState.SENT, OutcomeState.ACKNOWLEDGED):
+                    continue
+                detail = "the controller was restarted before it was measured"
+                closed.append(replace(outcome, state=OutcomeState.SUPERSEDED, detail=detail))
+                view = workloads.jobs.get(action.move.job) if isinstance(action.move, PauseJob) else None
+                if view is not None and action.id not in known and view.phase in (JobPhase.STOPPING, JobPhase.PAUSED):
+                    records, draft.books = interrupt(self.site, draft.books, view, snapshot)
+                    closed.extend(records)
+        draft.unsettled = ()
+        return closed
+
+    def _verify(self, draft: _State, snapshot: Snapshot) -> list[Record]:
+        outcomes: list[Record] = []
+        within = self.site.controls.verify_within
+        for target, pending in list(draft.pending.items()):
+            outcome = check(pending, snapshot, within)
+            if outcome.state is OutcomeState.MEASURED:
+                del draft.pending[target]
+            elif outcome.state is OutcomeState.LATE:
+                del draft.pending[target]
+                if pending.action.direction is Direction.DOWN:
+                    draft.late[target] = replace(pending, outcome=outcome)
+            else:
+                continue
+            outcomes.append(outcome)
+        for target, pending in list(draft.late.items()):
+            if check(pending, snapshot, within).state is OutcomeState.MEASURED:
+                del draft.late[target]
+        return outcomes
+
+    def _find_interruptions(self, draft: _State, workloads: Workloads, snapshot: Snapshot) -> list[Record]:
+        """Jobs that were running and are stopped without our asking were interrupted by something else."""
+        if self.workloads is None:
+            return []
+        found: list[Record] = []
+        for name, view in workloads.jobs.items():
+            was = self.workloads.jobs.get(name)
+            if was is None or was.phase is not JobPhase.RUNNING:
+                continue
+            if view.phase not in (JobPhase.STOPPING, JobPhase.PAUSED):
+                continue
+            counted_at = draft.books.job(view).last_interrupted_at
+            if counted_at is None or counted_at < self.workloads.at:
+                records, draft.books = interrupt(self.site, draft.books, view, snapshot)
+                found.extend(records)
+        return found
+
+    def _follow_breaches(self, draft: _State, snapshot: Snapshot, desired: Desired) -> Sequence[Breach]:
+        due = limits_due(self.site, draft.curtailments.values(), snapshot.at)
+        late = {target: pending.outcome.detail for target, pending in draft.late.items()}
+        broken = breaches_now(self.site, snapshot, due, late, desired.shortfall_kw, self._started_at)
+        changed = follow(draft.breaches.values(), broken, snapshot.at, self.site.controls.verify_within)
+        for breach in changed:
+            key = (breach.kind, breach.subject)
+            if breach.state is BreachState.RESOLVED:
+                draft.breaches.pop(key, None)
+            else:
+                draft.breaches[key] = breach
+        return changed
+
+    # --- act -----------------------------------------------------------------------------------------------------
 
     async def _act(self, decision: Decision, snapshot: Snapshot, workloads: Workloads) -> None:
-        """Send the power-downs, all together, then the power-ups that had room without them."""
+        """Send the power-downs, all together, then the power-ups."""
         for direction in (Direction.DOWN, Direction.UP):
             actions = [action for action in decision.actions if action.direction is direction]
             await asyncio.gather(*(self._send(action, decision, snapshot, workloads) for action in actions))
@@ -360,22 +352,20 @@ class Controller:
             acknowledged_at=ack.at if ack.accepted else None,
             detail=ack.detail,
         )
-        records: list[Record] = [outcome]
         target = action.move.target
-        superseded = self._pending.pop(target, None)
+        if not ack.accepted:
+            log.warning("%s refused: %s", target, ack.detail)
+            self._record([outcome])
+            return
+        draft, records = self._state.copy(), list[Record]([outcome])
+        superseded = draft.pending.pop(target, None)
         if superseded is not None:
             records.append(replace(superseded.outcome, state=OutcomeState.SUPERSEDED, detail=f"by {action.id}"))
-        if ack.accepted:
-            self._late.pop(target, None)
-            self._pending[target] = Pending(action, outcome, power_before(action, snapshot))
-            if isinstance(action.move, PauseJob):
-                records.extend(self._interrupt(workloads.jobs[action.move.job], snapshot))
-        else:
-            log.warning("%s refused: %s", target, ack.detail)
+        if action.direction is Direction.UP:
+            draft.late.pop(target, None)  # else what did not fall is still owed, whatever is asked on top
+        draft.pending[target] = Pending(action, outcome, power_before(action, snapshot))
+        if isinstance(action.move, PauseJob):
+            interruption, draft.books = interrupt(self.site, draft.books, workloads.jobs[action.move.job], snapshot)
+            records.extend(interruption)
         self._record(records)
-
-    def _interrupt(self, view: JobView, snapshot: Snapshot) -> list[Record]:
-        record = interrupted(self._jobs.get(view.job.name) or new_record(view), snapshot.at)
-        record, postings = interruption_credit(view, self.site.tenant(view.job.tenant), record, snapshot.price)
-        self._jobs[view.job.name] = record
-        return [record, *postings]
+        self._state = draft

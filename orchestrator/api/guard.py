@@ -63,7 +63,7 @@ def require_key_unless_loopback(host: str, api_key: str | None) -> None:
     if not api_key and not is_loopback(host):
         raise KeyRequiredError(
             f"refusing to listen on {host} without an API key: whoever reaches it could curtail the site; "
-            "set a key, or listen on 127.0.0.1"
+            "set one as WATTSHIFT_API_KEY, or listen on 127.0.0.1"
         )
 
 

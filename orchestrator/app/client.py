@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 TIMEOUT_S = 10.0
@@ -30,14 +31,13 @@ def show_status(url: str, api_key: str | None, console: Console) -> None:
     table = Table("fleet", "racks", "MW", "why")
     for fleet in _ask("GET", url, "/api/v1/fleets", api_key)["fleets"]:
         racks = ", ".join(f"{count} {mode}" for mode, count in fleet["racks_by_mode"].items() if count)
-        table.add_row(fleet["name"], racks, f"{fleet['power_kw'] / 1000:.1f}", fleet["reason"])
+        table.add_row(fleet["name"], racks, f"{fleet['power_kw'] / 1000:.1f}", escape(fleet["reason"] or ""))
     console.print(table)
     for breach in observed["breaches"]:
-        console.print(f"[red]{breach['kind']}[/] {breach['subject']}: {breach['detail']}", soft_wrap=True)
+        console.print(f"[red]{breach['kind']}[/] {breach['subject']}: {escape(breach['detail'])}", soft_wrap=True)
     for order in state["curtailments"]:
-        console.print(
-            f"curtailed to {order['limit_kw'] / 1000:.1f} MW until {order['until']}: {order['reason']} ({order['id']})"
-        )
+        until, why = order["until"], escape(order["reason"])
+        console.print(f"curtailed to {order['limit_kw'] / 1000:.1f} MW until {until}: {why} ({order['id']})")
     if observed["stale"]:
         console.print(f"stale: {', '.join(observed['stale'][:10])}", soft_wrap=True)
 

@@ -19,6 +19,7 @@ from orchestrator.app.day import DayError, PriceDay, at_local, local, price_day
 from orchestrator.app.feeds import open_series
 from orchestrator.app.replay import Day, replay
 from orchestrator.app.report import report, table
+from orchestrator.app.run import open_folder
 from orchestrator.planning.always_on import always_on, always_on_site
 from orchestrator.planning.dispatch import dispatch
 from orchestrator.settings import FilePrices, Settings
@@ -83,12 +84,12 @@ def opening(day: PriceDay, settings: Settings, begin: str) -> datetime:
 async def play_virtual(settings: Settings, options: Options, console: Console) -> dict[str, Any]:
     """The day on a virtual clock, with dispatch and without; returns the report."""
     day, site = options.day, settings.site
+    open_folder(options.state)
     console.print(
         f"[bold]{site.name}[/] plays {day.name}, {local(options.start, site)} to {local(day.end, site)}, on a "
         "[bold]virtual clock[/]: the same device models in this one process, no real processes and no waiting.",
         soft_wrap=True,
     )
-    options.state.mkdir(parents=True, exist_ok=True)
     record = options.state / "wattshift-max.db"
     with tempfile.TemporaryDirectory(dir=options.state, prefix="max-") as folder:
         file = Path(folder) / "wattshift.db"
@@ -168,8 +169,10 @@ def finished(
 
 def conclude(figures: dict[str, Any], json_file: Path | None, console: Console) -> None:
     """Print the table and write the JSON."""
-    if figures:
-        console.print(table(figures))
+    if not figures:
+        console.print("Stopped before the first round: there are no figures.")
+        return
+    console.print(table(figures))
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=2) + "\n")
         console.print(f"Figures written to {json_file}.")

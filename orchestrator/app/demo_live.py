@@ -22,12 +22,12 @@ from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.adapters.workloads.process_table import ProcessTable
 from orchestrator.adapters.workloads.processes import ProcessSite
 from orchestrator.api.guard import require_key_unless_loopback
-from orchestrator.app.day import DayError, local
+from orchestrator.app.day import local
 from orchestrator.app.demo import Options, always_on_report, finished, progress_bar
 from orchestrator.app.feeds import open_series
 from orchestrator.app.live import LiveSite, Replayed
 from orchestrator.app.report import report
-from orchestrator.app.run import Run, load_run, save_run
+from orchestrator.app.run import Run, RunFolderError, load_run, open_folder, save_run
 from orchestrator.app.server import listen, serving, stop_event, url_of
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Decision
@@ -103,6 +103,7 @@ async def _open_run(options: Options, speed: float, console: Console) -> tuple[R
         end=options.day.end.isoformat(),
         wall_origin=wall,
     )
+    open_folder(folder)
     _check_unused(folder)
     kept = load_run(folder)
     _check_ours(folder, kept)
@@ -136,9 +137,9 @@ def _check_ours(folder: Path, kept: Run | None) -> None:
     """Refuses a folder with files of such names that no demo wrote, since a new run clears them away."""
     files = _run_files(folder)
     if kept is not None and not kept.day:
-        raise DayError(f"{folder} is the record of `wattshift serve`; choose another --state")
+        raise RunFolderError(f"{folder} is the record of `wattshift serve`; choose another --state")
     if files and not (folder / "run.json").exists():
-        raise DayError(f"{folder} holds {files[0].name} but no run.json of a demo; choose another --state")
+        raise RunFolderError(f"{folder} holds {files[0].name} but no run.json of a demo; choose another --state")
 
 
 def _check_unused(folder: Path) -> None:

@@ -40,8 +40,9 @@ SHORTEST_TICK_S = 1.0
 SHORTEST_VERIFY_S = 0.5
 VERIFY_EVERY = timedelta(seconds=5)
 """Site time between looks at the meter while an action is under way."""
+LATE_TICKS = 3
 LATEST_TICK_S = 15.0
-"""On the wall: a controller that has not gone round for this long is not ready."""
+"""On the wall: a controller that has not gone round for this long, or for three ticks, is not ready."""
 
 
 class JobTaker(Protocol):
@@ -179,8 +180,14 @@ class LiveSite:
             return
         jobs, now = self._replayed.jobs, self.now()
         while self._submitted < len(jobs) and jobs[self._submitted].submitted_at <= now:
-            self._replayed.taker.submit(jobs[self._submitted], now)
+            job = jobs[self._submitted]
             self._submitted += 1
+            if job.deadline is not None and job.deadline <= now:
+                continue  # nobody was there to take it in time
+            try:
+                self._replayed.taker.submit(job, now)
+            except (OSError, ValueError):
+                log.exception("job %s was not taken in", job.name)
 
     def _publish(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -256,9 +263,9 @@ class LiveSite:
     async def push_prices(self, prices: Sequence[Price]) -> int:
         if not isinstance(self._prices, PushedPrices):
             raise DeskRefusalError("this site's prices are not pushed; its site file names another source")
-        self._prices.accept(prices, self.now())
+        changes = self._prices.accept(prices, self.now())
         await self._tick(Trigger.PRICE)
-        return len(prices)
+        return len(prices) - changes.out_of_range
 
     def readiness(self) -> Sequence[Readiness]:
         snapshot = self._controller.snapshot
@@ -267,8 +274,11 @@ class LiveSite:
         age_s = time.monotonic() - self._ticked_at
         silent = [name for name in snapshot.stale if name.startswith(("rack ", "node "))]
         price = snapshot.price
+        allowed_s = max(LATEST_TICK_S, LATE_TICKS * self._clock.wall_seconds(self.site.controls.tick))
+        synced = self._controller.synced
         return [
-            Readiness("controller", ok=age_s < LATEST_TICK_S, detail=f"last round {age_s:.1f} s ago"),
+            Readiness("controller", ok=age_s < allowed_s, detail=f"last round {age_s:.1f} s ago"),
+            Readiness("workloads", ok=synced, detail="in step" if synced else "the driver's view is not to be trusted"),
             Readiness(
                 "price",
                 ok=price.reading.quality is Quality.FRESH,

@@ -56,6 +56,7 @@ async def replay(
         now=day.start,
         policy=policy,
     )
+    step = min(step, site.controls.lease / 3)  # agents whose lease runs out between two rounds would fall asleep
     jobs = sorted(day.jobs, key=lambda job: job.submitted_at)
     submitted = 0
     now = day.start

@@ -5,6 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 
+class RunFolderError(Exception):
+    """The folder can't hold a run's record; the text says why and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What a run was started with. `ended` is set when its processes are gone and its record is closed."""
@@ -21,6 +25,14 @@ class Run:
     def same(self, other: "Run") -> bool:
         """The same run but for when it was started."""
         return (self.site, self.day, self.speed, self.seed) == (other.site, other.day, other.speed, other.seed)
+
+
+def open_folder(folder: Path) -> None:
+    """Make the folder where there is none; RunFolderError where that can't be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"{folder}: {error.strerror}; the record of a run needs a folder, see --state") from error
 
 
 def load_run(folder: Path) -> Run | None:

@@ -36,11 +36,7 @@ def new_record(view: JobView) -> JobRecord:
     )
 
 
-def interrupted(record: JobRecord, now: datetime) -> JobRecord:
-    return replace(record, interruptions=record.interruptions + 1, last_interrupted_at=now)
-
-
-def settle(
+def settle_job(
     view: JobView,
     tenant: Tenant,
     record: JobRecord,
@@ -51,7 +47,7 @@ def settle(
     """Bill progress beyond what was billed, credit a missed deadline once, and note how the job ended.
 
     Work is billed by its highest measured progress, so what is computed again after a lost checkpoint is billed
-    once. A job that succeeded has done all its work.
+    once. A job that succeeded has done all its work. A job that fails by itself before its deadline is its tenant's.
     """
     job = view.job
     done = job.work_gpu_seconds if view.phase is JobPhase.SUCCEEDED else progress_gpu_seconds
@@ -62,29 +58,50 @@ def settle(
         record = replace(record, billed_gpu_seconds=min(done, job.work_gpu_seconds))
     if record.outcome != "open":
         return record, postings
-    if job.deadline is not None and now >= job.deadline:
-        late = view.phase is not JobPhase.SUCCEEDED or view.changed_at > job.deadline
-        left_gpu_h = max(job.work_gpu_seconds - record.billed_gpu_seconds, 0.0) / SECONDS_PER_HOUR
-        credit_usd = tenant.credit_share * tenant.usd_per_gpu_h * left_gpu_h if late else 0.0
-        if credit_usd > 0:
-            postings.append(_posting(job.name, price, credit_usd=credit_usd))
-        if late:
-            record = replace(record, outcome="late", credited_usd=record.credited_usd + credit_usd)
-    if view.phase is JobPhase.SUCCEEDED and record.outcome == "open":
+    ended_at = view.changed_at if view.phase.ended else None
+    if job.deadline is not None and now >= job.deadline and (ended_at is None or ended_at > job.deadline):
+        credit_usd = tenant.credit_share * tenant.usd_per_gpu_h * _late_gpu_hours(view, record, now)
+        record, credits = _credit(view, tenant, record, credit_usd, price)
+        postings.extend(credits)
+        record = replace(record, outcome="late")
+    elif view.phase is JobPhase.SUCCEEDED:
         record = replace(record, outcome="on_time")
     elif view.phase is JobPhase.FAILED:
         record = replace(record, outcome="failed")
     return record, postings
 
 
+def _late_gpu_hours(view: JobView, record: JobRecord, now: datetime) -> float:
+    """Work that was not done at the deadline: what is left now, and what may have been done since it passed."""
+    job = view.job
+    assert job.deadline is not None, "only a job with a deadline is late"
+    until = min(view.changed_at, now) if view.phase.ended or not view.phase.holds_gpus else now
+    since_s = max((until - job.deadline).total_seconds(), 0.0)
+    left = job.work_gpu_seconds - record.billed_gpu_seconds + job.gpus * since_s
+    return min(left, job.work_gpu_seconds) / SECONDS_PER_HOUR
+
+
 def interruption_credit(
     view: JobView, tenant: Tenant, record: JobRecord, price: CurrentPrice
 ) -> tuple[JobRecord, list[Posting]]:
     """The credit for interrupting a guaranteed job: `credit_share` of the whole job's price, once a job."""
-    if tenant.sla is not SlaClass.GUARANTEED or record.credited_usd > 0:
+    if tenant.sla is not SlaClass.GUARANTEED:
         return record, []
-    credit_usd = tenant.credit_share * tenant.usd_per_gpu_h * view.job.work_gpu_seconds / SECONDS_PER_HOUR
-    return replace(record, credited_usd=credit_usd), [_posting(view.job.name, price, credit_usd=credit_usd)]
+    return _credit(view, tenant, record, _most_usd(view, tenant), price)
+
+
+def _most_usd(view: JobView, tenant: Tenant) -> float:
+    return tenant.credit_share * tenant.usd_per_gpu_h * view.job.work_gpu_seconds / SECONDS_PER_HOUR
+
+
+def _credit(
+    view: JobView, tenant: Tenant, record: JobRecord, usd: float, price: CurrentPrice
+) -> tuple[JobRecord, list[Posting]]:
+    """Credit `usd`, all credits of a job together never more than `credit_share` of its price."""
+    usd = min(usd, _most_usd(view, tenant) - record.credited_usd)
+    if usd <= 0:
+        return record, []
+    return replace(record, credited_usd=record.credited_usd + usd), [_posting(view.job.name, price, credit_usd=usd)]
 
 
 def _posting(

@@ -114,7 +114,9 @@ def current_price(book: PriceBook, now: datetime, policy: PricePolicy) -> Curren
         return _priced(last.usd_per_mwh, last.start, Quality.STALE, "real_time_held", last.end, held_until)
     forward = book.day_ahead_at(now)
     if forward is not None:
-        return _priced(forward.usd_per_mwh, forward.start, Quality.ASSUMED, "day_ahead", forward.start, forward.end)
+        # A real-time price known to come ends it early, for whoever prices a stretch of time afterwards.
+        until = _next_start(book.real_time, book._real_time_starts, now, forward.end)
+        return _priced(forward.usd_per_mwh, forward.start, Quality.ASSUMED, "day_ahead", forward.start, until)
     start = now.replace(minute=now.minute - now.minute % 15, second=0, microsecond=0)
     end = _next_start(book.real_time, book._real_time_starts, now, start + FALLBACK_INTERVAL)
     return _priced(policy.fallback_usd_per_mwh, start, Quality.ASSUMED, "fallback", start, end)

@@ -1,7 +1,7 @@
 """All that is known of the site at one moment: what a decision is made from, and what the API shows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestrator.domain.decision import Breach
@@ -25,6 +25,15 @@ class Power:
 
 
 @dataclass(frozen=True, slots=True)
+class Lowered:
+    """A power-down that a rack was asked for."""
+
+    at: datetime
+    follows_below_kw: float
+    """Measured power under which the rack has followed: halfway down."""
+
+
+@dataclass(frozen=True, slots=True)
 class FleetStatus:
     """A fleet with what was asked of it and what it measures. Powers are IT power."""
 
@@ -43,6 +52,10 @@ class FleetStatus:
     """Racks without a fresh reading."""
     stuck: frozenset[str]
     """Racks that did not follow a power-down in time: their power can't be counted on to fall."""
+    lowered: Mapping[str, "Lowered"] = field(default_factory=dict)
+    """Racks that were asked down and have not been seen to follow yet."""
+    excess_kw: float = 0.0
+    """Measured power beyond what setpoints and `draw_share` explain: it is there whatever is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,8 @@ class PoolStatus:
     committed_kw: float
     """The higher of counted power and what the running jobs may draw at the power limit."""
     silent: frozenset[str]
+    excess_kw: float = 0.0
+    """Measured power beyond idle nodes and the running jobs' full draw."""
 
 
 @dataclass(frozen=True, slots=True)

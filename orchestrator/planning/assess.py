@@ -12,15 +12,13 @@ from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import PriceBook, current_price
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
 from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Site, StalePolicies
-from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
+from orchestrator.domain.snapshot import FleetStatus, JobStatus, Lowered, PoolStatus, Power, Snapshot
 from orchestrator.domain.work import FleetView, JobPhase, JobView, Workloads
 
 SETTLED_SHARE = 0.9
 """A rack that draws less than this share of its setpoint's nameplate is on its way up and counts at nameplate."""
-STUCK_SHARE = 1.05
-"""A rack that draws more than this share of its setpoint's nameplate has not followed a power-down."""
-STUCK_FLOOR_SHARE = 0.02
-"""By more than this share of its strongest mode, too: a few machines that hang are no rack that does not follow."""
+ASLEEP_SHARE = 0.25
+"""A rack that is asleep and draws more than this share of its strongest mode's power does not sleep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +33,13 @@ class Inputs:
     curtailments: Sequence[Curtailment]
     breaches: Sequence[Breach]
     job_records: Mapping[str, JobRecord]
-    draw_shares: Mapping[str, float]
-    """Each fleet's `draw_share` in the snapshot before."""
+    before: Snapshot | None
+    """The snapshot before, for what outlasts one: shares drawn, racks that are stuck."""
 
 
 def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
     """The snapshot at `now`, every stale policy applied."""
     telemetry, workloads = inputs.telemetry, inputs.workloads
-    max_age = site.stale.telemetry_max_age
     price = current_price(inputs.book, now, site.stale.price)
     hashprice = _or_assumed(
         inputs.hashprice, now, site.stale.hashprice_max_age, site.stale.hashprice_assume_usd_per_ph_day
@@ -56,9 +53,7 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
         if fleet.name in workloads.fleets
     }
     open_jobs = {name: view for name, view in workloads.jobs.items() if not view.phase.ended}
-    pools = {
-        pool.name: _pool_status(pool, workloads, open_jobs.values(), telemetry, now, max_age) for pool in site.pools
-    }
+    pools = {pool.name: _pool_status(site, pool, workloads, telemetry, now) for pool in site.pools}
     jobs = {name: _job_status(site, view, telemetry, inputs.job_records.get(name)) for name, view in open_jobs.items()}
     stale = [
         *(["price"] if price.reading.quality is not Quality.FRESH else []),
@@ -124,30 +119,44 @@ def _outdoor(reading: Reading, now: datetime, stale: StalePolicies) -> Reading:
 
 def _fleet_status(site: Site, fleet: Fleet, view: FleetView, inputs: Inputs, now: datetime) -> FleetStatus:
     telemetry, max_age = inputs.telemetry, site.stale.telemetry_max_age
-    counted = committed = settled = settled_nameplate = hashrate = 0.0
+    before = inputs.before.fleets.get(fleet.name) if inputs.before is not None else None
+    share = before.draw_share if before is not None else 1.0
+    lowered = _lowered(fleet, view, before, share, now)
+    at_rest = now >= max(view.last_up_at, view.last_down_at) + site.controls.verify_within
+    strongest_kw = fleet.rack_kw(fleet.modes[-1].name)
+    counted = committed = settled = settled_nameplate = excess = hashrate = 0.0
     silent: set[str] = set()
     stuck: set[str] = set()
     hashing = False
-    strongest_kw = fleet.rack_kw(fleet.modes[-1].name)
-    at_rest = now >= max(view.last_up_at, view.last_down_at) + site.controls.verify_within
     for rack, mode in view.rack_modes.items():
         reading = telemetry.get(Metric.ASIC_POWER, rack).graded(now, max_age)
         setpoint_kw = fleet.rack_kw(mode)
+        asked = lowered.get(rack)
         if reading.value is None or not reading.fresh:
             silent.add(rack)
+            if asked is not None and now - asked.at >= site.controls.verify_within:
+                stuck.add(rack)  # a shed that nobody sees is not delivered
             counted += strongest_kw
             committed += strongest_kw
             continue
         measured_kw = reading.value / 1000.0
         counted += measured_kw
-        if at_rest and mode != SLEEP and SETTLED_SHARE * setpoint_kw <= measured_kw <= STUCK_SHARE * setpoint_kw:
+        if asked is not None and measured_kw <= asked.follows_below_kw:
+            del lowered[rack]
+        elif asked is not None and now - asked.at >= site.controls.verify_within:
+            stuck.add(rack)
+        elif asked is None and at_rest and mode == SLEEP and measured_kw > ASLEEP_SHARE * strongest_kw:
+            stuck.add(rack)  # asked down before we were started
+        if at_rest and rack not in stuck and mode != SLEEP and measured_kw >= SETTLED_SHARE * setpoint_kw:
             settled += measured_kw
             settled_nameplate += setpoint_kw
             committed += measured_kw
         else:
             committed += max(measured_kw, setpoint_kw)
-            if at_rest and measured_kw > STUCK_SHARE * setpoint_kw + STUCK_FLOOR_SHARE * strongest_kw:
-                stuck.add(rack)
+            if rack in stuck:
+                excess += max(measured_kw - strongest_kw, 0.0)
+            elif at_rest and mode == SLEEP:
+                excess += max(measured_kw - setpoint_kw, 0.0)
         rate = telemetry.get(Metric.ASIC_HASHRATE, rack)
         if rate.value is not None:
             hashing = True
@@ -158,21 +167,33 @@ def _fleet_status(site: Site, fleet: Fleet, view: FleetView, inputs: Inputs, now
         counted_kw=counted,
         committed_kw=committed,
         # While a fleet moves its ratio says nothing, so the one before holds: else each move would set off another.
-        draw_share=settled / settled_nameplate if settled_nameplate else inputs.draw_shares.get(fleet.name, 1.0),
+        draw_share=settled / settled_nameplate if settled_nameplate else share,
         hashrate_phs=hashrate / 1e15 if hashing else None,
         silent=frozenset(silent),
         stuck=frozenset(stuck),
+        lowered=lowered,
+        excess_kw=excess,
     )
 
 
-def _pool_status(
-    pool: GpuPool,
-    workloads: Workloads,
-    jobs: Iterable[JobView],
-    telemetry: Telemetry,
-    now: datetime,
-    max_age: timedelta,
-) -> PoolStatus:
+def _lowered(
+    fleet: Fleet, view: FleetView, before: FleetStatus | None, share: float, now: datetime
+) -> dict[str, Lowered]:
+    """Racks asked down since the snapshot before, and those of before that were not asked up again."""
+    if before is None:
+        return {}
+    lowered = dict(before.lowered)
+    for rack, mode in view.rack_modes.items():
+        was_kw, is_kw = fleet.rack_kw(before.view.rack_modes.get(rack, mode)), fleet.rack_kw(mode)
+        if is_kw < was_kw:
+            lowered[rack] = Lowered(now, (was_kw + is_kw) / 2.0 * max(share, 1.0))
+        elif is_kw > was_kw:
+            lowered.pop(rack, None)
+    return lowered
+
+
+def _pool_status(site: Site, pool: GpuPool, workloads: Workloads, telemetry: Telemetry, now: datetime) -> PoolStatus:
+    max_age = site.stale.telemetry_max_age
     view = workloads.pools.get(pool.name)
     gpu_limit_w = view.gpu_limit_w if view is not None else pool.gpu_power_w
     counted = 0.0
@@ -184,17 +205,17 @@ def _pool_status(
             counted += pool.node_nameplate_kw
         else:
             counted += reading.value / 1000.0
-    running_kw = sum(
-        job_rise_kw(view.job, pool, gpu_limit_w)
-        for view in jobs
-        if view.job.pool == pool.name and view.phase.holds_gpus
-    )
+    jobs = [view for view in workloads.jobs.values() if view.job.pool == pool.name]
+    running_kw = sum(job_rise_kw(view.job, pool, gpu_limit_w) for view in jobs if view.phase.holds_gpus)
+    expected_kw = pool.idle_kw + running_kw
+    at_rest = all(now >= view.changed_at + site.controls.verify_within for view in jobs)
     return PoolStatus(
         pool=pool,
         gpu_limit_w=gpu_limit_w,
         counted_kw=counted,
-        committed_kw=max(counted, pool.idle_kw + running_kw),
+        committed_kw=max(counted, expected_kw),
         silent=frozenset(silent),
+        excess_kw=max(counted - expected_kw, 0.0) if at_rest and not silent else 0.0,
     )
 
 

@@ -1,6 +1,5 @@
 """What dispatch chooses between: blocks of power with a value, from fleets' mode steps and from jobs."""
 
-from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +25,9 @@ DEADLINE_MARGIN = timedelta(minutes=20)
 
 BUDGET_SPAN = timedelta(hours=1)
 """Over which a tenant's interruptions are counted."""
+
+SHORTEST_AWAY = timedelta(minutes=5)
+"""ERCOT's dispatch interval: prices last no shorter."""
 
 
 class Rank(IntEnum):
@@ -54,21 +56,31 @@ class Block:
     step: Step | None = None
     level: int = 0
     """Number of the step; a rack takes a step only from the one below."""
+    pool: str = ""
+    gpus: int = 0
+    """GPUs of the pool that a job needs; 0 for racks."""
+    queued_at: float = 0.0
+    """When a job was submitted, unix seconds: of equals the older goes first."""
 
     def worth(self, price_usd_per_mwh: float) -> bool:
         return self.value_usd_per_mwh > price_usd_per_mwh
 
     @property
-    def order(self) -> tuple[int, int, float, int, str]:
+    def order(self) -> tuple[int, int, float, int, float, str]:
         """Merit order: rank, then what is worth most, then what runs already. A promise kept goes before a new one."""
         waits = 0 if self.running else 1
-        return (
-            self.rank,
-            waits if self.rank is Rank.GUARANTEED else 0,
-            -self.value_usd_per_mwh,
-            waits,
-            self.target,
-        )
+        kept_first = 0 if self.rank is Rank.WORTH else waits
+        return (self.rank, kept_first, -self.value_usd_per_mwh, waits, self.queued_at, self.target)
+
+
+def expected_away(status: FleetStatus, now: datetime, outlook: timedelta) -> timedelta:
+    """How long a sleep is expected to last: the outlook, but after a recent wake-up half the time awake since.
+
+    Prices that go to and fro would else put a fleet to sleep each time for an hour that never comes: in turn around
+    the break-even each 15 minutes, that costs more than sleeping saves.
+    """
+    awake = (now - status.view.last_wake_at) / 2
+    return min(max(awake, status.fleet.min_off, SHORTEST_AWAY), outlook)
 
 
 def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta) -> list[Block]:
@@ -88,74 +100,40 @@ def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta) ->
         on = sum(1 for mode in modes if power_w[mode] >= power_w[step.to_mode])
         off = len(modes) - on
         if number == 0:
-            stay = sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, fleet.warm_up, outlook)
+            away = expected_away(status, now, outlook)
+            stay = sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, fleet.warm_up, away)
             wake = wake_value_usd_per_mwh(step.value_usd_per_mwh, fleet.warm_up, outlook)
         else:
             stay = min(stay, step.value_usd_per_mwh * (1.0 + STEP_HYSTERESIS))
             wake = min(wake, step.value_usd_per_mwh * (1.0 - STEP_HYSTERESIS))
         unit_kw = step.rise_kw * status.draw_share
-        common = {"target": f"fleet/{fleet.name}", "name": fleet.name, "feeder": fleet.feeder}
-        if on:
-            rank = Rank.DUE if keep_on and number == 0 else Rank.WORTH
-            blocks.append(
-                Block(
-                    **common,
-                    rank=rank,
-                    units=on,
-                    unit_kw=unit_kw,
-                    value_usd_per_mwh=stay,
-                    running=True,
-                    step=step,
-                    level=number,
+        for running, units in ((True, on), (False, 0 if keep_off and number == 0 else off)):
+            if units:
+                blocks.append(
+                    Block(
+                        target=f"fleet/{fleet.name}",
+                        name=fleet.name,
+                        feeder=fleet.feeder,
+                        rank=Rank.DUE if running and keep_on and number == 0 else Rank.WORTH,
+                        units=units,
+                        unit_kw=unit_kw,
+                        value_usd_per_mwh=stay if running else wake,
+                        running=running,
+                        step=step,
+                        level=number,
+                    )
                 )
-            )
-        if off and not (keep_off and number == 0):
-            blocks.append(
-                Block(
-                    **common,
-                    rank=Rank.WORTH,
-                    units=off,
-                    unit_kw=unit_kw,
-                    value_usd_per_mwh=wake,
-                    running=False,
-                    step=step,
-                    level=number,
-                )
-            )
     return blocks
 
 
-@dataclass(frozen=True, slots=True)
-class JobBlocks:
-    blocks: list[Block]
-    """Jobs that have GPUs to run on."""
-    held_back: Mapping[str, str]
-    """Jobs that have none, and why."""
-
-
-def job_blocks(site: Site, snapshot: Snapshot) -> JobBlocks:
-    """Blocks of the jobs that get GPUs; in each pool by rank, then value, running ones first among equals."""
-    blocks: list[Block] = []
-    held_back: dict[str, str] = {}
+def job_blocks(site: Site, snapshot: Snapshot) -> list[Block]:
+    """A block for each job that runs or could run."""
     may_stop = _may_stop(snapshot)
-    for pool_name, pool_status in snapshot.pools.items():
-        pool = pool_status.pool
-        candidates = [
-            (_job_block(status, pool, snapshot, site.controls.outlook, may_stop), status)
-            for status in snapshot.jobs.values()
-            if status.job.pool == pool_name
-        ]
-        candidates.sort(key=lambda pair: (*pair[0].order[:4], pair[1].job.submitted_at, pair[1].job.name))
-        left = pool.gpus - sum(status.job.gpus for _, status in candidates if status.view.phase is JobPhase.STOPPING)
-        for block, status in candidates:
-            if status.view.phase is JobPhase.STOPPING:
-                held_back[block.name] = "it is still writing its checkpoint"
-            elif status.job.gpus <= left:
-                left -= status.job.gpus
-                blocks.append(block)
-            else:
-                held_back[block.name] = f"{left} GPUs of pool {pool_name} are left, it needs {status.job.gpus}"
-    return JobBlocks(blocks, held_back)
+    return [
+        _job_block(status, snapshot.pools[status.job.pool].pool, snapshot, site.controls.outlook, may_stop)
+        for status in snapshot.jobs.values()
+        if status.view.phase is not JobPhase.STOPPING
+    ]
 
 
 def _may_stop(snapshot: Snapshot) -> AbstractSet[str]:
@@ -169,6 +147,8 @@ def _may_stop(snapshot: Snapshot) -> AbstractSet[str]:
         tenant, last = status.tenant, status.last_interrupted_at
         if not status.view.phase.holds_gpus or (last is not None and snapshot.at - last < BUDGET_SPAN):
             continue
+        if tenant.sla is SlaClass.FLEXIBLE and slack(status, snapshot.at) < DEADLINE_MARGIN:
+            continue  # it runs on for its deadline
         spent = snapshot.interruptions_last_hour.get(tenant.name, 0)
         if left.setdefault(tenant.name, tenant.interruptions_per_hour - spent) > 0:
             left[tenant.name] -= 1
@@ -197,6 +177,9 @@ def _job_block(
         unit_kw=rise_kw,
         value_usd_per_mwh=threshold,
         running=running,
+        pool=pool.name,
+        gpus=job.gpus,
+        queued_at=job.submitted_at.timestamp(),
     )
 
 

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import floor
 
+from orchestrator.domain.economics import mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.limits import GRID_CONNECTION, Cap
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
+from orchestrator.domain.work import JobPhase
 from orchestrator.planning.blocks import Block, Rank, fleet_blocks, job_blocks
 from orchestrator.planning.gpu_limits import throttle
 from orchestrator.planning.reasons import fleet_reason, job_reason, pool_reason
@@ -50,6 +52,8 @@ class _Room:
     feeder_kw: dict[str, float]
     grid_margin_kw: float
     feeder_margin_kw: dict[str, float]
+    gpus: dict[str, int]
+    """By pool, those that no job that is stopping still holds."""
     binding: dict[str, None] = field(default_factory=dict)
 
     def units(self, block: Block, units: int, pue: float) -> int:
@@ -68,6 +72,8 @@ class _Room:
     def take(self, block: Block, units: int, pue: float) -> None:
         self.grid_kw -= units * block.unit_kw * pue
         self.feeder_kw[block.feeder] -= units * block.unit_kw * pue
+        if block.gpus:
+            self.gpus[block.pool] -= block.gpus
 
 
 def dispatch(site: Site, snapshot: Snapshot) -> Desired:
@@ -75,15 +81,23 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
     price = snapshot.price.usd_per_mwh
     room = _room(site, snapshot)
     jobs = job_blocks(site, snapshot)
-    blocks: list[Block] = [*jobs.blocks]
+    blocks: list[Block] = [*jobs]
     for status in snapshot.fleets.values():
         blocks.extend(fleet_blocks(status, snapshot, site.controls.outlook))
     blocks.sort(key=lambda block: block.order)
 
     taken: dict[str, list[tuple[Block, int]]] = {}
     reached: dict[tuple[str, int], int] = {}
+    no_gpus = {
+        name: "it is still writing its checkpoint"
+        for name, job in snapshot.jobs.items()
+        if job.view.phase is JobPhase.STOPPING
+    }
     for block in blocks:
         if block.rank is Rank.WORTH and not block.worth(price):
+            continue
+        if block.gpus > (free := room.gpus.get(block.pool, 0)):
+            no_gpus[block.name] = f"{free} GPUs of pool {block.pool} are left, it needs {block.gpus}"
             continue
         units = room.units(block, min(block.units, _below(block, reached)), snapshot.pue)
         if block.rank is Rank.GUARANTEED and block.running:
@@ -94,8 +108,12 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
             reached[block.target, block.level] = reached.get((block.target, block.level), 0) + units
     gpu_limit_w = _make_room(site, snapshot, room, taken)
 
-    racks = {name: _racks(status, taken.get(f"fleet/{name}", [])) for name, status in snapshot.fleets.items()}
-    running = frozenset(block.name for block in jobs.blocks if f"job/{block.name}" in taken)
+    short = room.grid_kw < 0 or min(room.feeder_kw.values()) < 0
+    racks = {
+        name: _racks(status, taken.get(f"fleet/{name}", []), keep=not short and _pays(site, status, snapshot))
+        for name, status in snapshot.fleets.items()
+    }
+    running = frozenset(block.name for block in jobs if block.target in taken)
     binding = tuple(snapshot.limits.grid.source if cap == "grid" else cap for cap in room.binding)
     reasons: dict[str, str] = {}
     gains: dict[str, float] = {}
@@ -105,12 +123,12 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
             gains[f"fleet/{name}"] = gain
     for name, job in snapshot.jobs.items():
         reasons[f"job/{name}"], gain = job_reason(
-            job, name in running, snapshot, jobs.held_back.get(name), binding, site.controls.outlook
+            job, name in running, snapshot, no_gpus.get(name), binding, site.controls.outlook
         )
         if (name in running) != job.view.phase.holds_gpus:
             gains[f"job/{name}"] = gain
     for name, pool in snapshot.pools.items():
-        reasons[f"pool/{name}"] = pool_reason(pool, gpu_limit_w[name], snapshot)
+        reasons[f"pool/{name}"] = pool_reason(pool, gpu_limit_w[name], binding)
     return Desired(
         racks=racks,
         jobs=running,
@@ -135,7 +153,11 @@ def _room(site: Site, snapshot: Snapshot) -> _Room:
     limits, pue = snapshot.limits, snapshot.pue
     grid_kw = limits.usable_kw(limits.grid)
     feeder_kw = {name: limits.usable_kw(cap) for name, cap in limits.feeders.items()}
-    for feeder, fixed_kw in _fixed(site, snapshot):
+    gpus = {name: status.pool.gpus for name, status in snapshot.pools.items()}
+    for status in snapshot.jobs.values():
+        if status.view.phase is JobPhase.STOPPING:
+            gpus[status.job.pool] -= status.job.gpus
+    for feeder, fixed_kw in _fixed(snapshot):
         grid_kw -= fixed_kw * pue
         feeder_kw[feeder] -= fixed_kw * pue
     return _Room(
@@ -143,10 +165,11 @@ def _room(site: Site, snapshot: Snapshot) -> _Room:
         feeder_kw=feeder_kw,
         grid_margin_kw=limits.grid.limit_kw * NEW_BLOCK_MARGIN,
         feeder_margin_kw={name: cap.limit_kw * NEW_BLOCK_MARGIN for name, cap in limits.feeders.items()},
+        gpus=gpus,
     )
 
 
-def _fixed(site: Site, snapshot: Snapshot) -> Iterator[tuple[str, float]]:
+def _fixed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
     """IT power by feeder that dispatch cannot move: sleeping machines, idle GPUs, racks that do not follow."""
     for status in snapshot.fleets.values():
         fleet = status.fleet
@@ -156,10 +179,12 @@ def _fixed(site: Site, snapshot: Snapshot) -> Iterator[tuple[str, float]]:
         if unmoved:
             strongest_kw = fleet.rack_kw(fleet.modes[-1].name)
             yield fleet.feeder, strongest_kw * len(unmoved)
+        yield fleet.feeder, status.excess_kw
     for pool_status in snapshot.pools.values():
         pool = pool_status.pool
         silent = len(pool_status.silent)
-        yield pool.feeder, (pool.nodes - silent) * pool.node_idle_kw + silent * pool.node_nameplate_kw
+        idle_kw = (pool.nodes - silent) * pool.node_idle_kw
+        yield pool.feeder, idle_kw + silent * pool.node_nameplate_kw + pool_status.excess_kw
 
 
 def _make_room(
@@ -193,7 +218,7 @@ def _make_room(
     )
     spare_kw = order_kw + sum(assumed_kw.values())
     guaranteed = [block for block in jobs if block.rank is Rank.GUARANTEED]
-    for block in sorted(guaranteed, key=lambda block: (block.running, block.value_usd_per_mwh, block.target)):
+    for block in sorted(guaranteed, key=_given_up_first):
         feeder_left_kw = room.feeder_kw[block.feeder] + assumed_kw[block.feeder]
         if room.grid_kw + spare_kw >= -ROUNDING_KW and feeder_left_kw >= -ROUNDING_KW:
             continue
@@ -204,23 +229,40 @@ def _make_room(
     return limits_w
 
 
+def _given_up_first(block: Block) -> tuple[bool, float, str]:
+    """A job that waits before one that runs, then by what an hour of it earns."""
+    return (block.running, block.value_usd_per_mwh * block.unit_kw, block.target)
+
+
 def _assumed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
-    """IT power by feeder that is counted for racks and nodes without a fresh reading beyond what was asked of them."""
+    """IT power by feeder that is counted for racks and nodes only because nobody measures them."""
     for status in snapshot.fleets.values():
         fleet = status.fleet
-        strongest_kw = fleet.rack_kw(fleet.modes[-1].name)
-        for rack in status.silent:
-            yield fleet.feeder, strongest_kw - fleet.rack_kw(status.view.rack_modes[rack])
+        beyond_sleep_kw = fleet.rack_kw(fleet.modes[-1].name) - fleet.rack_kw(SLEEP)
+        yield fleet.feeder, beyond_sleep_kw * len(status.silent)
     for pool_status in snapshot.pools.values():
         pool = pool_status.pool
         yield pool.feeder, (pool.node_nameplate_kw - pool.node_idle_kw) * len(pool_status.silent)
 
 
-def _racks(status: FleetStatus, taken: list[tuple[Block, int]]) -> Mapping[str, int]:
+def _pays(site: Site, status: FleetStatus, snapshot: Snapshot) -> bool:
+    """An awake rack of the fleet is worth its power now, the cost of going to sleep counted in."""
+    hashprice = snapshot.hashprice.value
+    assert hashprice is not None, "the stale policy gives a hashprice"
+    first = mode_steps(status.fleet, hashprice, snapshot.pue)[:1]
+    return any(
+        sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, status.fleet.warm_up, site.controls.outlook)
+        > snapshot.price.usd_per_mwh
+        for step in first
+    )
+
+
+def _racks(status: FleetStatus, taken: list[tuple[Block, int]], *, keep: bool) -> Mapping[str, int]:
     """Counts by mode from the steps taken.
 
     Racks that do not follow go down with the rest of the fleet and never up: which rack is woken is not ours to say,
-    and another one woken in the place of a silent one would draw power that nothing was kept free for.
+    and another one woken in the place of a silent one would draw power that nothing was kept free for. Where the
+    whole fleet is such, it stays as it is if `keep`: a meter that fails is no reason to stop earning.
     """
     fleet = status.fleet
     unmoved = status.silent | status.stuck
@@ -234,6 +276,8 @@ def _racks(status: FleetStatus, taken: list[tuple[Block, int]]) -> Mapping[str, 
         moved = min(units, counts.get(low, 0))
         counts[low] = counts.get(low, 0) - moved
         counts[high] = counts.get(high, 0) + moved
+    if keep and len(unmoved) == fleet.racks:
+        return {mode: count for mode, count in status.view.racks.items() if count}
     awake = [mode for mode, count in counts.items() if mode != SLEEP and count]
     with_rest = min(awake, key=fleet.rack_kw) if awake else SLEEP
     for rack in unmoved:

@@ -36,7 +36,8 @@ def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
     room = _Room.measured(site, snapshot)
     ups: list[PlannedMove] = []
     held: list[str] = []
-    for target in (*desired.order, *(f"pool/{name}" for name in snapshot.pools)):
+    # Customers' throttled GPUs get the room before mining does.
+    for target in (*(f"pool/{name}" for name in snapshot.pools), *desired.order):
         if target in going_down:
             continue
         kind, name = target.split("/", 1)
@@ -187,7 +188,13 @@ def _limit_up(status: PoolStatus, snapshot: Snapshot, desired: Desired, room: _R
     if limit_w <= status.gpu_limit_w:
         return None, False
     change_kw = _limit_change_kw(status, snapshot, limit_w)
-    if room.units(status.pool.feeder, change_kw) < 1:
-        return None, True
+    room_kw = min(room.grid_kw, room.feeder_kw[status.pool.feeder])
+    if change_kw > room_kw:  # as far up as there is room for
+        raised_w = int((limit_w - status.gpu_limit_w) * max(room_kw, 0.0) / change_kw)
+        if raised_w < 1:
+            return None, True
+        limit_w = status.gpu_limit_w + raised_w
+        change_kw = _limit_change_kw(status, snapshot, limit_w)
     room.take(status.pool.feeder, change_kw)
-    return PlannedMove(LimitGpus(status.pool.name, limit_w), Direction.UP, change_kw), False
+    waits = limit_w < desired.gpu_limit_w[status.pool.name]
+    return PlannedMove(LimitGpus(status.pool.name, limit_w), Direction.UP, change_kw), waits

@@ -10,9 +10,11 @@ from orchestrator.domain.economics import (
     mode_steps,
     sleep_threshold_usd_per_mwh,
 )
-from orchestrator.domain.site import SLEEP, Site, SlaClass
+from orchestrator.domain.site import SLEEP, Site, SlaClass, Tenant
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.units import KWH_PER_MWH
+from orchestrator.domain.work import Job
+from orchestrator.planning.blocks import expected_away
 
 
 def fleet_reason(
@@ -38,7 +40,8 @@ def fleet_reason(
     else:
         text = f"{fleet.model} on, {_modes(racks)}: {worth} is worth more than power at {price:.0f}"
         if price >= first:
-            limit = sleep_threshold_usd_per_mwh(first, fleet.warm_up, site.controls.outlook)
+            away = expected_away(status, snapshot.at, site.controls.outlook)
+            limit = sleep_threshold_usd_per_mwh(first, fleet.warm_up, away)
             kept = (
                 f"its minimum on time lasts {_left(status.view.last_wake_at + fleet.min_on, snapshot)}"
                 if price >= limit
@@ -99,26 +102,35 @@ def job_reason(
     who = f"{job.name} ({tenant.sla}, {job.gpus} GPUs)"
     running = status.view.phase.holds_gpus
     gain = usd_per_h * (int(run) - int(running))
-    if run and tenant.sla is SlaClass.GUARANTEED:
-        return f"{who} runs: guaranteed, whatever power costs ({price:.0f} USD/MWh now)", gain
     if run:
-        pause_at = job_pause_threshold_usd_per_mwh(value, job.restart, timedelta(0), 0.0, outlook)
-        if pause_at <= price:
-            why = "its deadline or its tenant's budget of interruptions leaves no slack"
-            return f"{who} runs at {price:.0f} USD/MWh, above its worth of {value:.0f}: {why}", gain
-        return f"{who} runs: its GPU-hours are worth {value:.0f} USD/MWh, power costs {price:.0f}", gain
+        return f"{who} runs{_why_runs(job, tenant, value, price, outlook)}", gain
     state = "pauses" if running else "waits"
     if held_back is not None:
-        return f"{who} {state}: {held_back}", gain
-    if value > price and binding:
-        return f"{who} {state}: {binding[0]} leaves no room", gain
-    return f"{who} {state}: power at {price:.0f} USD/MWh costs more than its GPU-hours earn, {value:.0f}", gain
+        why = held_back
+    elif value <= price:
+        why = f"power at {price:.0f} USD/MWh costs more than its GPU-hours earn, {value:.0f}"
+    elif caps := [cap for cap in binding if not cap.startswith("feeder ") or cap == f"feeder {pool.feeder}"]:
+        why = f"{caps[0]} leaves no room"
+    else:
+        why = f"its GPU-hours earn {value:.0f} USD/MWh, which does not pay for power at {price:.0f} and a restart"
+    return f"{who} {state}: {why}", gain
 
 
-def pool_reason(status: PoolStatus, gpu_limit_w: float, snapshot: Snapshot) -> str:
-    if gpu_limit_w < status.pool.gpu_power_w:
+def _why_runs(job: Job, tenant: Tenant, value: float, price: float, outlook: timedelta) -> str:
+    if tenant.sla is SlaClass.GUARANTEED:
+        return f": guaranteed, whatever power costs ({price:.0f} USD/MWh now)"
+    if job_pause_threshold_usd_per_mwh(value, job.restart, timedelta(0), 0.0, outlook) <= price:
+        why = "its deadline or its tenant's budget of interruptions leaves no slack"
+        return f" at {price:.0f} USD/MWh, above its worth of {value:.0f}: {why}"
+    return f": its GPU-hours are worth {value:.0f} USD/MWh, power costs {price:.0f}"
+
+
+def pool_reason(status: PoolStatus, gpu_limit_w: float, binding: tuple[str, ...]) -> str:
+    pool = status.pool
+    if gpu_limit_w < pool.gpu_power_w:
+        caps = [cap for cap in binding if not cap.startswith("feeder ") or cap == f"feeder {pool.feeder}"]
         return (
-            f"{status.pool.name} GPUs limited to {gpu_limit_w:.0f} of {status.pool.gpu_power_w:.0f} W: "
-            f"{snapshot.limits.grid.source} at {snapshot.limits.grid.limit_kw:.0f} kW holds with no job stopped"
+            f"{pool.name} GPUs limited to {gpu_limit_w:.0f} of {pool.gpu_power_w:.0f} W: "
+            f"so {caps[0] if caps else 'a cap'} holds with no guaranteed job stopped"
         )
-    return f"{status.pool.name} GPUs at full power"
+    return f"{pool.name} GPUs at full power"

@@ -26,6 +26,8 @@ from orchestrator.planning.assess import names
 
 TOLERANCE = 0.02
 """Share of the expected power by which a measured power-down may be off."""
+SHORT_KW = 1.0
+"""A shortfall under this is rounding."""
 RISE_SHARE = 0.7
 """Share of an expected rise that must be measured."""
 
@@ -123,7 +125,7 @@ def breaches_now(
         broken[BreachKind.CAP, source] = f"{measured_kw:.0f} kW measured, {cap_kw or due.grid.limit_kw:.0f} kW allowed"
     for target, detail in late.items():
         broken[BreachKind.SHED, target] = detail
-    if shortfall_kw > 0:
+    if shortfall_kw > SHORT_KW and due.grid.limit_kw <= snapshot.limits.grid.limit_kw:
         broken[BreachKind.SHED, snapshot.limits.grid.source] = (
             f"{shortfall_kw:.0f} kW could be shed only by interrupting guaranteed jobs"
         )
@@ -136,7 +138,8 @@ def breaches_now(
         if job.tenant.sla is SlaClass.GUARANTEED and job.view.phase is JobPhase.PAUSED:
             broken[BreachKind.SLA, name] = "a guaranteed job is not running"
     silent = [item for item in snapshot.stale if item.startswith(("rack ", "node "))]
-    if silent and snapshot.at - started_at > 2 * site.controls.verify_within:
+    known = any(breach.kind is BreachKind.METER for breach in snapshot.breaches)
+    if silent and (known or snapshot.at - started_at > 2 * site.controls.verify_within):
         broken[BreachKind.METER, "telemetry"] = f"no fresh reading of {names(frozenset(silent))}"
     return broken
 

@@ -107,7 +107,9 @@ class Agent(Collector):
 
     def alive(self, wait_s: float = POLL_S) -> bool:
         """Wait, read new setpoints; False when it is time to end (`terminated` says whether by SIGTERM)."""
-        if signal.sigtimedwait({signal.SIGTERM}, max(wait_s, 0.0)) is not None:
+        info = signal.sigtimedwait({signal.SIGTERM}, max(wait_s, 0.0))
+        # A stop and continue (Ctrl-Z, a laptop that slept) past the timeout brings an empty info instead of None.
+        if info is not None and info.si_signo == signal.SIGTERM:
             self.terminated = True
         elif (self._run / "clock.json").exists():
             self._read_setpoints()

@@ -2,8 +2,6 @@
 
 import asyncio
 import importlib.util
-import os
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,20 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import uvicorn
-from playwright.async_api import Browser, async_playwright
 
 from orchestrator.api import create_app
 
 if TYPE_CHECKING:
     from tests.api.fake_desk import FakeDesk
-
-_FLAGS = (
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-)
 
 
 @dataclass
@@ -79,19 +68,3 @@ async def served(desk: "FakeDesk", api_key: str | None) -> AsyncIterator[Served]
     server.should_exit = True
     async with asyncio.timeout(20):
         await task
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        message = f"no Chromium: none of {', '.join(names)} is on the PATH (scripts/install-chromium.sh installs it)"
-        if os.environ.get("WATTSHIFT_REQUIRE_BROWSER") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    flags = [*_FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(_FLAGS)
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=found, headless=True, args=flags)
-        yield launched
-        await launched.close()

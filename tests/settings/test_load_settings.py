@@ -275,7 +275,7 @@ def test_a_site_of_one_kind_alone_is_fine_but_not_of_none(edited: Edit, example_
 
 def test_what_may_not_be_meant_is_a_warning(edited: Edit) -> None:
     path = edited(
-        ("min_on_s: 900", "min_on_s: 60"),
+        ("min_on_s: 600", "min_on_s: 60"),
         ("hashrate_ths: 112.8", "hashrate_ths: 104"),
         ("telemetry_max_age_s: 60", "telemetry_max_age_s: 6"),
         ("feeders:", "feeders:\n  - {name: spare, limit_kw: 10}"),
