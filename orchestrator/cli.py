@@ -72,16 +72,17 @@ def _refusals() -> Iterator[None]:
     from orchestrator.adapters.store import StoreError
     from orchestrator.api.guard import KeyRequiredError
     from orchestrator.app.day import DayError
-    from orchestrator.app.run import RunFolderError
+    from orchestrator.app.devices import DevicesError
+    from orchestrator.app.http_server import PortError
+    from orchestrator.app.run_folder import RunFolderError
     from orchestrator.app.serve import NoDriverError
-    from orchestrator.app.server import PortError
     from orchestrator.settings import SettingsError
 
     try:
         yield
     except (DataFileError, DayError, KeyRequiredError, NoDriverError, PortError) as problem:
         _refuse(problem)
-    except (RunFolderError, SettingsError, StoreError) as problem:
+    except (DevicesError, RunFolderError, SettingsError, StoreError) as problem:
         _refuse(problem)
 
 

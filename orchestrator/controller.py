@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
     Action,
     Breach,
@@ -30,7 +30,7 @@ from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase, Workloads
 from orchestrator.planning.assess import Inputs, assess
-from orchestrator.planning.decide import decide
+from orchestrator.planning.decision_record import write_up
 from orchestrator.planning.dispatch import Desired, dispatch
 from orchestrator.planning.moves import plan_moves
 from orchestrator.planning.verify import Pending, above_caps, breaches_now, check, follow, power_before
@@ -217,7 +217,7 @@ class Controller:
         desired = self._policy(self.site, snapshot)
         records.extend(self._follow_breaches(draft, snapshot, desired))
         moves = plan_moves(self.site, snapshot, desired)
-        decision = decide(snapshot, desired, moves, trigger, trigger_at)
+        decision = write_up(snapshot, desired, moves, trigger, trigger_at)
         if decision is not None:
             records.append(decision)
         self._record(records)

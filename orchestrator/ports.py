@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Ack, Breach, Decision, Move, Outcome
 from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.limits import Curtailment

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from orchestrator.api.asking import DeskNow, Limit, Offset, SnapshotNow
-from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.site import Site, SlaClass
 from orchestrator.domain.snapshot import JobStatus
 from orchestrator.domain.units import SECONDS_PER_HOUR

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from orchestrator.adapters.store import SqlStore
 from orchestrator.app.day import DayError, PriceDay, at_local, local, price_day
+from orchestrator.app.devices import progress_bar
 from orchestrator.app.feeds import open_series
 from orchestrator.app.replay import Day, replay
 from orchestrator.app.report import report, table
-from orchestrator.app.run import open_folder
+from orchestrator.app.run_folder import open_folder
 from orchestrator.planning.always_on import always_on, always_on_site
 from orchestrator.planning.dispatch import dispatch
 from orchestrator.settings import FilePrices, Settings
@@ -131,16 +131,6 @@ async def _replayed(
             on_progress=lambda now: progress.update(task, completed=(now - start).total_seconds()),
         )
         return report(store, site, start, end + timedelta(seconds=1))
-
-
-def progress_bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:>12}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        console=console,
-    )
 
 
 def finished(

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import socket
 import sys
 import time
@@ -11,7 +10,6 @@ import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,16 +17,17 @@ from rich.console import Console
 
 from orchestrator.adapters.store import SqlStore
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
-from orchestrator.adapters.workloads.process_table import ProcessTable
-from orchestrator.adapters.workloads.processes import ProcessSite
+from orchestrator.adapters.workloads.process_site import ProcessSite
 from orchestrator.api.guard import require_key_unless_loopback
 from orchestrator.app.day import local
-from orchestrator.app.demo import Options, always_on_report, finished, progress_bar
+from orchestrator.app.demo import Options, always_on_report, finished
+from orchestrator.app.devices import running_devices
 from orchestrator.app.feeds import open_series
-from orchestrator.app.live import LiveSite, Replayed
+from orchestrator.app.http_server import listen, serving, url_of
+from orchestrator.app.live_site import LiveSite, ReplayedDay, SubmittedJobs
 from orchestrator.app.report import report
-from orchestrator.app.run import Run, RunFolderError, load_run, open_folder, save_run
-from orchestrator.app.server import listen, serving, stop_event, url_of
+from orchestrator.app.run_folder import Run, begin_or_go_on, end_run
+from orchestrator.app.signals import stop_event
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Decision
 from orchestrator.domain.site import Site
@@ -37,13 +36,6 @@ from orchestrator.settings import Settings
 from orchestrator.sim.arrivals import job_stream
 
 NODES_PER_EXPORTER = 16
-STOP_WITHIN_S = 10.0
-RUN_FILES = (
-    *("clock.json", "setpoints.json", "run.json"),
-    *("targets", "endpoints", "processes", "logs", "jobs"),
-    *("wattshift.db", "wattshift.db-wal", "wattshift.db-shm", "wattshift.db.lock"),
-)
-"""What a run keeps in its folder. The figures of `--speed max` beside them are not of it."""
 
 
 def stretched(site: Site, speed: float) -> Site:
@@ -66,108 +58,47 @@ def stretched(site: Site, speed: float) -> Site:
 
 
 async def play_live(settings: Settings, options: Options, speed: float, console: Console) -> dict[str, Any]:
+    """Play the day as real processes until it is over or a signal comes; returns the report, {} if nothing was played.
+
+    A run that was cut off goes on where it was.
+    """
     require_key_unless_loopback(options.host, settings.api_key)
     bound = listen(options.host, options.port)
-    site = stretched(settings.site, speed)
-    run, clock = await _open_run(options, speed, console)
-    options = replace(options, start=datetime.fromisoformat(run.start))
-    folder = options.state
-    stopping = stop_event()
-    store = SqlStore.open(f"sqlite:///{folder / 'wattshift.db'}")
-    with contextlib.closing(store):
-        nodes = settings.mock.nodes_per_exporter if settings.mock is not None else NODES_PER_EXPORTER
-        devices = ProcessSite(site, folder, clock, options.seed, nodes_per_exporter=nodes)
-        try:
-            await _start_devices(devices, stopping, console)
-            ended_at = await _operate(settings, site, options, clock, devices, store, bound, stopping, console)
-        finally:
-            await devices.stop(STOP_WITHIN_S)
-        save_run(folder, replace(run, ended=True))
-        ours = report(store, settings.site, options.start, ended_at + timedelta(seconds=1))
-    if ended_at <= options.start:
-        return {}
-    baseline = await always_on_report(settings, options, ended_at, console)
-    return finished(ours, baseline, settings, options, ended_at)
-
-
-async def _open_run(options: Options, speed: float, console: Console) -> tuple[Run, SiteClock]:
-    """Go on with the run that was killed, or begin a new one. Processes that one left behind are ended first."""
-    folder = options.state
-    wall = time.time()
-    run = Run(
+    site, folder = stretched(settings.site, speed), options.state
+    wanted = Run(
         site=str(options.site_file.resolve()),
         day=options.day.name,
         speed=speed,
         seed=options.seed,
         start=options.start.isoformat(),
-        end=options.day.end.isoformat(),
-        wall_origin=wall,
+        wall_origin=time.time(),
     )
-    open_folder(folder)
-    _check_unused(folder)
-    kept = load_run(folder)
-    _check_ours(folder, kept)
-    if kept is not None and not kept.ended and not options.fresh and kept.same(run):
-        clock = _clock(kept)
-        if clock.at(wall) < options.day.end:
-            console.print(f"Going on with the run that was cut off; it is {clock.at(wall):%H:%M} UTC on the site.")
-            return kept, clock
-        console.print("The run that was cut off is past the end of its day; a new one begins.")
-    if (folder / "processes").exists():
-        await ProcessTable(folder).stop_all(STOP_WITHIN_S)
-    _clear(folder)
-    save_run(folder, run)
-    return run, _clock(run)
-
-
-def _clear(folder: Path) -> None:
-    """Remove what a run before left, and nothing else: the folder may be one that the user keeps other things in."""
-    for path in _run_files(folder):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _run_files(folder: Path) -> list[Path]:
-    return [folder / name for name in RUN_FILES if (folder / name).exists()]
-
-
-def _check_ours(folder: Path, kept: Run | None) -> None:
-    """Refuses a folder with files of such names that no demo wrote, since a new run clears them away."""
-    files = _run_files(folder)
-    if kept is not None and not kept.day:
-        raise RunFolderError(f"{folder} is the record of `wattshift serve`; choose another --state")
-    if files and not (folder / "run.json").exists():
-        raise RunFolderError(f"{folder} holds {files[0].name} but no run.json of a demo; choose another --state")
-
-
-def _check_unused(folder: Path) -> None:
-    """Refuses, by StoreInUseError, a folder that another controller is working on, before anything is touched."""
-    database = folder / "wattshift.db"
-    if database.exists():
-        SqlStore.open(f"sqlite:///{database}").close()
-
-
-def _clock(run: Run) -> SiteClock:
-    return SiteClock(wall_origin=run.wall_origin, site_origin=datetime.fromisoformat(run.start), speed=run.speed)
-
-
-async def _start_devices(devices: ProcessSite, stopping: asyncio.Event, console: Console) -> None:
-    with progress_bar(console) as progress:
-        task = progress.add_task("devices", total=None)
-        starting = asyncio.create_task(
-            devices.start(lambda started, total: progress.update(task, completed=started, total=total))
-        )
-        stopped = asyncio.create_task(stopping.wait())
-        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            stopped.cancel()
-            starting.result()
-        else:
-            starting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await starting
+    run, goes_on = await begin_or_go_on(folder, wanted, until=options.day.end, fresh=options.fresh, tell=console.print)
+    options = replace(options, start=datetime.fromisoformat(run.start))
+    stopping = stop_event()
+    nodes_per_exporter = settings.mock.nodes_per_exporter if settings.mock is not None else NODES_PER_EXPORTER
+    with contextlib.closing(SqlStore.open(f"sqlite:///{folder / 'wattshift.db'}")) as store:
+        async with running_devices(
+            site,
+            folder,
+            run.clock,
+            seed=options.seed,
+            nodes_per_exporter=nodes_per_exporter,
+            stopping=stopping,
+            console=console,
+        ) as devices:
+            if stopping.is_set():
+                ended_at = options.start
+            else:
+                ended_at = await _operate(settings, site, options, run.clock, devices, store, bound, stopping, console)
+        if ended_at <= options.start:
+            if not goes_on:  # what went on stays as it was, to go on again
+                end_run(folder, run)
+            return {}
+        end_run(folder, run)
+        ours = report(store, settings.site, options.start, ended_at + timedelta(seconds=1))
+    baseline = await always_on_report(settings, options, ended_at, console)
+    return finished(ours, baseline, settings, options, ended_at)
 
 
 async def _operate(
@@ -183,8 +114,6 @@ async def _operate(
 ) -> datetime:
     """Control the site until the day ends or a signal comes; returns the site time then."""
     day = options.day
-    if stopping.is_set():
-        return options.start
     async with httpx.AsyncClient(trust_env=False) as client:
         metrics = ScrapedMetrics(options.state / "targets", client, clock)
         live = LiveSite(
@@ -195,9 +124,8 @@ async def _operate(
             metrics=metrics,
             workloads=devices,
             store=store,
-            replayed=Replayed(
-                day.start, day.end, job_stream(settings.site, options.start, day.end, options.seed), devices
-            ),
+            jobs=SubmittedJobs(job_stream(settings.site, options.start, day.end, options.seed), devices),
+            day=ReplayedDay(day.start, day.end),
             on_record=_narrator(site, console),
         )
         async with serving(live, bound, settings.api_key):

@@ -1,20 +1,21 @@
 """What a day came to: energy, money, promises and reactions, all read from the store."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 from statistics import median
 from typing import Any
 
 from rich.table import Table
 
-from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Decision, Direction, Outcome, OutcomeState, Trigger
 from orchestrator.domain.ledger import totals
 from orchestrator.domain.site import Site, SlaClass
 from orchestrator.ports import Store
 
 PAGE = 500
+LONGEST_INTERVAL = timedelta(hours=1)
 
 
 def report(store: Store, site: Site, start: datetime, end: datetime) -> dict[str, Any]:
@@ -43,8 +44,8 @@ def report(store: Store, site: Site, start: datetime, end: datetime) -> dict[str
 
 
 def _line_start(start: datetime) -> datetime:
-    """The day may open inside a price interval, whose line starts before it."""
-    return start.replace(minute=0, second=0, microsecond=0)
+    """The day may open inside a price interval, whose line starts before it; the longest takes an hour."""
+    return start - LONGEST_INTERVAL
 
 
 def _key(sla: SlaClass) -> str:

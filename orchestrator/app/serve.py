@@ -2,26 +2,27 @@
 
 import contextlib
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
 from rich.console import Console
 
 from orchestrator.adapters.store import SqlStore
-from orchestrator.adapters.workloads.processes import ProcessSite
 from orchestrator.api.guard import require_key_unless_loopback
+from orchestrator.app.devices import running_devices
 from orchestrator.app.feeds import open_metrics, open_prices, open_series
-from orchestrator.app.live import LiveSite, Replayed
-from orchestrator.app.run import Run, load_run, save_run
-from orchestrator.app.server import listen, serving, stop_event, url_of
+from orchestrator.app.http_server import listen, serving, url_of
+from orchestrator.app.live_site import LiveSite, SubmittedJobs
+from orchestrator.app.run_folder import Run, load_run, open_folder, save_run
+from orchestrator.app.signals import stop_event
 from orchestrator.domain.clock import wall_clock
 from orchestrator.settings import Settings
 from orchestrator.sim.arrivals import job_stream
 
 JOBS_AHEAD = timedelta(days=30)
 """How long the simulated tenants of a mock site go on submitting jobs."""
-STOP_WITHIN_S = 10.0
+KEPT = timedelta(days=400)
+"""How long observations are kept; decisions and the ledger always are."""
 
 
 class NoDriverError(Exception):
@@ -39,40 +40,46 @@ async def serve(settings: Settings, host: str, port: int, console: Console) -> N
     bound = listen(host, port)
     stopping = stop_event()
     folder = settings.state_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    clock, mock = wall_clock(), settings.mock
+    open_folder(folder)
+    mock = settings.mock
     run = load_run(folder) or _new_run(settings, mock.seed)
     save_run(folder, run)
-    store = SqlStore.open(settings.store_url)
-    with contextlib.closing(store):
-        devices = ProcessSite(settings.site, folder, clock, mock.seed, nodes_per_exporter=mock.nodes_per_exporter)
-        try:
-            console.print(f"Starting the simulated devices of {settings.site.name} ...")
-            await devices.start()
-            start = datetime.fromisoformat(run.start)
-            end = start + JOBS_AHEAD
-            async with httpx.AsyncClient(trust_env=False) as client:
-                metrics = open_metrics(settings, folder / "targets", client, clock)
-                live = LiveSite(
-                    settings.site,
-                    clock,
-                    prices=open_prices(settings, client),
-                    series=open_series(settings),
-                    metrics=metrics,
-                    workloads=devices,
-                    store=store,
-                    replayed=Replayed(start, end, job_stream(settings.site, start, end, mock.seed), devices),
-                )
-                async with serving(live, bound, settings.api_key):
-                    live.start()
-                    console.print(f"[bold green]Look at {url_of(bound)}[/]  ({settings.site.name}; Ctrl-C ends it)")
-                    await stopping.wait()
-                    console.print("Stopping: jobs write their checkpoints, devices end ...")
-                    await live.pause()
-                await metrics.close()
-        finally:
-            await devices.stop(STOP_WITHIN_S)
-    save_run(folder, replace(run, ended=True))
+    start = datetime.fromisoformat(run.start)
+    with contextlib.closing(SqlStore.open(settings.store_url)) as store:
+        store.prune(datetime.now(UTC) - KEPT)
+        async with (
+            running_devices(
+                settings.site,
+                folder,
+                wall_clock(),
+                seed=mock.seed,
+                nodes_per_exporter=mock.nodes_per_exporter,
+                stopping=stopping,
+                console=console,
+            ) as devices,
+            httpx.AsyncClient(trust_env=False) as client,
+        ):
+            if stopping.is_set():
+                return
+            metrics = open_metrics(settings, folder / "targets", client, wall_clock())
+            jobs = job_stream(settings.site, start, start + JOBS_AHEAD, mock.seed)
+            live = LiveSite(
+                settings.site,
+                wall_clock(),
+                prices=open_prices(settings, client),
+                series=open_series(settings),
+                metrics=metrics,
+                workloads=devices,
+                store=store,
+                jobs=SubmittedJobs(jobs, devices),
+            )
+            async with serving(live, bound, settings.api_key):
+                live.start()
+                console.print(f"[bold green]Look at {url_of(bound)}[/]  ({settings.site.name}; Ctrl-C ends it)")
+                await stopping.wait()
+                console.print("Stopping: jobs write their checkpoints, devices end ...")
+                await live.pause()
+            await metrics.close()
 
 
 def _new_run(settings: Settings, seed: int) -> Run:
@@ -83,6 +90,5 @@ def _new_run(settings: Settings, seed: int) -> Run:
         speed=1.0,
         seed=seed,
         start=now.isoformat(),
-        end=(now + JOBS_AHEAD).isoformat(),
         wall_origin=time.time(),
     )

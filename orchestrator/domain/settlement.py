@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from orchestrator.domain.contracts import JobRecord, interruption_credit, new_record, settle_job
+from orchestrator.domain.billing import JobRecord, interruption_credit, new_record, settle_job
 from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.metering import meter
 from orchestrator.domain.observation import Metric, Telemetry

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.economics import job_rise_kw
 from orchestrator.domain.limits import Curtailment, limits_now

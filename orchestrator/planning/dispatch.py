@@ -45,7 +45,7 @@ class Desired:
 
 
 @dataclass(slots=True)
-class _Room:
+class CapRoom:
     """Power left under the caps while blocks are taken, grid-side kW."""
 
     grid_kw: float
@@ -148,7 +148,7 @@ def _below(block: Block, reached: Mapping[tuple[str, int], int]) -> int:
     return reached.get((block.target, block.level - 1), 0) - reached.get((block.target, block.level), 0)
 
 
-def _room(site: Site, snapshot: Snapshot) -> _Room:
+def _room(site: Site, snapshot: Snapshot) -> CapRoom:
     """What is left under the caps once everything that cannot be switched off has drawn its share."""
     limits, pue = snapshot.limits, snapshot.pue
     grid_kw = limits.usable_kw(limits.grid)
@@ -160,7 +160,7 @@ def _room(site: Site, snapshot: Snapshot) -> _Room:
     for feeder, fixed_kw in _fixed(snapshot):
         grid_kw -= fixed_kw * pue
         feeder_kw[feeder] -= fixed_kw * pue
-    return _Room(
+    return CapRoom(
         grid_kw=grid_kw,
         feeder_kw=feeder_kw,
         grid_margin_kw=limits.grid.limit_kw * NEW_BLOCK_MARGIN,
@@ -188,7 +188,7 @@ def _fixed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
 
 
 def _make_room(
-    site: Site, snapshot: Snapshot, room: _Room, taken: dict[str, list[tuple[Block, int]]]
+    site: Site, snapshot: Snapshot, room: CapRoom, taken: dict[str, list[tuple[Block, int]]]
 ) -> dict[str, float]:
     """Where guaranteed jobs exceed a cap: GPU power limits first, then, for safety limits alone, jobs given up.
 

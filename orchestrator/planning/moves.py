@@ -33,7 +33,7 @@ def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
     """The moves to send now. A fleet that goes both down and up goes down first and up in a later round."""
     downs = [*_fleet_downs(snapshot, desired), *_job_downs(snapshot, desired), *_limit_downs(snapshot, desired)]
     going_down = {planned.move.target for planned in downs}
-    room = _Room.measured(site, snapshot)
+    room = MeasuredRoom.measured(site, snapshot)
     ups: list[PlannedMove] = []
     held: list[str] = []
     # Customers' throttled GPUs get the room before mining does.
@@ -57,7 +57,7 @@ def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
 
 
 @dataclass(slots=True)
-class _Room:
+class MeasuredRoom:
     """Grid-side kW between what is committed and the caps, and GPUs that nobody holds."""
 
     grid_kw: float
@@ -65,7 +65,7 @@ class _Room:
     gpus: dict[str, int]
 
     @staticmethod
-    def measured(site: Site, snapshot: Snapshot) -> "_Room":
+    def measured(site: Site, snapshot: Snapshot) -> "MeasuredRoom":
         limits = snapshot.limits
         grid_kw = limits.usable_kw(limits.grid)
         feeder_kw = {name: limits.usable_kw(cap) for name, cap in limits.feeders.items()}
@@ -76,7 +76,7 @@ class _Room:
             grid_kw -= committed_kw * snapshot.pue
             feeder_kw[feeder] -= committed_kw * snapshot.pue
         views = [status.view for status in snapshot.jobs.values()]
-        return _Room(grid_kw, feeder_kw, {pool.name: gpus_free(pool, views) for pool in site.pools})
+        return MeasuredRoom(grid_kw, feeder_kw, {pool.name: gpus_free(pool, views) for pool in site.pools})
 
     def units(self, feeder: str, unit_kw: float) -> int:
         if unit_kw <= 0:
@@ -116,7 +116,7 @@ def _fleet_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
             yield PlannedMove(SetFleet(name, racks), Direction.DOWN, change_kw)
 
 
-def _fleet_up(snapshot: Snapshot, desired: Desired, name: str, room: _Room) -> tuple[PlannedMove | None, bool]:
+def _fleet_up(snapshot: Snapshot, desired: Desired, name: str, room: MeasuredRoom) -> tuple[PlannedMove | None, bool]:
     """As many racks up as there is room for, lowest steps first; True when some have to wait."""
     status = snapshot.fleets[name]
     fleet = status.fleet
@@ -153,7 +153,9 @@ def _job_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
             yield PlannedMove(PauseJob(name), Direction.DOWN, change_kw)
 
 
-def _job_up(status: JobStatus, snapshot: Snapshot, desired: Desired, room: _Room) -> tuple[PlannedMove | None, bool]:
+def _job_up(
+    status: JobStatus, snapshot: Snapshot, desired: Desired, room: MeasuredRoom
+) -> tuple[PlannedMove | None, bool]:
     job = status.job
     if job.name not in desired.jobs or not waiting(status.view.phase):
         return None, False
@@ -183,7 +185,9 @@ def _limit_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
             yield PlannedMove(LimitGpus(name, limit_w), Direction.DOWN, _limit_change_kw(status, snapshot, limit_w))
 
 
-def _limit_up(status: PoolStatus, snapshot: Snapshot, desired: Desired, room: _Room) -> tuple[PlannedMove | None, bool]:
+def _limit_up(
+    status: PoolStatus, snapshot: Snapshot, desired: Desired, room: MeasuredRoom
+) -> tuple[PlannedMove | None, bool]:
     limit_w = desired.gpu_limit_w[status.pool.name]
     if limit_w <= status.gpu_limit_w:
         return None, False

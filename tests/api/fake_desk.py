@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client import CollectorRegistry, Gauge
 
 from orchestrator.api import ClockInfo, DeskRefusalError, Event, EventHub, Readiness
-from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
     Action,
     Breach,

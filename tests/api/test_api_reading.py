@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Breach, BreachKind, BreachState
 from orchestrator.domain.work import JobPhase, JobView
 

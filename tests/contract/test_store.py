@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 import orchestrator
 from orchestrator.adapters.store import SqlStore
-from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
     Action,
     Breach,

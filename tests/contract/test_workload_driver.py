@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from orchestrator.adapters.workloads.documents import read_document
-from orchestrator.adapters.workloads.processes import ProcessSite
+from orchestrator.adapters.workloads.process_site import ProcessSite
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import LimitGpus, PauseJob, RunJob, SetFleet
 from orchestrator.domain.observation import Metric

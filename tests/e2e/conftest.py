@@ -27,7 +27,6 @@ PATIENCE_S = 90.0
 POLL_S = 0.1
 MIDNIGHT = datetime(2023, 9, 6, tzinfo=UTC)
 WATTSHIFT = (sys.executable, "-m", "orchestrator.cli")
-REPOSITORY = Path(__file__).parents[2]
 
 T = TypeVar("T")
 

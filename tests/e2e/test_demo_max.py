@@ -158,6 +158,11 @@ def gridstatus_rows() -> str:
             ("--usd-per-eur", "1.1", "--timezone", "Europe/Berlin"),
             id="hourly",
         ),
+        pytest.param(
+            "Datetime,Price (EUR/MWh)\n2023-09-06 00:00:00,25\n2023-09-06 01:00:00,2500\n",
+            ("--usd-per-eur", "1.1", "--timezone", "Asia/Kolkata", "--from", "event"),
+            id="opened within an interval that does not begin at a full hour",
+        ),
     ],
 )
 def test_other_layouts_are_played(world: "World", text: str, options: tuple[str, ...]) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.economics import job_rise_kw
 from orchestrator.domain.limits import Curtailment

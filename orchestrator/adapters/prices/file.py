@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.adapters.prices import ercot, gridstatus, hourly, own
 from orchestrator.adapters.prices.faults import Faults, PriceFileError
+from orchestrator.adapters.prices.layouts import ercot, gridstatus, hourly, wattshift_csv
 from orchestrator.adapters.prices.table import read_table
 from orchestrator.domain.market import Market, Price
 
@@ -43,8 +43,8 @@ def read_price_file(
     prices: list[Price] = []
     layout = ""
     if table is not None:
-        if own.recognises(table.header):
-            layout, prices = own.LAYOUT, own.read(table, faults)
+        if wattshift_csv.recognises(table.header):
+            layout, prices = wattshift_csv.LAYOUT, wattshift_csv.read(table, faults)
         elif ercot.recognises(table.header):
             layout, prices = ercot.LAYOUT, ercot.read(table, faults, point)
         elif gridstatus.recognises(table.header):
@@ -52,7 +52,7 @@ def read_price_file(
         elif hourly.recognises(table.header):
             layout, prices = hourly.LAYOUT, hourly.read(table, faults, timezone, usd_per_eur)
         else:
-            layouts = " | ".join(module.COLUMNS for module in (own, ercot, gridstatus, hourly))
+            layouts = " | ".join(module.COLUMNS for module in (wattshift_csv, ercot, gridstatus, hourly))
             header = ",".join(table.header)
             faults.add("is not the header of a price file", layouts, column="header", value=header)
     faults.raise_any(PriceFileError)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import httpx
 
 from orchestrator.adapters.prices.document import PriceDocumentError, parse_price_document
-from orchestrator.adapters.prices.recent import RecentPrices
+from orchestrator.adapters.prices.known_prices import KnownPrices
 from orchestrator.domain.market import PriceBook
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -36,7 +36,7 @@ class PolledPrices:
         self._every = every
         self._timeout_s = timeout.total_seconds()
         self._asked_at: datetime | None = None
-        self._recent = RecentPrices()
+        self._recent = KnownPrices()
 
     async def read(self, now: datetime) -> PriceBook:
         # Noted before the answer comes: a second reader meanwhile gets what is known and does not ask again.

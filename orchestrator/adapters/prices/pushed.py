@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from orchestrator.adapters.prices.recent import PriceChanges, RecentPrices
+from orchestrator.adapters.prices.known_prices import KnownPrices, PriceChanges
 from orchestrator.domain.market import Price, PriceBook
 
 
@@ -11,7 +11,7 @@ class PushedPrices:
     """A PriceSource that is told its prices (`POST /api/v1/prices`); keeps eight days of them."""
 
     def __init__(self) -> None:
-        self._recent = RecentPrices()
+        self._recent = KnownPrices()
 
     def accept(self, prices: Sequence[Price], now: datetime) -> PriceChanges:
         """Take `prices` as `parse_price_document` gives them; one for a known interval corrects it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from orchestrator.adapters.prices.recent import KEPT
+from orchestrator.adapters.prices.known_prices import KEPT
 from orchestrator.domain.market import Market, Price, PriceBook
 
 PUBLISHED = time(13, 30)

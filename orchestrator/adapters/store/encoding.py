@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from orchestrator.adapters.store.tables import PLANNED
-from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
     Action,
     Breach,

@@ -9,7 +9,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from orchestrator.adapters.store import encoding, tables
 from orchestrator.adapters.store.errors import UnknownActionError
-from orchestrator.domain.contracts import JobRecord
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Breach, Decision, Outcome
 from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.limits import Curtailment

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 
 from orchestrator.api.application import create_app
-from orchestrator.app.live import LiveSite
+from orchestrator.app.live_site import LiveSite
 
 GRACE_S = 2
 """Time for open connections to end when the site stops."""
@@ -59,14 +58,6 @@ async def serving(live: LiveSite, bound: socket.socket, api_key: str | None) -> 
         live.close()
         web.should_exit = True
         await task
-
-
-def stop_event() -> asyncio.Event:
-    """An event that SIGINT and SIGTERM set, instead of ending the process."""
-    stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    return stopping
 
 
 def url_of(bound: socket.socket) -> str:

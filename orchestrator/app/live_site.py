@@ -18,11 +18,11 @@ from orchestrator.api.desk import ClockInfo, DeskRefusalError, Event, Readiness
 from orchestrator.api.events import EventHub
 from orchestrator.app.events import events_of
 from orchestrator.app.feeds import Series
-from orchestrator.app.latest import LatestMetrics
+from orchestrator.app.latest_metrics import LatestMetrics
 from orchestrator.app.metrics import SiteMetrics
 from orchestrator.controller import Controller, Doors
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.clock import SiteClock
-from orchestrator.domain.contracts import JobRecord
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price, PriceBook
@@ -52,13 +52,19 @@ class JobTaker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
-    """What is simulated on a live site: the day, and the jobs that tenants submit on it."""
+class SubmittedJobs:
+    """Jobs that simulated tenants submit, in order of time, and who takes them in."""
+
+    jobs: Sequence[Job]
+    taker: JobTaker
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedDay:
+    """The day that is played on simulated time."""
 
     start: datetime
     end: datetime
-    jobs: Sequence[Job]
-    taker: JobTaker
 
 
 class LiveSite:
@@ -74,7 +80,8 @@ class LiveSite:
         metrics: MetricSource,
         workloads: WorkloadDriver,
         store: Store,
-        replayed: Replayed | None = None,
+        jobs: SubmittedJobs | None = None,
+        day: ReplayedDay | None = None,
         on_record: Callable[[Record], None] = lambda record: None,
     ) -> None:
         self.site = site
@@ -82,7 +89,8 @@ class LiveSite:
         self.metrics_registry = CollectorRegistry()
         self._clock = clock
         self._prices = prices
-        self._replayed = replayed
+        self._jobs = jobs
+        self._day = day
         self._on_record = on_record
         self._latest = LatestMetrics(metrics)
         self._round = asyncio.Lock()
@@ -176,16 +184,16 @@ class LiveSite:
         self._book = book
 
     def _submit(self) -> None:
-        if self._replayed is None:
+        if self._jobs is None:
             return
-        jobs, now = self._replayed.jobs, self.now()
+        jobs, now = self._jobs.jobs, self.now()
         while self._submitted < len(jobs) and jobs[self._submitted].submitted_at <= now:
             job = jobs[self._submitted]
             self._submitted += 1
             if job.deadline is not None and job.deadline <= now:
                 continue  # nobody was there to take it in time
             try:
-                self._replayed.taker.submit(job, now)
+                self._jobs.taker.submit(job, now)
             except (OSError, ValueError):
                 log.exception("job %s was not taken in", job.name)
 
@@ -202,9 +210,9 @@ class LiveSite:
         return ClockInfo(
             now=self.now(),
             speed=self._clock.speed,
-            simulated=self._replayed is not None,
-            day_start=self._replayed.start if self._replayed is not None else None,
-            day_end=self._replayed.end if self._replayed is not None else None,
+            simulated=self._day is not None,
+            day_start=self._day.start if self._day is not None else None,
+            day_end=self._day.end if self._day is not None else None,
         )
 
     def snapshot(self) -> Snapshot | None:

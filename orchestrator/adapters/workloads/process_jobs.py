@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from orchestrator.adapters.workloads.job_records import JobFolder, JobRecord, check_job
+from orchestrator.adapters.workloads.job_notes import JobFolder, JobNote, check_job
 from orchestrator.adapters.workloads.process_table import ProcessTable
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Ack
@@ -52,7 +52,7 @@ class ProcessJobs:
             raise ValueError(f"job {job.name}: a GPU node has that name")
         if job.gpus > pool.gpus:
             raise ValueError(f"job {job.name}: {job.gpus} GPUs of pool {pool.name}, which has {pool.gpus}")
-        record = JobRecord(job=job, phase=JobPhase.WAITING, changed_at=now)
+        record = JobNote(job=job, phase=JobPhase.WAITING, changed_at=now)
         self._folder.save_spec(record)
         self._folder.save_state(record)
         self._records[job.name] = record
@@ -114,7 +114,7 @@ class ProcessJobs:
             if record.phase is JobPhase.RUNNING:
                 self._stopping(record, "the site is stopped", now)
 
-    def _stopping(self, record: JobRecord, reason: str, now: datetime) -> None:
+    def _stopping(self, record: JobNote, reason: str, now: datetime) -> None:
         record.reason = reason
         record.enter(JobPhase.STOPPING, now)
         self._folder.save_state(record)
@@ -129,10 +129,10 @@ class ProcessJobs:
             elif record.phase is JobPhase.STOPPING and self._overdue(record, now):
                 self._processes.signal(name, signal.SIGKILL)
 
-    def _overdue(self, record: JobRecord, now: datetime) -> bool:
+    def _overdue(self, record: JobNote, now: datetime) -> bool:
         return self._clock.wall_seconds(now - record.changed_at) > self._stop_grace_s
 
-    def _settle(self, record: JobRecord, now: datetime) -> None:
+    def _settle(self, record: JobNote, now: datetime) -> None:
         """The process is gone: its checkpoint says what became of the job, and when, if nobody watched."""
         name = record.job.name
         checkpoint = self._folder.checkpoint(name)
@@ -169,7 +169,7 @@ def _process(job: str) -> str:
     return f"job_{job}"
 
 
-def _refused(name: str, record: JobRecord | None, now: datetime) -> Ack:
+def _refused(name: str, record: JobNote | None, now: datetime) -> Ack:
     if record is None:
         return Ack(accepted=False, at=now, detail=f"no job {name}")
     return Ack(accepted=False, at=now, detail=f"job {name} has {record.phase.value}: {record.detail}")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.contracts import JobRecord, interruption_credit, new_record, settle_job
+from orchestrator.domain.billing import JobRecord, interruption_credit, new_record, settle_job
 from orchestrator.domain.ledger import Account, Posting
 from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.observation import Quality, Reading

@@ -15,7 +15,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(slots=True)
-class JobRecord:
+class JobNote:
     """A job with all that a restarted controller must not have forgotten."""
 
     job: Job
@@ -80,7 +80,7 @@ class JobFolder:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def save_spec(self, record: JobRecord) -> None:
+    def save_spec(self, record: JobNote) -> None:
         job = record.job
         write_document(
             self._path / job.name / "spec.json",
@@ -98,7 +98,7 @@ class JobFolder:
             },
         )
 
-    def save_state(self, record: JobRecord) -> None:
+    def save_state(self, record: JobNote) -> None:
         write_document(
             self._path / record.job.name / "state.json",
             {
@@ -114,7 +114,7 @@ class JobFolder:
             },
         )
 
-    def load(self) -> Iterator[JobRecord]:
+    def load(self) -> Iterator[JobNote]:
         """Every job ever submitted, by name. ValueError names the file that cannot be read."""
         for file in sorted(self._path.glob("*/spec.json")):
             spec = read_document(file)
@@ -141,7 +141,7 @@ class JobFolder:
             return None
 
 
-def _record(spec: Mapping[str, object], state: Mapping[str, object] | None) -> JobRecord:
+def _record(spec: Mapping[str, object], state: Mapping[str, object] | None) -> JobNote:
     placement = spec["placement"]
     if not isinstance(placement, dict):
         raise ValueError(f"placement is {placement!r}; GPU indexes by node are needed")
@@ -157,8 +157,8 @@ def _record(spec: Mapping[str, object], state: Mapping[str, object] | None) -> J
         restart=timedelta(seconds=float(str(spec["restart_s"]))),
     )
     if state is None:  # killed between the two writes of a submission
-        return JobRecord(job=job, phase=JobPhase.WAITING, changed_at=job.submitted_at)
-    return JobRecord(
+        return JobNote(job=job, phase=JobPhase.WAITING, changed_at=job.submitted_at)
+    return JobNote(
         job=job,
         phase=JobPhase(str(state["phase"])),
         changed_at=datetime.fromisoformat(str(state["changed_at"])),

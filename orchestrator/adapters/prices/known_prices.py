@@ -23,7 +23,7 @@ class PriceChanges:
     """Over for more than eight days, or starting more than eight days ahead; not kept."""
 
 
-class RecentPrices:
+class KnownPrices:
     """Takes in prices and corrections of them, and gives the book of what is known at a time."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from typing import assert_never
 
 from orchestrator.adapters.workloads.devices import Device, devices
 from orchestrator.adapters.workloads.documents import read_document, write_document
-from orchestrator.adapters.workloads.jobs import ProcessJobs
+from orchestrator.adapters.workloads.process_jobs import ProcessJobs
 from orchestrator.adapters.workloads.process_table import ProcessTable
 from orchestrator.adapters.workloads.setpoints import Setpoints, asleep, load_setpoints, save_setpoints
 from orchestrator.domain.clock import SiteClock

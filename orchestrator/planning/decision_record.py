@@ -12,7 +12,7 @@ SHOWN = 20
 """Alternatives and stale inputs kept with a decision."""
 
 
-def decide(
+def write_up(
     snapshot: Snapshot, desired: Desired, moves: Moves, trigger: Trigger, trigger_at: datetime
 ) -> Decision | None:
     """The decision to record; None where nothing moves. An order is always answered, if only by "nothing to do"."""
