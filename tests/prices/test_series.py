@@ -107,3 +107,12 @@ def test_other_faults_of_series_files_are_named(write: Write, tmp_path: Path) ->
         read_temperature_file(write(HASHPRICE + "2023-09-06,60\n"))
     with pytest.raises(SeriesFileError, match="not a time zone"):
         read_temperature_file(write("time_local,temperature_c\n2023-09-06T00:00,30\n"), "Mars/Olympus")
+
+
+async def test_temperature_lies_on_the_line_between_hourly_values_but_not_across_a_hole(write: Write) -> None:
+    rows = "2023-09-06T00:00:00Z,30\n2023-09-06T01:00:00Z,34\n2023-09-06T09:00:00Z,20\n"
+    source = read_temperature_file(write(TEMPERATURE + rows))
+    half_past = datetime(2023, 9, 6, 0, 30, tzinfo=UTC)
+    reading = await source.read(half_past)
+    assert (reading.value, reading.at) == (32.0, half_past)
+    assert (await source.read(datetime(2023, 9, 6, 5, tzinfo=UTC))).value == 34.0

@@ -2,8 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -39,16 +39,29 @@ _SUBSIDY_HASHPRICE = "hashprice_subsidy_only_usd_per_PHs_day"
 
 
 class CsvSeries:
-    """A SeriesSource over values in order of time; the newest one by `now` holds, whatever its age."""
+    """A SeriesSource over values in order of time; the newest one by `now` holds, whatever its age.
 
-    def __init__(self, points: Sequence[tuple[datetime, float]], unit: str) -> None:
+    With `between`, values at most so far apart are points of a curve and the reading is on the line between them, as
+    a gauge on the site would show it.
+    """
+
+    def __init__(self, points: Sequence[tuple[datetime, float]], unit: str, between: timedelta = timedelta(0)) -> None:
+        self._between = between
         self._times = tuple(at for at, _ in points)
+        self._values = tuple(value for _, value in points)
         self._readings = tuple(Reading(value=value, unit=unit, at=at, quality=Quality.FRESH) for at, value in points)
         self._missing = missing(unit)
 
     async def read(self, now: datetime) -> Reading:
         index = bisect_right(self._times, now)
-        return self._readings[index - 1] if index else self._missing
+        if index == 0:
+            return self._missing
+        last = self._readings[index - 1]
+        if index == len(self._readings) or self._times[index] - self._times[index - 1] > self._between:
+            return last
+        share = (now - self._times[index - 1]) / (self._times[index] - self._times[index - 1])
+        low, high = self._values[index - 1], self._values[index]
+        return replace(last, value=low + (high - low) * share, at=now)
 
     @property
     def span(self) -> tuple[datetime, datetime]:
@@ -91,7 +104,9 @@ def read_hashprice_file(path: str | Path) -> CsvSeries:
 
 
 def read_temperature_file(path: str | Path, timezone: str = "UTC") -> CsvSeries:
-    """Outdoor temperature, degC, each value holding from its time on.
+    """Outdoor temperature, degC, linear between values up to two hours apart, else each holding from its time on.
+
+    Hourly values that hold for their hour would jump by some degrees at once, and a site's cooling with them.
 
     Layouts: `interval_start_utc,temperature_c`, or `time_local,temperature_c` in `timezone`; further columns are left
     out. Of local times, the hour that clocks leave out in spring is left out, and the one that they repeat in autumn
@@ -120,15 +135,20 @@ def read_temperature_file(path: str | Path, timezone: str = "UTC") -> CsvSeries:
             rows.append((line, start, value))
         return _in_order(rows, faults)
 
-    return _read(path, points, TEMPERATURE_UNIT)
+    return _read(path, points, TEMPERATURE_UNIT, between=timedelta(hours=2))
 
 
-def _read(path: str | Path, points: Callable[[Table, Faults], list[tuple[datetime, float]]], unit: str) -> CsvSeries:
+def _read(
+    path: str | Path,
+    points: Callable[[Table, Faults], list[tuple[datetime, float]]],
+    unit: str,
+    between: timedelta = timedelta(0),
+) -> CsvSeries:
     faults = Faults(Path(path))
     table = read_table(Path(path), faults)
     found = [] if table is None else points(table, faults)
     faults.raise_any(SeriesFileError)
-    return CsvSeries(found, unit)
+    return CsvSeries(found, unit, between)
 
 
 def _unknown(table: Table, faults: Faults, layouts: str) -> list[tuple[datetime, float]]:
