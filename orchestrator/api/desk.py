@@ -1,4 +1,4 @@
-"""What the API needs of the running controller. `app.py` implements it; tests hand in a fake."""
+"""What the API needs of the running controller. `app/live_site.py` implements it; tests hand in a fake."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -69,12 +69,6 @@ class PriceBook:
         index = bisect_right(self._real_time_starts, at)
         return self.real_time[index - 1] if index else None
 
-    def outlook(self, start: datetime, horizon: timedelta) -> tuple[Price, ...]:
-        """Day-ahead prices of intervals that touch `[start, start + horizon)`."""
-        first = max(bisect_right(self._day_ahead_starts, start) - 1, 0)
-        end = start + horizon
-        return tuple(price for price in self.day_ahead[first:] if price.end > start and price.start < end)
-
 
 @dataclass(frozen=True, slots=True)
 class PricePolicy:

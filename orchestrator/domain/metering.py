@@ -1,7 +1,8 @@
 """From device counters to the ledger: energy, hash and GPU-hours by price interval.
 
 Counters are read, not power integrated: a reading that comes late, or after the controller was away, still posts
-every joule since the mark before, shared out over the price intervals between the two by time.
+every joule since the mark before, shared out over the price intervals between the two by time. PUE and hashprice are
+those at the time of posting.
 """
 
 from collections.abc import Iterable, Mapping

@@ -213,9 +213,6 @@ class Site:
     def tenant(self, name: str) -> Tenant:
         return _named(self.tenants, name)
 
-    def feeder(self, name: str) -> Feeder:
-        return _named(self.feeders, name)
-
     def racks(self) -> Iterator[tuple[Fleet, str]]:
         """Every rack with its fleet, by name `fleet/rack-n`."""
         for fleet in self.fleets:

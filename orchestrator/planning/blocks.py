@@ -164,8 +164,7 @@ def _job_block(
     value = job_value_usd_per_mwh(job, tenant, rise_kw, snapshot.pue)
     running = status.view.phase.holds_gpus
     if running:
-        # It checkpoints on SIGTERM, so a pause loses its restart but no work.
-        threshold = job_pause_threshold_usd_per_mwh(value, job.restart, timedelta(0), 0.0, outlook)
+        threshold = pause_threshold_usd_per_mwh(status, value, snapshot.at, outlook)
     else:
         threshold = wake_value_usd_per_mwh(value, job.restart, outlook)
     return Block(
@@ -180,6 +179,21 @@ def _job_block(
         pool=pool.name,
         gpus=job.gpus,
         queued_at=job.submitted_at.timestamp(),
+    )
+
+
+def pause_threshold_usd_per_mwh(
+    status: JobStatus, value_usd_per_mwh: float, now: datetime, outlook: timedelta
+) -> float:
+    """The price above which pausing a running job for the outlook pays, its restart and its deadline counted in."""
+    tenant = status.tenant
+    missed = max((outlook - slack(status, now)) / outlook, 0.0)
+    return job_pause_threshold_usd_per_mwh(
+        value_usd_per_mwh,
+        status.job.restart,
+        lost=timedelta(0),  # it writes a checkpoint when it is asked to stop
+        credit_usd_per_mwh=tenant.credit_share * value_usd_per_mwh * missed,
+        away=outlook,
     )
 
 

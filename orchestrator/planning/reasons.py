@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from orchestrator.domain.economics import (
-    job_pause_threshold_usd_per_mwh,
     job_rise_kw,
     job_value_usd_per_mwh,
     mode_steps,
     sleep_threshold_usd_per_mwh,
 )
-from orchestrator.domain.site import SLEEP, Site, SlaClass, Tenant
+from orchestrator.domain.site import SLEEP, Site, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.units import KWH_PER_MWH
-from orchestrator.domain.work import Job
-from orchestrator.planning.blocks import expected_away
+from orchestrator.planning.blocks import expected_away, pause_threshold_usd_per_mwh
 
 
 def fleet_reason(
@@ -103,7 +101,7 @@ def job_reason(
     running = status.view.phase.holds_gpus
     gain = usd_per_h * (int(run) - int(running))
     if run:
-        return f"{who} runs{_why_runs(job, tenant, value, price, outlook)}", gain
+        return f"{who} runs{_why_runs(status, value, snapshot, outlook)}", gain
     state = "pauses" if running else "waits"
     if held_back is not None:
         why = held_back
@@ -116,10 +114,11 @@ def job_reason(
     return f"{who} {state}: {why}", gain
 
 
-def _why_runs(job: Job, tenant: Tenant, value: float, price: float, outlook: timedelta) -> str:
-    if tenant.sla is SlaClass.GUARANTEED:
+def _why_runs(status: JobStatus, value: float, snapshot: Snapshot, outlook: timedelta) -> str:
+    price = snapshot.price.usd_per_mwh
+    if status.tenant.sla is SlaClass.GUARANTEED:
         return f": guaranteed, whatever power costs ({price:.0f} USD/MWh now)"
-    if job_pause_threshold_usd_per_mwh(value, job.restart, timedelta(0), 0.0, outlook) <= price:
+    if pause_threshold_usd_per_mwh(status, value, snapshot.at, outlook) <= price:
         why = "its deadline or its tenant's budget of interruptions leaves no slack"
         return f" at {price:.0f} USD/MWh, above its worth of {value:.0f}: {why}"
     return f": its GPU-hours are worth {value:.0f} USD/MWh, power costs {price:.0f}"

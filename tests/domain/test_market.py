@@ -116,19 +116,3 @@ def test_prices_are_found_by_the_interval_that_covers_a_time() -> None:
     assert BOOK.last_real_time(NOON + QUARTER) == BOOK.real_time[0]
     assert BOOK.last_real_time(NOON - MINUTE) is None
     assert BOOK.day_ahead_at(NOON + 61 * MINUTE) == BOOK.day_ahead[1]
-
-
-@pytest.mark.parametrize(
-    ("start", "horizon", "expected"),
-    [
-        (NOON, HOUR, [40.0]),
-        (NOON + 30 * MINUTE, HOUR, [40.0, 44.0]),
-        (NOON - HOUR, HOUR, []),
-        (NOON - HOUR, HOUR + MINUTE, [40.0]),
-        (NOON + 2 * HOUR, HOUR, []),
-    ],
-)
-def test_the_outlook_has_the_intervals_that_touch_it(
-    start: datetime, horizon: timedelta, expected: list[float]
-) -> None:
-    assert [price.usd_per_mwh for price in BOOK.outlook(start, horizon)] == expected
