@@ -85,11 +85,10 @@ async def begin_or_go_on(
     touched: a folder of something else (RunFolderError), one that another controller works on (StoreInUseError).
     """
     open_folder(folder)
+    if (folder / "wattshift.db.lock").exists():  # only our store leaves one, so no other database is opened here
+        SqlStore.open(f"sqlite:///{folder / 'wattshift.db'}").close()
     kept = load_run(folder)
     _check_ours(folder, kept)
-    database = folder / "wattshift.db"
-    if database.exists():
-        SqlStore.open(f"sqlite:///{database}").close()
     if kept is not None and not kept.ended and not fresh and kept.same(wanted):
         now = kept.clock.at(time.time())
         if now < until:

@@ -273,8 +273,7 @@ class TestOnARunningSite:
         assert psutil.pid_exists(again)
         steady.wait_awake()
         shared_world.wait_for(lambda: steady.status("/readyz") == 200, "/readyz to be 200")
-        posted, _ = metered(steady)
-        assert posted["mining"] > before[0]["mining"]
+        shared_world.wait_for(lambda: metered(steady)[0]["mining"] > before[0]["mining"], "its energy to be posted")
 
     @pytest.mark.parametrize("text", [None, "{", "[]", '{"lease_until": "soon"}', ""])
     def test_broken_setpoints_are_mended(self, steady: "Live", shared_world: "World", text: str | None) -> None:
