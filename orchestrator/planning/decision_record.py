@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain, islice
 
 from orchestrator.domain.decision import Action, Decision, Direction, Trigger
 from orchestrator.domain.snapshot import Snapshot
@@ -77,10 +78,10 @@ def _summary(snapshot: Snapshot, actions: Sequence[Action]) -> str:
 
 def _alternatives(desired: Desired, moved: set[str], waiting: Sequence[str]) -> tuple[str, ...]:
     """What stays as it is, and why: what waits, then fleets. Jobs that simply run on are left out."""
-    waits = [f"waits for measured room: {desired.reasons[target]}" for target in waiting]
-    unchanged = [
-        f"unchanged: {reason}"
-        for target, reason in desired.reasons.items()
+    waits = (f"waits for measured room: {desired.reasons[target]}" for target in waiting)
+    unchanged = (
+        f"unchanged: {desired.reasons[target]}"
+        for target in desired.reasons
         if target.startswith("fleet/") and target not in moved and target not in waiting
-    ]
-    return tuple([*waits, *unchanged][:SHOWN])
+    )
+    return tuple(islice(chain(waits, unchanged), SHOWN))

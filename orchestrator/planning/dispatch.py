@@ -16,7 +16,7 @@ from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.blocks import Block, Rank, fleet_blocks, job_blocks
 from orchestrator.planning.gpu_limits import throttle
-from orchestrator.planning.reasons import fleet_reason, job_reason, pool_reason
+from orchestrator.planning.reasons import Explained, Reasons, fleet_reason, job_reason, pool_reason
 
 NEW_BLOCK_MARGIN = 0.003
 """Share of a cap left free when something new is switched on, so that a small rise does not switch it off again."""
@@ -115,20 +115,33 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
     }
     running = frozenset(block.name for block in jobs if block.target in taken)
     binding = tuple(snapshot.limits.grid.source if cap == "grid" else cap for cap in room.binding)
-    reasons: dict[str, str] = {}
-    gains: dict[str, float] = {}
-    for name, status in snapshot.fleets.items():
-        reasons[f"fleet/{name}"], gain = fleet_reason(site, status, racks[name], snapshot, binding)
-        if racks[name] != {mode: count for mode, count in status.view.racks.items() if count}:
-            gains[f"fleet/{name}"] = gain
-    for name, job in snapshot.jobs.items():
-        reasons[f"job/{name}"], gain = job_reason(
-            job, name in running, snapshot, no_gpus.get(name), binding, site.controls.outlook
-        )
-        if (name in running) != job.view.phase.holds_gpus:
-            gains[f"job/{name}"] = gain
-    for name, pool in snapshot.pools.items():
-        reasons[f"pool/{name}"] = pool_reason(pool, gpu_limit_w[name], binding)
+
+    def explain(target: str) -> Explained:
+        kind, name = target.split("/", 1)
+        if kind == "fleet":
+            return fleet_reason(site, snapshot.fleets[name], racks[name], snapshot, binding)
+        if kind == "pool":
+            return pool_reason(snapshot.pools[name], gpu_limit_w[name], binding), 0.0
+        status = snapshot.jobs[name]
+        return job_reason(status, name in running, snapshot, no_gpus.get(name), binding, site.controls.outlook)
+
+    reasons = Reasons(
+        (
+            *(f"fleet/{name}" for name in snapshot.fleets),
+            *(f"job/{name}" for name in snapshot.jobs),
+            *(f"pool/{name}" for name in snapshot.pools),
+        ),
+        explain,
+    )
+    changed = [
+        *(
+            f"fleet/{name}"
+            for name, status in snapshot.fleets.items()
+            if racks[name] != {mode: count for mode, count in status.view.racks.items() if count}
+        ),
+        *(f"job/{name}" for name, job in snapshot.jobs.items() if (name in running) != job.view.phase.holds_gpus),
+    ]
+    gains = {target: reasons.gain(target) for target in changed}
     return Desired(
         racks=racks,
         jobs=running,

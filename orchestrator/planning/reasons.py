@@ -1,6 +1,6 @@
 """Why a target is as it should be, in a sentence with the figures that decided it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from orchestrator.domain.economics import (
@@ -13,6 +13,38 @@ from orchestrator.domain.site import SLEEP, Site, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.units import KWH_PER_MWH
 from orchestrator.planning.blocks import expected_away, pause_threshold_usd_per_mwh
+
+Explained = tuple[str, float]
+"""A sentence, and the USD per hour gained by the change it explains."""
+
+
+class Reasons(Mapping[str, str]):
+    """Why each target is as it should be, worded when it is asked for: of ten thousand jobs most never are."""
+
+    def __init__(self, targets: Sequence[str], explain: Callable[[str], Explained]) -> None:
+        self._targets = dict.fromkeys(targets)
+        self._explain = explain
+        self._explained: dict[str, Explained] = {}
+
+    def __getitem__(self, target: str) -> str:
+        return self._look_up(target)[0]
+
+    def gain(self, target: str) -> float:
+        """USD per hour gained by the change to `target`."""
+        return self._look_up(target)[1]
+
+    def _look_up(self, target: str) -> Explained:
+        if target not in self._targets:
+            raise KeyError(target)
+        if target not in self._explained:
+            self._explained[target] = self._explain(target)
+        return self._explained[target]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._targets)
+
+    def __len__(self) -> int:
+        return len(self._targets)
 
 
 def fleet_reason(
