@@ -28,6 +28,7 @@ from orchestrator.domain.limits import Curtailment, limits_due
 from orchestrator.domain.settlement import Books, interrupt, settle, settlement_due
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.units import INSTANT
 from orchestrator.domain.work import JobPhase, Workloads
 from orchestrator.planning.assess import Inputs, assess
 from orchestrator.planning.decision_record import write_up
@@ -50,8 +51,6 @@ log = logging.getLogger(__name__)
 Policy = Callable[[Site, Snapshot], Desired]
 Publish = Callable[[Sequence[Record]], None]
 """Told of each transaction once it is on disk."""
-
-INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)

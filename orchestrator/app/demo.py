@@ -130,7 +130,7 @@ async def _replayed(
             policy=always_on if is_baseline else dispatch,
             on_progress=lambda now: progress.update(task, completed=(now - start).total_seconds()),
         )
-        return report(store, site, start, end + timedelta(seconds=1))
+        return report(store, site, start, end)
 
 
 def finished(

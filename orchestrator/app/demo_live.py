@@ -96,7 +96,7 @@ async def play_live(settings: Settings, options: Options, speed: float, console:
                 end_run(folder, run)
             return {}
         end_run(folder, run)
-        ours = report(store, settings.site, options.start, ended_at + timedelta(seconds=1))
+        ours = report(store, settings.site, options.start, ended_at)
     baseline = await always_on_report(settings, options, ended_at, console)
     return finished(ours, baseline, settings, options, ended_at)
 

@@ -12,6 +12,7 @@ from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Decision, Direction, Outcome, OutcomeState, Trigger
 from orchestrator.domain.ledger import totals
 from orchestrator.domain.site import Site, SlaClass
+from orchestrator.domain.units import INSTANT
 from orchestrator.ports import Store
 
 PAGE = 500
@@ -19,12 +20,15 @@ LONGEST_INTERVAL = timedelta(hours=1)
 
 
 def report(store: Store, site: Site, start: datetime, end: datetime) -> dict[str, Any]:
-    """The figures of `[start, end)`. Money is in USD to the cent, energy in kWh at the grid, times in site seconds."""
+    """The figures from `start` to `end`: money in USD to the cent, energy in kWh at the grid, times in site seconds.
+
+    Ledger lines of intervals that begin before `end`, observations up to and at `end`.
+    """
     lines = store.ledger(_line_start(start), end)
     sums = totals(lines)
     decisions = list(_decisions(store))
     records = store.restore(end).jobs
-    observations = store.observations(start, end)
+    observations = store.observations(start, end + INSTANT)
     return {
         "profit_usd": float(sums.profit_usd),
         "energy_cost_usd": float(sums.energy_cost_usd),
@@ -37,7 +41,7 @@ def report(store: Store, site: Site, start: datetime, end: datetime) -> dict[str
         "jobs": {_key(sla): _outcomes(site, records, sla) for sla in SlaClass},
         "decisions": len(decisions),
         "actions": sum(len(decision.actions) for decision, _ in decisions),
-        "breaches": len(store.breaches(start, end)),
+        "breaches": len(store.breaches(start, end + INSTANT)),
         "reaction_seconds": _reactions(decisions),
         "observations": len(observations),
     }

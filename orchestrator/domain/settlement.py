@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 
 from orchestrator.domain.billing import JobRecord, interruption_credit, new_record, settle_job
 from orchestrator.domain.ledger import MeterMark, Posting
+from orchestrator.domain.market import current_price
 from orchestrator.domain.metering import meter
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.units import INSTANT
 from orchestrator.domain.work import JobView, Workloads
 
 SETTLE_EVERY = timedelta(minutes=5)
@@ -58,6 +60,8 @@ def settle(
         site, telemetry, books.marks, snapshot.book, pue=snapshot.pue, hashprice_usd_per_ph_day=hashprice
     )
     records: list[Settled] = [*postings, *marks]
+    # Work done up to now belongs to the interval that ends now, where one does.
+    price = current_price(snapshot.book, snapshot.at - INSTANT, site.stale.price)
     jobs = dict(books.jobs)
     for name, view in workloads.jobs.items():
         before = jobs.get(name)
@@ -65,7 +69,7 @@ def settle(
             continue
         progress = telemetry.get(Metric.JOB_PROGRESS, name).value
         record, job_postings = settle_job(
-            view, site.tenant(view.job.tenant), books.job(view), progress, snapshot.price, snapshot.at
+            view, site.tenant(view.job.tenant), books.job(view), progress, price, snapshot.at
         )
         records.extend(job_postings)
         if record != before:

@@ -4,7 +4,7 @@ Power is in kW at the grid side and W at the device side, energy in kWh, prices 
 TH/s, hashprice in USD per PH/s per day. Consumption is positive. Every instant is an aware UTC datetime.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 JOULES_PER_KWH = 3_600_000.0
@@ -13,6 +13,9 @@ SECONDS_PER_DAY = 86_400.0
 KWH_PER_MWH = 1000.0
 HASHES_PER_PH_DAY = 1e15 * SECONDS_PER_DAY
 """Hashes in one PH/s kept up for a day: what one hashprice buys."""
+
+INSTANT = timedelta(microseconds=1)
+"""The smallest step of time that is told apart."""
 
 CENT = Decimal("0.01")
 

@@ -37,7 +37,7 @@ async def played(site: Site, prices: list[Price], policy: Policy, file: Path) ->
     day = Day(start, end, ReplayedPrices(prices, "America/Chicago"), series, jobs, seed=5)
     with closing(SqlStore.open(f"sqlite:///{file}", durable=False)) as store:
         await replay(site, day, store, step=timedelta(minutes=2), policy=policy)
-        return report(store, site, start, end + timedelta(seconds=1))
+        return report(store, site, start, end)
 
 
 async def compared(site: Site, prices: list[Price], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

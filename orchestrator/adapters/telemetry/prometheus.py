@@ -12,6 +12,9 @@ from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.observation import Telemetry
 
 _GIVE_UP_S = 10.0
+_COMMITTED_S = 0.2
+"""On the wall. All queries ask for one moment this long ago: values and their times are then of the same scrapes, where
+a scrape that is stored between two queries would give the value of one and the time of another."""
 _LAST_SEEN_QUERY = f"max by ({', '.join(RACK)}) ({LAST_SEEN})"
 
 
@@ -73,11 +76,12 @@ class PrometheusMetrics:
         queries = {value_query(series) for series in SERIES.values()} | {time_query(s) for s in SERIES.values()}
         problems: dict[str, str] = {}
         answers: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+        moment = time.time() - _COMMITTED_S
 
         async def ask(query: str) -> None:
             try:
                 async with asyncio.timeout(_GIVE_UP_S):
-                    answers[query] = await self._ask(query)
+                    answers[query] = await self._ask(query, moment)
             except TimeoutError:
                 problems[query] = f"no answer within {_GIVE_UP_S:g} s"
             except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
@@ -93,9 +97,10 @@ class PrometheusMetrics:
                 problems[series.metric.value] = problem
         self._problems = problems
 
-    async def _ask(self, query: str) -> list[tuple[Mapping[str, str], float]]:
-        """Labels and value of every element of an instant vector; ValueError for any other answer."""
-        response = await self._client.get(self._url, params={"query": query}, timeout=_GIVE_UP_S)
+    async def _ask(self, query: str, moment: float) -> list[tuple[Mapping[str, str], float]]:
+        """Labels and value of all elements of the instant vector at `moment`, unix s; ValueError for other answers."""
+        parameters = {"query": query, "time": f"{moment:.3f}"}
+        response = await self._client.get(self._url, params=parameters, timeout=_GIVE_UP_S)
         if response.status_code != httpx.codes.OK:
             raise ValueError(f"HTTP status {response.status_code}: {response.text[:200]}")
         try:
