@@ -53,6 +53,10 @@ Publish = Callable[[Sequence[Record]], None]
 """Told of each transaction once it is on disk."""
 
 
+VERIFY_EVERY = timedelta(seconds=5)
+"""How often, in site time, whoever paces the controller has it look at the meter while it is `unsettled`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Doors:
     """The adapters a controller works through."""

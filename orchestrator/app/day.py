@@ -1,6 +1,6 @@
 """The day that a demo plays: which one of a price file, from when, and with which jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -40,7 +40,9 @@ class PriceDay:
         return max(self.start, self.event - LEAD)
 
 
-def price_day(site: Site, feed: FilePrices, on: date | None, hashprice_usd_per_ph_day: float) -> PriceDay:
+def price_day(
+    site: Site, feed: FilePrices, on: date | None, hashprice_usd_per_ph_day: Callable[[datetime], float]
+) -> PriceDay:
     """The local day `on` of the feed's files, else the one with the highest price. Bad files raise PriceFileError."""
     files = read_price_files(feed)
     prices = [price for file in files for price in file.prices]
@@ -55,7 +57,7 @@ def price_day(site: Site, feed: FilePrices, on: date | None, hashprice_usd_per_p
         raise DayError(f"{_names(files)}: no prices on {on}; it has {min(days)} to {max(days)} (local days)")
     chosen = on or max(days, key=lambda day: max(price.usd_per_mwh for price in days[day]))
     of_day = sorted(days[chosen], key=lambda price: price.start)
-    event = _event(site, of_day, hashprice_usd_per_ph_day)
+    event = _event(site, of_day, hashprice_usd_per_ph_day(of_day[0].start))
     return PriceDay(
         prices=ReplayedPrices(prices, site.timezone),
         start=of_day[0].start,

@@ -64,9 +64,13 @@ def choose_day(
         raise DayError("the site file names no price file to play; give one with --day")
     else:
         feed = replace(feed, point=point or feed.point, timezone=timezone or feed.timezone)
-    day = price_day(settings.site, feed, on, settings.site.stale.hashprice_assume_usd_per_ph_day)
-    hashprice = asyncio.run(open_series(settings).hashprice.read(day.start)).value
-    return day if hashprice is None else price_day(settings.site, feed, on, hashprice)
+    series, assumed = open_series(settings).hashprice, settings.site.stale.hashprice_assume_usd_per_ph_day
+
+    def hashprice(at: datetime) -> float:
+        value = asyncio.run(series.read(at)).value
+        return assumed if value is None else value
+
+    return price_day(settings.site, feed, on, hashprice)
 
 
 def opening(day: PriceDay, settings: Settings, begin: str) -> datetime:

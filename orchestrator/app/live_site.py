@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -20,7 +20,7 @@ from orchestrator.app.events import events_of
 from orchestrator.app.feeds import Series
 from orchestrator.app.latest_metrics import LatestMetrics
 from orchestrator.app.metrics import SiteMetrics
-from orchestrator.controller import Controller, Doors
+from orchestrator.controller import VERIFY_EVERY, Controller, Doors
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Trigger
@@ -38,8 +38,6 @@ logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that is due w
 SHORTEST_TICK_S = 1.0
 """On the wall: a tick scrapes the whole site."""
 SHORTEST_VERIFY_S = 0.5
-VERIFY_EVERY = timedelta(seconds=5)
-"""Site time between looks at the meter while an action is under way."""
 LATE_TICKS = 3
 LATEST_TICK_S = 15.0
 """On the wall: a controller that has not gone round for this long, or for three ticks, is not ready."""
@@ -94,6 +92,7 @@ class LiveSite:
         self._on_record = on_record
         self._latest = LatestMetrics(metrics)
         self._round = asyncio.Lock()
+        self._deciding = asyncio.Lock()
         self._events = EventHub()
         self._metrics = SiteMetrics(self.metrics_registry, lambda: self._controller.snapshot)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
@@ -133,7 +132,7 @@ class LiveSite:
     async def pause(self) -> None:
         """Tick no more, and settle to the last joule."""
         self._scheduler.pause()
-        async with self._round:  # the one under way, if any, is let finish
+        async with self._round, self._deciding:  # what is under way is let finish
             self._scheduler.shutdown(wait=False)
         await self._latest.refresh(self.now())
         await self._controller.tick(self.now(), final=True)
@@ -149,13 +148,14 @@ class LiveSite:
             await self._tick()
 
     async def _tick(self, trigger: Trigger = Trigger.TICK) -> None:
-        self._submit()
-        try:
-            await self._controller.tick(self.now(), trigger)
-            self._ticked_at = time.monotonic()
-        except Exception:
-            # The next round starts from the doors again; /readyz shows that this one is missing.
-            log.exception("a round of the control loop failed")
+        async with self._deciding:
+            self._submit()
+            try:
+                await self._controller.tick(self.now(), trigger)
+                self._ticked_at = time.monotonic()
+            except Exception:
+                # The next round starts from the doors again; /readyz shows that this one is missing.
+                log.exception("a round of the control loop failed")
         self._look_soon()
 
     def _look_soon(self) -> None:
@@ -255,7 +255,7 @@ class LiveSite:
         snapshot = self._controller.snapshot
         if snapshot is None:
             raise DeskRefusalError("nothing is measured yet, so a shed has nothing to start from; give limit_kw")
-        silent = [name for name in snapshot.stale if name.startswith(("rack ", "node "))]
+        silent = snapshot.silent_meters
         if silent:
             raise DeskRefusalError(
                 f"{len(silent)} meters have no fresh reading ({silent[0]}, ...), so measured power is not known; "
@@ -280,7 +280,7 @@ class LiveSite:
         if snapshot is None or self._ticked_at is None:
             return [Readiness("controller", ok=False, detail="the first round is not done")]
         age_s = time.monotonic() - self._ticked_at
-        silent = [name for name in snapshot.stale if name.startswith(("rack ", "node "))]
+        silent = snapshot.silent_meters
         price = snapshot.price
         allowed_s = max(LATEST_TICK_S, LATE_TICKS * self._clock.wall_seconds(self.site.controls.tick))
         synced = self._controller.synced

@@ -6,15 +6,12 @@ from datetime import datetime, timedelta
 
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.app.feeds import Series
-from orchestrator.controller import Controller, Doors, Policy
+from orchestrator.controller import VERIFY_EVERY, Controller, Doors, Policy
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job
 from orchestrator.planning.dispatch import dispatch
 from orchestrator.ports import Store
 from orchestrator.sim.virtual import VirtualSite
-
-VERIFY_EVERY = timedelta(seconds=5)
-"""How often the meter is read while an action is under way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ h / (1000 x 86,400) USD, hence 41.67 h / (u e) USD/MWh.
 """
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Tenant
 from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH, KWH_PER_MWH, SECONDS_PER_HOUR
-from orchestrator.domain.work import Job
+from orchestrator.domain.work import Job, JobView
 
 
 def hash_revenue_usd(hashes: float, hashprice_usd_per_ph_day: float) -> float:
@@ -87,6 +88,15 @@ def sleep_threshold_usd_per_mwh(value_usd_per_mwh: float, warm_up: timedelta, aw
 def job_rise_kw(job: Job, pool: GpuPool, gpu_limit_w: float) -> float:
     """IT power that a job's GPUs draw above idle."""
     return job.gpus * max(gpu_limit_w - pool.gpu_idle_w, 0.0) / 1000.0
+
+
+def pool_kw(pool: GpuPool, gpu_limit_w: float, jobs: Iterable[JobView]) -> float:
+    """IT power of a pool whose running jobs, of those in `jobs`, draw all that the power limit lets them."""
+    return pool.idle_kw + sum(
+        job_rise_kw(view.job, pool, gpu_limit_w)
+        for view in jobs
+        if view.job.pool == pool.name and view.phase.holds_gpus
+    )
 
 
 def job_value_usd_per_mwh(job: Job, tenant: Tenant, rise_kw: float, pue: float) -> float:

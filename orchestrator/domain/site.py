@@ -1,7 +1,7 @@
 """The site as its file describes it: grid connection, feeders, cooling, fleets, pools and tenants."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -101,6 +101,10 @@ class Fleet:
         """Nameplate power of one rack in `mode` (or asleep), kW of IT load."""
         power_w = self.sleep_w if mode == SLEEP else self.mode(mode).power_w
         return self.machines_per_rack * power_w / 1000.0
+
+    def setpoint_kw(self, racks: Mapping[str, int]) -> float:
+        """Nameplate power of `racks[mode]` racks in each mode, kW of IT load."""
+        return sum(self.rack_kw(mode) * count for mode, count in racks.items())
 
     def rack_names(self) -> tuple[str, ...]:
         return tuple(f"{self.name}/rack-{number}" for number in range(self.racks))

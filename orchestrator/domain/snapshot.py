@@ -112,3 +112,8 @@ class Snapshot:
     """Inputs that are stale, missing or assumed: `price`, `hashprice`, `temperature`, `rack ...`, `node ...`."""
     interruptions_last_hour: Mapping[str, int]
     """By tenant."""
+
+    @property
+    def silent_meters(self) -> list[str]:
+        """Racks and nodes without a fresh reading, as named in `stale`."""
+        return [name for name in self.stale if name.startswith(("rack ", "node "))]

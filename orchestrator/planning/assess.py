@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Breach
-from orchestrator.domain.economics import job_rise_kw
+from orchestrator.domain.economics import pool_kw
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import PriceBook, current_price
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
@@ -206,8 +206,7 @@ def _pool_status(site: Site, pool: GpuPool, workloads: Workloads, telemetry: Tel
         else:
             counted += reading.value / 1000.0
     jobs = [view for view in workloads.jobs.values() if view.job.pool == pool.name]
-    running_kw = sum(job_rise_kw(view.job, pool, gpu_limit_w) for view in jobs if view.phase.holds_gpus)
-    expected_kw = pool.idle_kw + running_kw
+    expected_kw = pool_kw(pool, gpu_limit_w, jobs)
     at_rest = all(now >= view.changed_at + site.controls.verify_within for view in jobs)
     return PoolStatus(
         pool=pool,

@@ -101,10 +101,6 @@ def _from_at_or_above(fleet: Fleet, above: list[int]) -> dict[str, int]:
     return {mode: count for mode, count in counts.items() if count}
 
 
-def _kw(fleet: Fleet, racks: Mapping[str, int]) -> float:
-    return sum(fleet.rack_kw(mode) * count for mode, count in racks.items())
-
-
 def _fleet_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
     for name, status in snapshot.fleets.items():
         fleet = status.fleet
@@ -112,7 +108,7 @@ def _fleet_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
         lower = [min(pair) for pair in zip(current, target, strict=True)]
         if lower != current:
             racks = _from_at_or_above(fleet, lower)
-            change_kw = (_kw(fleet, racks) - _kw(fleet, status.view.racks)) * snapshot.pue
+            change_kw = (fleet.setpoint_kw(racks) - fleet.setpoint_kw(status.view.racks)) * snapshot.pue
             yield PlannedMove(SetFleet(name, racks), Direction.DOWN, change_kw)
 
 
@@ -137,7 +133,7 @@ def _fleet_up(snapshot: Snapshot, desired: Desired, name: str, room: MeasuredRoo
     if reached == current:
         return None, waits
     racks = _from_at_or_above(fleet, reached)
-    change_kw = (_kw(fleet, racks) - _kw(fleet, status.view.racks)) * snapshot.pue
+    change_kw = (fleet.setpoint_kw(racks) - fleet.setpoint_kw(status.view.racks)) * snapshot.pue
     return PlannedMove(SetFleet(name, racks), Direction.UP, change_kw), waits
 
 

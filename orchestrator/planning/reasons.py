@@ -91,10 +91,15 @@ def _hold(status: FleetStatus, snapshot: Snapshot, value: float, price: float, b
     fleet = status.fleet
     if snapshot.at < status.view.last_sleep_at + fleet.min_off:
         return f"its minimum off time lasts {_left(status.view.last_sleep_at + fleet.min_off, snapshot)}"
-    caps = [cap for cap in binding if not cap.startswith("feeder ") or cap == f"feeder {fleet.feeder}"]
+    caps = _caps_on(fleet.feeder, binding)
     if caps:
         return f"{caps[0]} leaves no room for more, though its hash is worth {value:.0f} against {price:.0f} USD/MWh"
     return f"its hash at {value:.0f} USD/MWh does not pay for power at {price:.0f} and a warm-up"
+
+
+def _caps_on(feeder: str, binding: tuple[str, ...]) -> list[str]:
+    """The binding caps that hold for a load on `feeder`."""
+    return [cap for cap in binding if not cap.startswith("feeder ") or cap == f"feeder {feeder}"]
 
 
 def _left(end: datetime, snapshot: Snapshot) -> str:
@@ -139,7 +144,7 @@ def job_reason(
         why = held_back
     elif value <= price:
         why = f"power at {price:.0f} USD/MWh costs more than its GPU-hours earn, {value:.0f}"
-    elif caps := [cap for cap in binding if not cap.startswith("feeder ") or cap == f"feeder {pool.feeder}"]:
+    elif caps := _caps_on(pool.feeder, binding):
         why = f"{caps[0]} leaves no room"
     else:
         why = f"its GPU-hours earn {value:.0f} USD/MWh, which does not pay for power at {price:.0f} and a restart"
@@ -159,7 +164,7 @@ def _why_runs(status: JobStatus, value: float, snapshot: Snapshot, outlook: time
 def pool_reason(status: PoolStatus, gpu_limit_w: float, binding: tuple[str, ...]) -> str:
     pool = status.pool
     if gpu_limit_w < pool.gpu_power_w:
-        caps = [cap for cap in binding if not cap.startswith("feeder ") or cap == f"feeder {pool.feeder}"]
+        caps = _caps_on(pool.feeder, binding)
         return (
             f"{pool.name} GPUs limited to {gpu_limit_w:.0f} of {pool.gpu_power_w:.0f} W: "
             f"so {caps[0] if caps else 'a cap'} holds with no guaranteed job stopped"

@@ -17,7 +17,7 @@ from orchestrator.domain.decision import (
     RunJob,
     SetFleet,
 )
-from orchestrator.domain.economics import job_rise_kw
+from orchestrator.domain.economics import pool_kw
 from orchestrator.domain.limits import Limits
 from orchestrator.domain.site import Site, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
@@ -86,21 +86,12 @@ def _measured(pending: Pending, snapshot: Snapshot) -> bool:
             return False
     change_kw = action.change_kw / snapshot.pue
     if isinstance(status, FleetStatus):
-        expected_kw = sum(status.fleet.rack_kw(mode) * count for mode, count in status.view.racks.items())
+        expected_kw = status.fleet.setpoint_kw(status.view.racks)
     else:
-        expected_kw = expected_pool_kw(status, snapshot)
+        expected_kw = pool_kw(status.pool, status.gpu_limit_w, (job.view for job in snapshot.jobs.values()))
     if action.direction is Direction.DOWN:
         return status.counted_kw <= max(expected_kw * (1.0 + TOLERANCE), expected_kw - TOLERANCE * change_kw)
     return status.counted_kw >= min(pending.before_kw + RISE_SHARE * change_kw, RISE_SHARE * expected_kw)
-
-
-def expected_pool_kw(status: PoolStatus, snapshot: Snapshot) -> float:
-    """IT power of a pool with its running jobs at the power limit."""
-    return status.pool.idle_kw + sum(
-        job_rise_kw(job.job, status.pool, status.gpu_limit_w)
-        for job in snapshot.jobs.values()
-        if job.job.pool == status.pool.name and job.view.phase.holds_gpus
-    )
 
 
 def above_caps(snapshot: Snapshot, due: Limits) -> tuple[str, ...]:
@@ -137,7 +128,7 @@ def breaches_now(
     for name, job in snapshot.jobs.items():
         if job.tenant.sla is SlaClass.GUARANTEED and job.view.phase is JobPhase.PAUSED:
             broken[BreachKind.SLA, name] = "a guaranteed job is not running"
-    silent = [item for item in snapshot.stale if item.startswith(("rack ", "node "))]
+    silent = snapshot.silent_meters
     known = any(breach.kind is BreachKind.METER for breach in snapshot.breaches)
     if silent and (known or snapshot.at - started_at > 2 * site.controls.verify_within):
         broken[BreachKind.METER, "telemetry"] = f"no fresh reading of {names(frozenset(silent))}"
