@@ -12,6 +12,8 @@ class SetFleet:
 
     fleet: str
     racks: Mapping[str, int]
+    sleep_first: tuple[str, ...] = ()
+    """Awake racks in the order in which they should go to sleep, as far as that matters."""
 
     @property
     def target(self) -> str:

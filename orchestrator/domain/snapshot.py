@@ -56,6 +56,8 @@ class FleetStatus:
     """Racks that were asked down and have not been seen to follow yet."""
     excess_kw: float = 0.0
     """Measured power beyond what setpoints and `draw_share` explain: it is there whatever is asked."""
+    efficiency_j_per_th: Mapping[str, float] = field(default_factory=dict)
+    """Measured, by rack; of those that hash and are not silent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ class JobView:
     """How often it was started; the first start included."""
     elapsed: timedelta
     """Real time spent running so far, over all starts."""
+    held: str = ""
+    """Why it must stay as it is, whatever is decided; empty if it may be moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class FleetView:
     """When a rack was last woken: minimum on times count from here, whatever its modes since."""
     last_sleep_at: datetime
     """When a rack was last put to sleep: minimum off times count from here."""
+    held: str = ""
+    """Why it must stay as it is, whatever is decided; empty if it may be moved."""
 
     @property
     def awake(self) -> int:

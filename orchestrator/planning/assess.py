@@ -17,6 +17,7 @@ from orchestrator.domain.work import FleetView, JobPhase, JobView, Workloads
 
 SETTLED_SHARE = 0.9
 """A rack that draws less than this share of its setpoint's nameplate is on its way up and counts at nameplate."""
+HASHES_PER_TH = 1e12
 ASLEEP_SHARE = 0.25
 """A rack that is asleep and draws more than this share of its strongest mode's power does not sleep."""
 
@@ -127,6 +128,7 @@ def _fleet_status(site: Site, fleet: Fleet, view: FleetView, inputs: Inputs, now
     counted = committed = settled = settled_nameplate = excess = hashrate = 0.0
     silent: set[str] = set()
     stuck: set[str] = set()
+    efficiency: dict[str, float] = {}
     hashing = False
     for rack, mode in view.rack_modes.items():
         reading = telemetry.get(Metric.ASIC_POWER, rack).graded(now, max_age)
@@ -161,6 +163,8 @@ def _fleet_status(site: Site, fleet: Fleet, view: FleetView, inputs: Inputs, now
         if rate.value is not None:
             hashing = True
             hashrate += rate.value
+            if rate.value > 0.0:
+                efficiency[rack] = reading.value / (rate.value / HASHES_PER_TH)
     return FleetStatus(
         fleet=fleet,
         view=view,
@@ -173,6 +177,7 @@ def _fleet_status(site: Site, fleet: Fleet, view: FleetView, inputs: Inputs, now
         stuck=frozenset(stuck),
         lowered=lowered,
         excess_kw=excess,
+        efficiency_j_per_th=efficiency,
     )
 
 

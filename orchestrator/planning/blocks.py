@@ -86,6 +86,8 @@ def expected_away(status: FleetStatus, now: datetime, outlook: timedelta) -> tim
 def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta) -> list[Block]:
     """A block for the racks above and one for those below each step of the fleet's modes."""
     fleet, view, now = status.fleet, status.view, snapshot.at
+    if view.held:
+        return []
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
     steps = mode_steps(fleet, hashprice, snapshot.pue)
@@ -127,12 +129,12 @@ def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta) ->
 
 
 def job_blocks(site: Site, snapshot: Snapshot) -> list[Block]:
-    """A block for each job that runs or could run."""
+    """A block for each job that runs or could run, and may be moved."""
     may_stop = _may_stop(snapshot)
     return [
         _job_block(status, snapshot.pools[status.job.pool].pool, snapshot, site.controls.outlook, may_stop)
         for status in snapshot.jobs.values()
-        if status.view.phase is not JobPhase.STOPPING
+        if status.view.phase is not JobPhase.STOPPING and not status.view.held
     ]
 
 
@@ -145,7 +147,11 @@ def _may_stop(snapshot: Snapshot) -> AbstractSet[str]:
     left: dict[str, int] = {}
     for status in sorted(snapshot.jobs.values(), key=lambda status: (status.done_gpu_seconds, status.job.name)):
         tenant, last = status.tenant, status.last_interrupted_at
-        if not status.view.phase.holds_gpus or (last is not None and snapshot.at - last < BUDGET_SPAN):
+        if (
+            not status.view.phase.holds_gpus
+            or status.view.held
+            or (last is not None and snapshot.at - last < BUDGET_SPAN)
+        ):
             continue
         if tenant.sla is SlaClass.FLEXIBLE and slack(status, snapshot.at) < DEADLINE_MARGIN:
             continue  # it runs on for its deadline

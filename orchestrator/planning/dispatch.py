@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import floor
 
-from orchestrator.domain.economics import mode_steps, sleep_threshold_usd_per_mwh
+from orchestrator.domain.economics import job_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.limits import GRID_CONNECTION, Cap
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
@@ -53,7 +53,7 @@ class CapRoom:
     grid_margin_kw: float
     feeder_margin_kw: dict[str, float]
     gpus: dict[str, int]
-    """By pool, those that no job that is stopping still holds."""
+    """By pool, those that no job holds which is stopping or must stay as it is."""
     binding: dict[str, None] = field(default_factory=dict)
 
     def units(self, block: Block, units: int, pue: float) -> int:
@@ -113,7 +113,8 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
         name: _racks(status, taken.get(f"fleet/{name}", []), keep=not short and _pays(site, status, snapshot))
         for name, status in snapshot.fleets.items()
     }
-    running = frozenset(block.name for block in jobs if block.target in taken)
+    held = (name for name, job in snapshot.jobs.items() if job.view.held and job.view.phase is JobPhase.RUNNING)
+    running = frozenset((*(block.name for block in jobs if block.target in taken), *held))
     binding = tuple(snapshot.limits.grid.source if cap == "grid" else cap for cap in room.binding)
 
     def explain(target: str) -> Explained:
@@ -168,7 +169,7 @@ def _room(site: Site, snapshot: Snapshot) -> CapRoom:
     feeder_kw = {name: limits.usable_kw(cap) for name, cap in limits.feeders.items()}
     gpus = {name: status.pool.gpus for name, status in snapshot.pools.items()}
     for status in snapshot.jobs.values():
-        if status.view.phase is JobPhase.STOPPING:
+        if status.view.phase is JobPhase.STOPPING or (status.view.held and status.view.phase is JobPhase.RUNNING):
             gpus[status.job.pool] -= status.job.gpus
     for feeder, fixed_kw in _fixed(snapshot):
         grid_kw -= fixed_kw * pue
@@ -183,9 +184,12 @@ def _room(site: Site, snapshot: Snapshot) -> CapRoom:
 
 
 def _fixed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
-    """IT power by feeder that dispatch cannot move: sleeping machines, idle GPUs, racks that do not follow."""
+    """IT power by feeder that dispatch cannot move: sleeping machines, idle GPUs, what is held or does not follow."""
     for status in snapshot.fleets.values():
         fleet = status.fleet
+        if status.view.held:
+            yield fleet.feeder, status.committed_kw
+            continue
         unmoved = status.silent | status.stuck
         asleep_kw = fleet.rack_kw(SLEEP)
         yield fleet.feeder, asleep_kw * (fleet.racks - len(unmoved))
@@ -198,6 +202,10 @@ def _fixed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
         silent = len(pool_status.silent)
         idle_kw = (pool.nodes - silent) * pool.node_idle_kw
         yield pool.feeder, idle_kw + silent * pool.node_nameplate_kw + pool_status.excess_kw
+    for job in snapshot.jobs.values():
+        if job.view.held and job.view.phase is JobPhase.RUNNING:
+            job_pool = snapshot.pools[job.job.pool]
+            yield job_pool.pool.feeder, job_rise_kw(job.job, job_pool.pool, job_pool.gpu_limit_w)
 
 
 def _make_room(
@@ -278,6 +286,8 @@ def _racks(status: FleetStatus, taken: list[tuple[Block, int]], *, keep: bool) -
     whole fleet is such, it stays as it is if `keep`: a meter that fails is no reason to stop earning.
     """
     fleet = status.fleet
+    if status.view.held:
+        return {mode: count for mode, count in status.view.racks.items() if count}
     unmoved = status.silent | status.stuck
     by_step: dict[tuple[str, str], int] = {}
     for block, units in taken:

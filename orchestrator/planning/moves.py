@@ -7,7 +7,7 @@ from math import floor
 from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.economics import job_rise_kw
 from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Site
-from orchestrator.domain.snapshot import JobStatus, PoolStatus, Snapshot
+from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.assess import gpus_free, waiting
 from orchestrator.planning.dispatch import Desired
@@ -109,7 +109,19 @@ def _fleet_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
         if lower != current:
             racks = _from_at_or_above(fleet, lower)
             change_kw = (fleet.setpoint_kw(racks) - fleet.setpoint_kw(status.view.racks)) * snapshot.pue
-            yield PlannedMove(SetFleet(name, racks), Direction.DOWN, change_kw)
+            fewer = 0 < lower[0] < current[0]
+            move = SetFleet(name, racks, _least_efficient_first(status) if fewer else ())
+            yield PlannedMove(move, Direction.DOWN, change_kw)
+
+
+def _least_efficient_first(status: FleetStatus) -> tuple[str, ...]:
+    """Awake racks by measured J/TH against their mode's nameplate, in whole percents: less is no difference."""
+    worse: dict[str, int] = {}
+    for rack, efficiency_j_per_th in status.efficiency_j_per_th.items():
+        mode = status.view.rack_modes[rack]
+        if mode != SLEEP:
+            worse[rack] = round((efficiency_j_per_th / status.fleet.mode(mode).efficiency_j_per_th - 1.0) * 100.0)
+    return tuple(sorted(worse, key=lambda rack: -worse[rack])) if len(set(worse.values())) > 1 else ()
 
 
 def _fleet_up(snapshot: Snapshot, desired: Desired, name: str, room: MeasuredRoom) -> tuple[PlannedMove | None, bool]:

@@ -61,7 +61,9 @@ def fleet_reason(
         status, status.view.racks, snapshot, hashprice
     )
     worth = f"its hash at {first:.0f} USD/MWh"
-    if awake == 0:
+    if status.view.held:
+        text = f"{fleet.model}, {_modes(racks)}: stays as it is: {status.view.held}"
+    elif awake == 0:
         text = f"{fleet.model} asleep: power at {price:.0f} USD/MWh is worth more than {worth}"
         if first > price:
             text = f"{fleet.model} asleep: {_hold(status, snapshot, first, price, binding)}"
@@ -137,6 +139,8 @@ def job_reason(
     who = f"{job.name} ({tenant.sla}, {job.gpus} GPUs)"
     running = status.view.phase.holds_gpus
     gain = usd_per_h * (int(run) - int(running))
+    if status.view.held:
+        return f"{who} {'runs on' if run else 'waits'}: {status.view.held}", gain
     if run:
         return f"{who} runs{_why_runs(status, value, snapshot, outlook)}", gain
     state = "pauses" if running else "waits"

@@ -184,7 +184,9 @@ class VirtualSite:
             return f"no fleet {move.fleet}; there is {_names(self.site.fleets)}"
         if why := refusal(fleet, move.racks):
             return why
-        chosen = choose_racks(fleet, {rack: self._setpoints[rack] for rack in fleet.rack_names()}, move.racks)
+        chosen = choose_racks(
+            fleet, {rack: self._setpoints[rack] for rack in fleet.rack_names()}, move.racks, move.sleep_first
+        )
         for rack, mode in chosen.items():
             change_kw = fleet.rack_kw(mode) - fleet.rack_kw(self._setpoints[rack])
             if change_kw > 0.0:

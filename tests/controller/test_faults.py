@@ -25,7 +25,7 @@ def breaches(world: World, kind: BreachKind) -> list[Breach]:
     ]
 
 
-@pytest.mark.parametrize("rack", ["new/rack-0", "new/rack-3"])
+@pytest.mark.parametrize("rack", ["new/rack-0", "new/rack-1"])  # the least efficient one, which is put to sleep first
 async def test_a_rack_that_hangs_before_an_order_is_made_up_for_by_the_next_and_its_breach_runs_its_course(
     world_of: WorldOf, rack: str
 ) -> None:

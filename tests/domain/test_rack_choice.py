@@ -57,3 +57,15 @@ def test_the_counts_are_kept_and_no_rack_changes_without_need(before: list[str],
     woken = sum(current[rack] == "sleep" and chosen[rack] != "sleep" for rack in RACKS)
     assert woken == max(before.count("sleep") - counts["sleep"], 0)
     assert choose_racks(FLEET, chosen, counts) == chosen
+
+
+def test_named_racks_sleep_before_the_highest_numbered() -> None:
+    now = modes("normal", "normal", "eco", "normal", "sleep")
+    wanted = {"normal": 2, "eco": 1, "sleep": 2}
+    assert choose_racks(FLEET, now, wanted, (RACKS[1],)) == modes("normal", "sleep", "eco", "normal", "sleep")
+
+
+def test_a_named_rack_stays_if_none_is_to_leave_its_mode() -> None:
+    now = modes("normal", "normal", "eco", "normal", "sleep")
+    wanted = {"normal": 2, "eco": 1, "sleep": 2}
+    assert choose_racks(FLEET, now, wanted, (RACKS[2], RACKS[0])) == modes("sleep", "normal", "eco", "normal", "sleep")

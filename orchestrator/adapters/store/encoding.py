@@ -36,8 +36,8 @@ Row = dict[str, Any]
 def move_to_json(move: Move) -> dict[str, object]:
     """A move as a JSON object; `kind` tells which."""
     match move:
-        case SetFleet(fleet, racks):
-            return {"kind": "set_fleet", "fleet": fleet, "racks": dict(racks)}
+        case SetFleet(fleet, racks, sleep_first):
+            return {"kind": "set_fleet", "fleet": fleet, "racks": dict(racks), "sleep_first": list(sleep_first)}
         case RunJob(job):
             return {"kind": "run_job", "job": job}
         case PauseJob(job):
@@ -49,7 +49,7 @@ def move_to_json(move: Move) -> dict[str, object]:
 def move_from_json(document: Mapping[str, Any]) -> Move:
     match document["kind"]:
         case "set_fleet":
-            return SetFleet(document["fleet"], document["racks"])
+            return SetFleet(document["fleet"], document["racks"], tuple(document.get("sleep_first", ())))
         case "run_job":
             return RunJob(document["job"])
         case "pause_job":

@@ -170,7 +170,7 @@ class ProcessSite:
         if why := refusal(fleet, move.racks):
             return Ack(accepted=False, at=now, detail=why)
         racks = fleet.rack_names()
-        modes = choose_racks(fleet, self._setpoints.racks, move.racks)
+        modes = choose_racks(fleet, self._setpoints.racks, move.racks, move.sleep_first)
         if any(modes[rack] != self._setpoints.racks[rack] for rack in racks):
             self._accept(self._setpoints.with_fleet(fleet, modes, reason, now))
         return Ack(accepted=True, at=now)

@@ -1,30 +1,14 @@
 """The one document that all agents watch, and what is remembered on it about each fleet."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 
 from orchestrator.adapters.workloads.documents import read_document, write_document
+from orchestrator.adapters.workloads.fleet_note import FleetNote, count_racks
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.work import FleetView, PoolView
-
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""Stands for the last change of a fleet that was never changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class FleetNote:
-    """What a fleet was asked last, when its power was last raised and lowered, and what it was before."""
-
-    last_up_at: datetime = NEVER
-    last_down_at: datetime = NEVER
-    last_wake_at: datetime = NEVER
-    last_sleep_at: datetime = NEVER
-    previous: Mapping[str, int] = field(default_factory=dict)
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +23,7 @@ class Setpoints:
 
     def with_fleet(self, fleet: Fleet, modes: Mapping[str, str], reason: str, now: datetime) -> "Setpoints":
         """The racks of `fleet` in `modes`; up and down times follow the power that each rack is set to."""
-        changes = [(fleet.rack_kw(self.racks[rack]), fleet.rack_kw(mode)) for rack, mode in modes.items()]
-        woken = any(self.racks[rack] == SLEEP != mode for rack, mode in modes.items())
-        put_to_sleep = any(self.racks[rack] != SLEEP == mode for rack, mode in modes.items())
-        note = self.note(fleet.name)
-        note = FleetNote(
-            last_up_at=now if any(after > before for before, after in changes) else note.last_up_at,
-            last_down_at=now if any(after < before for before, after in changes) else note.last_down_at,
-            last_wake_at=now if woken else note.last_wake_at,
-            last_sleep_at=now if put_to_sleep else note.last_sleep_at,
-            previous=self.counts(fleet),
-            reason=reason,
-        )
+        note = self.note(fleet.name).after(fleet, self.racks, modes, reason, now)
         return replace(self, racks={**self.racks, **modes}, notes={**self.notes, fleet.name: note})
 
     def note(self, fleet: str) -> FleetNote:
@@ -58,20 +31,10 @@ class Setpoints:
 
     def counts(self, fleet: Fleet) -> dict[str, int]:
         """Racks of `fleet` by mode, every mode and SLEEP named."""
-        counter = Counter(self.racks[rack] for rack in fleet.rack_names())
-        return {mode: counter[mode] for mode in (SLEEP, *(mode.name for mode in fleet.modes))}
+        return count_racks(fleet, self.racks)
 
     def fleet_view(self, fleet: Fleet) -> FleetView:
-        note = self.note(fleet.name)
-        return FleetView(
-            fleet=fleet.name,
-            racks=MappingProxyType(self.counts(fleet)),
-            rack_modes=MappingProxyType({rack: self.racks[rack] for rack in fleet.rack_names()}),
-            last_up_at=note.last_up_at,
-            last_down_at=note.last_down_at,
-            last_wake_at=note.last_wake_at,
-            last_sleep_at=note.last_sleep_at,
-        )
+        return self.note(fleet.name).view(fleet, self.racks)
 
     def pool_view(self, pool: str) -> PoolView:
         return PoolView(pool=pool, gpu_limit_w=self.gpu_limit_w[pool])

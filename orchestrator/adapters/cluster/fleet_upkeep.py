@@ -1,0 +1,113 @@
+"""Keeping fleets' objects, setpoints and pods in step: with each other, and with whoever else writes them."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from orchestrator.adapters.cluster.fleet_objects import FleetObject
+from orchestrator.adapters.cluster.fleet_watch import FleetWatch
+from orchestrator.adapters.cluster.fleets import Fleets, awake
+from orchestrator.adapters.cluster.setpoints_board import SetpointsBoard
+from orchestrator.adapters.workloads.fleet_note import count_racks
+from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.site import SLEEP, Fleet
+
+log = logging.getLogger(__name__)
+
+
+async def settle_start(fleets: Fleets, watch: FleetWatch, board: SetpointsBoard, now: datetime) -> None:
+    """Once, when a controller takes over: what the one before began is finished, towards less power.
+
+    Without setpoints on record (a first start on a site that runs) the replicas are taken over as they are.
+    """
+    first = not board.exists
+    for name, fleet in fleets.by_name.items():
+        item = watch.object(name)
+        if item is None:
+            continue
+        fleets.accounted[name] = item.replicas
+        racks_awake = awake(fleet, board.current.racks)
+        if item.replicas < racks_awake or (first and item.replicas > 0):
+            await _take_over(fleets, watch, board, fleet, item, now)
+        elif item.replicas > racks_awake:
+            await _finish(fleets, board, fleet, item, racks_awake, now)
+    await board.change()  # so that there is an object to watch, and it can be read
+
+
+async def keep_in_step(
+    names: Iterable[str], fleets: Fleets, watch: FleetWatch, board: SetpointsBoard, now: datetime
+) -> None:
+    """For fleets that have changed: take over replicas set by someone else, finish what failed half-way, and give
+    racks that have lost their agent to free pods. ApiError where the server does not take a write."""
+    agents: dict[str, str | None] = {}
+    for name in names:
+        fleet, item = fleets.by_name.get(name), watch.object(name)
+        if fleet is None or item is None or name in fleets.moving:
+            continue
+        racks_awake = awake(fleet, board.current.racks)
+        if item.replicas != fleets.accounted.get(name, racks_awake):
+            await _take_over(fleets, watch, board, fleet, item, now)
+        elif item.replicas != racks_awake:
+            await _finish(fleets, board, fleet, item, racks_awake, now)
+        fleets.accounted.setdefault(name, item.replicas)
+        agents.update(_agents(fleet, watch, board))
+    if any(board.current.agents.get(rack) != pod for rack, pod in agents.items()):
+        await board.change(agents=agents)
+
+
+async def _take_over(
+    fleets: Fleets, watch: FleetWatch, board: SetpointsBoard, fleet: Fleet, item: FleetObject, now: datetime
+) -> None:
+    """Someone else set the replicas: the racks follow. Racks that have lost their pod sleep first."""
+    before = board.current.racks
+    was, wanted = awake(fleet, before), min(item.replicas, fleet.racks)
+    counts = count_racks(fleet, before)
+    counts[SLEEP] = fleet.racks - wanted
+    counts[fleet.default_mode] += max(wanted - was, 0)
+    leaving = max(was - wanted, 0)
+    for mode in fleet.modes:
+        taken = min(counts[mode.name], leaving)
+        counts[mode.name] -= taken
+        leaving -= taken
+    living = {pod.name for pod in watch.living(fleet.name)}
+    agents = board.current.agents
+    orphans = [rack for rack in fleet.rack_names() if before[rack] != SLEEP and agents.get(rack) not in living]
+    modes = choose_racks(fleet, before, counts, tuple(reversed(orphans)))
+    reason = f"{item.replicas} replicas were set by someone else; {was} racks were awake"
+    await fleets.note(fleet, item, item.note.after(fleet, before, modes, reason, now), before, now)
+    await board.change(racks=modes)
+    fleets.accounted[fleet.name] = item.replicas
+    fleets.tell(item, "TakeOver", "ScaledByOther", reason)
+    log.warning("fleet %s: %s", fleet.name, reason)
+
+
+async def _finish(
+    fleets: Fleets, board: SetpointsBoard, fleet: Fleet, item: FleetObject, replicas: int, now: datetime
+) -> None:
+    """The setpoints were accepted and the replicas were not: the pods follow."""
+    reason = f"finished what was begun: {replicas} racks are to be awake and there were {item.replicas} replicas"
+    lower = replicas < item.replicas
+    note = replace(item.note, reason=reason)
+    if lower:
+        note = replace(note, last_down_at=now, last_sleep_at=now)
+    await fleets.note(fleet, item, note, board.current.racks, now)
+    await fleets.scale(fleet, replicas)
+    fleets.tell(item, "Finish", "PowerDown" if lower else "PowerUp", reason)
+
+
+def _agents(fleet: Fleet, watch: FleetWatch, board: SetpointsBoard) -> dict[str, str | None]:
+    """Every rack's pod: those that live stay, awake racks without one get one that has no rack or a sleeping one."""
+    modes, agents = board.current.racks, board.current.agents
+    living = {pod.name for pod in watch.living(fleet.name)}
+    kept = {rack: pod for rack in fleet.rack_names() if (pod := agents.get(rack)) in living}
+    tending = {rack: pod for rack, pod in kept.items() if modes[rack] != SLEEP}
+    resting = {pod: rack for rack, pod in kept.items() if modes[rack] == SLEEP}
+    free = sorted(living - set(kept.values())) + sorted(resting)
+    for rack in fleet.rack_names():
+        if modes[rack] != SLEEP and rack not in tending and free:
+            tending[rack] = free.pop(0)
+    for pod in free:
+        if pod in resting:
+            tending[resting[pod]] = pod
+    return {rack: tending.get(rack) for rack in fleet.rack_names()}

@@ -1,0 +1,250 @@
+"""A tenant's Job: its terms and phase as its labels, annotations and status say, and the patches that move it."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orchestrator.adapters.cluster import keys
+from orchestrator.adapters.cluster.api import Document
+from orchestrator.adapters.cluster.times import instant, instant_or_none, stamp
+from orchestrator.domain.site import Site
+from orchestrator.domain.work import Job, JobPhase, JobView
+
+CHECKPOINT_EVERY = timedelta(minutes=10)
+RESTART = timedelta(minutes=2)
+"""Assumed of a Job that says nothing of them."""
+UNWATCHED = timedelta(seconds=10)
+"""A pause seen this long after it was is dated by the cluster, not by us."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobObject:
+    name: str
+    uid: str
+    version: int
+    job: Job | None
+    problem: str
+    """Why it is not managed; empty if it is."""
+    suspended: bool
+    parallelism: int
+    pods: int
+    """Active and terminating."""
+    ended: JobPhase | None
+    ended_at: datetime | None
+    suspended_at: datetime | None
+    created_at: datetime
+    starts: int
+    elapsed: timedelta
+    """Over the runs that are closed; the one since `started_at` comes on top."""
+    started_at: datetime | None
+    changed_at: datetime
+    queued: bool
+    """It is Kueue's: never touch `suspend`."""
+    hold_until: datetime | None
+
+    def phase(self, asked_to_run: bool) -> JobPhase:
+        """`asked_to_run`: not suspended or, of a Job of Kueue's, its Workload is active."""
+        if self.ended is not None:
+            return self.ended
+        if asked_to_run:
+            return JobPhase.RUNNING
+        if self.pods:
+            return JobPhase.STOPPING
+        return JobPhase.PAUSED if self.starts else JobPhase.WAITING
+
+    def view(self, asked_to_run: bool, now: datetime) -> JobView | None:
+        """As the controller sees it; None for one that is not managed."""
+        if self.job is None:
+            return None
+        phase = self.phase(asked_to_run)
+        since = (
+            timedelta(0) if self.started_at is None else max(self.run_end(phase, now) - self.started_at, timedelta(0))
+        )
+        changed_at = self.ended_at if phase.ended and self.ended_at is not None else self.changed_at
+        return JobView(
+            job=self.job, phase=phase, changed_at=changed_at, starts=self.starts, elapsed=self.elapsed + since
+        )
+
+    def run_end(self, phase: JobPhase, now: datetime) -> datetime:
+        """Until when the run since `started_at` went; `now` while it goes on."""
+        if phase.ended:
+            return self.ended_at or now
+        if phase is JobPhase.PAUSED and self.suspended_at is not None and now - self.suspended_at > UNWATCHED:
+            return self.suspended_at
+        return now
+
+
+def read_job(document: Document, site: Site) -> JobObject:
+    metadata, spec, status = document["metadata"], document["spec"], document.get("status", {})
+    annotations: Mapping[str, str] = metadata.get("annotations") or {}
+    labels: Mapping[str, str] = metadata.get("labels") or {}
+    conditions = {entry["type"]: entry for entry in status.get("conditions") or () if entry.get("status") == "True"}
+    suspended = bool(spec.get("suspend", False))
+    created_at = instant(metadata["creationTimestamp"])
+    started_at = instant_or_none(annotations.get(keys.STARTED_AT))
+    starts = _whole(annotations.get(keys.STARTS, ""))
+    if not suspended and not starts:  # it was never suspended: Kubernetes knows when it began
+        starts, started_at = 1, instant_or_none(status.get("startTime")) or created_at
+    try:
+        job, problem = read_terms(document, site), ""
+    except ValueError as error:
+        job, problem = None, str(error)
+    ended, ended_at = None, None
+    for condition, phase in (("Complete", JobPhase.SUCCEEDED), ("Failed", JobPhase.FAILED)):
+        if condition in conditions:
+            ended, ended_at = phase, instant_or_none(conditions[condition].get("lastTransitionTime"))
+    return JobObject(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        version=int(metadata["resourceVersion"]),
+        job=job,
+        problem=problem,
+        suspended=suspended,
+        parallelism=int(spec.get("parallelism", 1)),
+        pods=int(status.get("active") or 0) + int(status.get("terminating") or 0),
+        ended=ended,
+        ended_at=ended_at,
+        suspended_at=instant_or_none(conditions.get("Suspended", {}).get("lastTransitionTime")),
+        created_at=created_at,
+        starts=starts,
+        elapsed=timedelta(seconds=_seconds(annotations.get(keys.ELAPSED_SECONDS, ""))),
+        started_at=started_at,
+        changed_at=instant_or_none(annotations.get(keys.CHANGED_AT)) or started_at or created_at,
+        queued=keys.KUEUE_QUEUE in labels,
+        hold_until=instant_or_none(annotations.get(keys.HOLD_UNTIL)),
+    )
+
+
+def read_terms(document: Document, site: Site) -> Job:
+    """The job's terms; ValueError says which label or annotation makes no sense and what is allowed."""
+    metadata, spec = document["metadata"], document["spec"]
+    labels: Mapping[str, str] = metadata.get("labels") or {}
+    annotations: Mapping[str, str] = metadata.get("annotations") or {}
+    tenant_name = labels.get(keys.TENANT, "")
+    tenant = next((tenant for tenant in site.tenants if tenant.name == tenant_name), None)
+    if tenant is None:
+        raise ValueError(f"label {keys.TENANT}: no tenant {tenant_name!r}; there is {_names(site.tenants)}")
+    sla = annotations.get(keys.SLA_CLASS, tenant.sla.value)
+    if sla != tenant.sla.value:
+        raise ValueError(f"{keys.SLA_CLASS}: {sla!r}, but tenant {tenant.name} has {tenant.sla.value}")
+    pools = site.pools
+    pool_name = annotations.get(keys.POOL, pools[0].name if len(pools) == 1 else "")
+    pool = next((pool for pool in pools if pool.name == pool_name), None)
+    if pool is None:
+        raise ValueError(f"{keys.POOL}: no pool {pool_name!r}; there is {_names(pools)}")
+    gpus = _number(annotations, keys.GPUS, float(_gpu_limits(spec) * int(spec.get("parallelism", 1))))
+    if gpus != int(gpus) or not 1 <= gpus <= pool.gpus:
+        raise ValueError(f"{keys.GPUS}: {gpus:g}; pool {pool.name} has 1 to {pool.gpus}, and whole ones")
+    work = _number(annotations, keys.GPU_SECONDS, math.nan)
+    if math.isnan(work):
+        raise ValueError(f"{keys.GPU_SECONDS} is missing: the job's work in GPU seconds")
+    if work <= 0:
+        raise ValueError(f"{keys.GPU_SECONDS}: {work:g}; a positive number is needed")
+    deadline = annotations.get(keys.DEADLINE)
+    try:
+        due = instant(deadline) if deadline else None
+    except ValueError:
+        raise ValueError(f"{keys.DEADLINE}: {deadline!r} is no ISO 8601 time with an offset") from None
+    return Job(
+        name=metadata["name"],
+        tenant=tenant.name,
+        pool=pool.name,
+        gpus=int(gpus),
+        work_gpu_seconds=work,
+        submitted_at=instant(metadata["creationTimestamp"]),
+        deadline=due,
+        checkpoint_every=_duration(annotations, keys.CHECKPOINT_EVERY, CHECKPOINT_EVERY),
+        restart=_duration(annotations, keys.RESTART, RESTART),
+    )
+
+
+def run_patch(job: JobObject, reason: str, now: datetime) -> Document:
+    """Start or resume. Time spent in earlier runs is closed; refused by the server if the Job has changed meanwhile."""
+    spec: Document = {} if job.queued else {"suspend": False}
+    annotations = {
+        keys.STARTS: str(job.starts + 1),
+        keys.STARTED_AT: stamp(now),
+        keys.CHANGED_AT: stamp(now),
+        keys.REASON: reason,
+        **_closed(job, job.phase(asked_to_run=False), now),
+    }
+    return _patch(job, annotations, spec)
+
+
+def pause_patch(job: JobObject, reason: str, now: datetime) -> Document:
+    """Ask the pods to end; what the Job was is kept on it."""
+    spec: Document = {} if job.queued else {"suspend": True}
+    annotations: dict[str, str | None] = {
+        keys.CHANGED_AT: stamp(now),
+        keys.REASON: reason,
+        keys.BEFORE: json.dumps({"suspend": job.suspended, "parallelism": job.parallelism}),
+        keys.STARTS: str(job.starts),
+    }
+    if job.started_at is not None:
+        annotations[keys.STARTED_AT] = stamp(job.started_at)  # of one that we did not start
+    return _patch(job, annotations, spec)
+
+
+def close_patch(job: JobObject, now: datetime) -> Document:
+    """Put the time of a run that is over on record, once its pods are gone."""
+    phase = job.phase(asked_to_run=False)
+    end = job.run_end(phase, now)
+    closed: dict[str, str | None] = {**_closed(job, phase, now), keys.STARTED_AT: None, keys.CHANGED_AT: stamp(end)}
+    return _patch(job, closed, {})
+
+
+def _closed(job: JobObject, phase: JobPhase, now: datetime) -> dict[str, str | None]:
+    if job.started_at is None:
+        return {keys.ELAPSED_SECONDS: f"{job.elapsed.total_seconds():.3f}"}
+    run = max(job.run_end(phase, now) - job.started_at, timedelta(0))
+    return {keys.ELAPSED_SECONDS: f"{(job.elapsed + run).total_seconds():.3f}"}
+
+
+def _patch(job: JobObject, annotations: Mapping[str, str | None], spec: Document) -> Document:
+    body: Document = {"metadata": {"resourceVersion": str(job.version), "annotations": dict(annotations)}}
+    if spec:
+        body["spec"] = spec
+    return body
+
+
+def _gpu_limits(spec: Document) -> int:
+    containers = spec["template"]["spec"].get("containers") or ()
+    limits = [(container.get("resources") or {}).get("limits") or {} for container in containers]
+    return sum(_whole(str(limit.get(keys.GPU_RESOURCE, ""))) for limit in limits)
+
+
+def _number(annotations: Mapping[str, str], key: str, default: float) -> float:
+    text = annotations.get(key)
+    try:
+        value = float(text) if text is not None else default
+    except ValueError:
+        value = math.inf
+    if math.isinf(value):
+        raise ValueError(f"{key}: {text!r} is no number")
+    return value
+
+
+def _duration(annotations: Mapping[str, str], key: str, default: timedelta) -> timedelta:
+    seconds = _number(annotations, key, default.total_seconds())
+    if not 0 <= seconds <= timedelta(days=30).total_seconds():
+        raise ValueError(f"{key}: {seconds:g} s; 0 to 30 days are allowed")
+    return timedelta(seconds=seconds)
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return 0.0
+    return seconds if 0.0 <= seconds < math.inf else 0.0
+
+
+def _names(items: object) -> str:
+    assert isinstance(items, tuple)
+    return ", ".join(item.name for item in items)

@@ -1,0 +1,177 @@
+"""Tenants' Jobs: run by lifting their suspension, paused by suspending them; through Kueue where they are its own."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from orchestrator.adapters.cluster import keys
+from orchestrator.adapters.cluster.api import JOBS, KUEUE_WORKLOADS, ApiError, ClusterApi, Document
+from orchestrator.adapters.cluster.events import Recorder
+from orchestrator.adapters.cluster.job_objects import JobObject, close_patch, pause_patch, read_job, run_patch
+from orchestrator.adapters.cluster.owners import QueuedWorkload, active_patch, held, read_queued_workload
+from orchestrator.adapters.cluster.watched import Watched
+from orchestrator.domain.decision import Ack
+from orchestrator.domain.site import Site
+from orchestrator.domain.work import JobPhase, JobView
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+"""Times that a move is put to a Job which someone else writes at the same moment."""
+
+
+class Jobs:
+    """Jobs labelled with a tenant. `changed` is told of those that have changed."""
+
+    def __init__(self, api: ClusterApi, site: Site, recorder: Recorder, changed: Callable[[str], None]) -> None:
+        self._api = api
+        self._pools = {pool.name: pool for pool in site.pools}
+        self._recorder = recorder
+        self._starting: set[str] = set()
+        """Jobs being started: their GPUs are taken although the server has not said so yet."""
+        self._told: dict[str, str] = {}
+        self._jobs: Watched[JobObject] = Watched(
+            api, JOBS, partial(read_job, site=site), labels=keys.TENANT, on_change=changed
+        )
+        self._queued: Watched[QueuedWorkload] = Watched(api, KUEUE_WORKLOADS, read_queued_workload, optional=True)
+
+    @property
+    def watches(self) -> tuple[Watched[JobObject] | Watched[QueuedWorkload], ...]:
+        return (self._jobs, self._queued)
+
+    def problems(self) -> list[str]:
+        """Jobs that are not managed, and why."""
+        return [f"job {name}: {item.problem}" for name, item in self._jobs.items.items() if item.problem]
+
+    def views(self, now: datetime) -> Mapping[str, JobView]:
+        queued = self._by_job()
+        views = {}
+        for name, item in self._jobs.items.items():
+            view = item.view(_asked_to_run(item, queued.get(item.uid)), now)
+            if view is not None:
+                views[name] = replace(view, held=held(item.hold_until, now))
+        return views
+
+    async def run(self, name: str, reason: str, now: datetime) -> Ack:
+        """Start or resume; refused while the job is stopping, when it has ended or too few GPUs are free."""
+        for _ in range(ATTEMPTS):
+            item = self._jobs.items.get(name)
+            if why := self._refusal(name, item, now):
+                return Ack(accepted=False, at=now, detail=why)
+            assert item is not None, "a job that is not refused is there"
+            assert item.job is not None, "a job that is not refused has terms"
+            workload = self._by_job().get(item.uid)
+            phase = item.phase(_asked_to_run(item, workload))
+            if phase is JobPhase.RUNNING:
+                return Ack(accepted=True, at=now, detail="runs already")
+            if phase is JobPhase.STOPPING:
+                return Ack(accepted=False, at=now, detail=f"job {name} is still writing its checkpoint")
+            free = self._free(item.job.pool, now)
+            if free < item.job.gpus:
+                detail = f"job {name} needs {item.job.gpus} GPUs of pool {item.job.pool}; {free} are free"
+                return Ack(accepted=False, at=now, detail=detail)
+            self._starting.add(name)
+            try:
+                if await self._write(item, run_patch(item, reason, now)):
+                    await self._set_active(workload, active=True)
+                    self._tell(item, "Run", "JobResumed" if item.starts else "JobStarted", reason)
+                    return Ack(accepted=True, at=now)
+            finally:
+                self._starting.discard(name)
+        return Ack(accepted=False, at=now, detail=f"job {name} was changed by others {ATTEMPTS} times meanwhile")
+
+    async def pause(self, name: str, reason: str, now: datetime) -> Ack:
+        """Ask a running job to write its checkpoint and stop."""
+        for _ in range(ATTEMPTS):
+            item = self._jobs.items.get(name)
+            if why := self._refusal(name, item, now):
+                return Ack(accepted=False, at=now, detail=why)
+            assert item is not None, "a job that is not refused is there"
+            workload = self._by_job().get(item.uid)
+            phase = item.phase(_asked_to_run(item, workload))
+            if phase is not JobPhase.RUNNING:
+                return Ack(accepted=True, at=now, detail=f"is {phase.value} already")
+            if await self._write(item, pause_patch(item, reason, now)):
+                await self._set_active(workload, active=False)
+                self._tell(item, "Pause", "JobPaused", reason)
+                return Ack(accepted=True, at=now)
+        return Ack(accepted=False, at=now, detail=f"job {name} was changed by others {ATTEMPTS} times meanwhile")
+
+    async def keep_in_step(self, names: Iterable[str], now: datetime) -> None:
+        """Close the run of jobs whose pods are gone; say on a Job why it is not managed. ApiError as it comes."""
+        queued = self._by_job()
+        for name in names:
+            item = self._jobs.items.get(name)
+            if item is None:
+                self._told.pop(name, None)
+                continue
+            if item.problem and self._told.get(name) != item.problem:
+                self._told[name] = item.problem
+                self._tell(item, "Ignore", "JobNotManaged", item.problem, warning=True)
+                log.warning("job %s is not managed: %s", name, item.problem)
+            asked = _asked_to_run(item, queued.get(item.uid))
+            if item.started_at is not None and item.phase(asked) is JobPhase.PAUSED:
+                await self._write(item, close_patch(item, now))
+
+    def _refusal(self, name: str, item: JobObject | None, now: datetime) -> str:
+        if item is None:
+            return f"no job {name}"
+        if item.job is None:
+            return f"job {name} is not managed: {item.problem}"
+        if item.ended is not None:
+            return f"job {name} has {item.ended.value}"
+        if item.queued and item.uid not in self._by_job():
+            return f"job {name} is Kueue's and has no Workload yet"
+        if why := held(item.hold_until, now):
+            return f"job {name}: {why}"
+        return ""
+
+    def _free(self, pool: str, now: datetime) -> int:
+        taken = sum(
+            view.job.gpus
+            for name, view in self.views(now).items()
+            if view.job.pool == pool and (view.phase.holds_gpus or name in self._starting)
+        )
+        return self._pools[pool].gpus - taken
+
+    async def _write(self, item: JobObject, body: Document) -> bool:
+        """Whether the server took it; if the Job has changed meanwhile, the view is brought up to date instead."""
+        try:
+            self._jobs.put(await self._api.patch(JOBS, item.name, body))
+            return True
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+        document = await self._api.get(JOBS, item.name)
+        if document is None:
+            self._jobs.remove(item.name, item.version)
+        else:
+            self._jobs.put(document)
+        return False
+
+    async def _set_active(self, workload: QueuedWorkload | None, *, active: bool) -> None:
+        if workload is not None:
+            document = await self._api.patch(KUEUE_WORKLOADS, workload.name, active_patch(active=active))
+            self._queued.put(document)
+
+    def _by_job(self) -> Mapping[str, QueuedWorkload]:
+        return {workload.job_uid: workload for workload in self._queued.items.values()}
+
+    def _tell(self, item: JobObject, action: str, reason: str, note: str, *, warning: bool = False) -> None:
+        regarding = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "namespace": self._api.namespace,
+            "name": item.name,
+            "uid": item.uid,
+        }
+        self._recorder.record(regarding, action, reason, note, warning=warning)
+
+
+def _asked_to_run(item: JobObject, workload: QueuedWorkload | None) -> bool:
+    """Whether the job has been let run. One that Kueue has queued counts: when it starts is then Kueue's to say."""
+    if item.queued:
+        return workload is not None and workload.active
+    return not item.suspended
