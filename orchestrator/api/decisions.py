@@ -152,7 +152,7 @@ def _in_words(action: Action) -> str:
         case SetFleet():
             return ", ".join(f"{count} {mode}" for mode, count in move.racks.items() if count) + " racks"
         case RunJob():
-            return "run"
+            return "run" if move.gpus is None else f"run on {move.gpus} GPUs"
         case PauseJob():
             return "pause"
         case LimitGpus():

@@ -103,7 +103,7 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
         racks_awake=sum(fleet.view.awake for fleet in fleets),
         racks=sum(fleet.racks for fleet in site.fleets),
         hashrate_phs=sum(fleet.hashrate_phs or 0.0 for fleet in fleets),
-        gpus_busy=sum(status.job.gpus for status in snapshot.jobs.values() if status.view.phase.holds_gpus),
+        gpus_busy=sum(status.view.gpus for status in snapshot.jobs.values() if status.view.phase.holds_gpus),
         gpus=sum(pool.gpus for pool in site.pools),
         jobs_by_phase=dict(Counter(status.view.phase.value for status in snapshot.jobs.values())),
         stale=list(snapshot.stale),

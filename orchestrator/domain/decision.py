@@ -22,9 +22,11 @@ class SetFleet:
 
 @dataclass(frozen=True, slots=True)
 class RunJob:
-    """Start a waiting job or resume a paused one."""
+    """Start a waiting job or resume a paused one; let an elastic one have another number of GPUs."""
 
     job: str
+    gpus: int | None = None
+    """Of an elastic job; None: all it asks for."""
 
     @property
     def target(self) -> str:

@@ -85,15 +85,15 @@ def sleep_threshold_usd_per_mwh(value_usd_per_mwh: float, warm_up: timedelta, aw
     return value_usd_per_mwh * (1.0 + warm_up / away)
 
 
-def job_rise_kw(job: Job, pool: GpuPool, gpu_limit_w: float) -> float:
-    """IT power that a job's GPUs draw above idle."""
-    return job.gpus * max(gpu_limit_w - pool.gpu_idle_w, 0.0) / 1000.0
+def gpus_rise_kw(gpus: int, pool: GpuPool, gpu_limit_w: float) -> float:
+    """IT power that busy GPUs draw above idle."""
+    return gpus * max(gpu_limit_w - pool.gpu_idle_w, 0.0) / 1000.0
 
 
 def pool_kw(pool: GpuPool, gpu_limit_w: float, jobs: Iterable[JobView]) -> float:
     """IT power of a pool whose running jobs, of those in `jobs`, draw all that the power limit lets them."""
     return pool.idle_kw + sum(
-        job_rise_kw(view.job, pool, gpu_limit_w)
+        gpus_rise_kw(view.gpus, pool, gpu_limit_w)
         for view in jobs
         if view.job.pool == pool.name and view.phase.holds_gpus
     )

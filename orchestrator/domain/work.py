@@ -22,6 +22,14 @@ class Job:
     checkpoint_every: timedelta
     restart: timedelta
     """From start to progress: pulling, loading the checkpoint."""
+    min_gpus: int | None = None
+    """An elastic job also runs on fewer GPUs, down to this many; None: on all or none."""
+    gpu_step: int | None = None
+    """By how many GPUs an elastic job grows and shrinks: those of one of its pods."""
+
+    @property
+    def elastic(self) -> bool:
+        return self.min_gpus is not None and self.gpu_step is not None and self.min_gpus < self.gpus
 
     @property
     def run_time(self) -> timedelta:
@@ -53,13 +61,20 @@ class JobView:
     job: Job
     phase: JobPhase
     changed_at: datetime
-    """When `phase` was entered."""
+    """When `phase` was entered, or the number of its GPUs changed."""
     starts: int
     """How often it was started; the first start included."""
     elapsed: timedelta
     """Real time spent running so far, over all starts."""
     held: str = ""
     """Why it must stay as it is, whatever is decided; empty if it may be moved."""
+    given_gpus: int | None = None
+    """GPUs that an elastic job was last let run on; None: all."""
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that it holds while it runs."""
+        return self.job.gpus if self.given_gpus is None else self.given_gpus
 
 
 @dataclass(frozen=True, slots=True)

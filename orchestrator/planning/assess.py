@@ -271,7 +271,7 @@ def _interruptions(records: Iterable[JobRecord], now: datetime) -> Mapping[str, 
 
 def gpus_free(pool: GpuPool, jobs: Iterable[JobView]) -> int:
     """GPUs of a pool that no running or stopping job holds."""
-    return pool.gpus - sum(view.job.gpus for view in jobs if view.job.pool == pool.name and view.phase.holds_gpus)
+    return pool.gpus - sum(view.gpus for view in jobs if view.job.pool == pool.name and view.phase.holds_gpus)
 
 
 def waiting(phase: JobPhase) -> bool:

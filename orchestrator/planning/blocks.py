@@ -1,14 +1,14 @@
 """What dispatch chooses between: blocks of power with a value, from fleets' mode steps and from jobs."""
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
 from orchestrator.domain.economics import (
     Step,
+    gpus_rise_kw,
     job_pause_threshold_usd_per_mwh,
-    job_rise_kw,
     job_value_usd_per_mwh,
     mode_steps,
     sleep_threshold_usd_per_mwh,
@@ -28,6 +28,10 @@ BUDGET_SPAN = timedelta(hours=1)
 
 SHORTEST_AWAY = timedelta(minutes=5)
 """ERCOT's dispatch interval: prices last no shorter."""
+
+
+RESIZE_EVERY = timedelta(minutes=10)
+"""An elastic job is not let grow again sooner: it pauses to share its work out anew."""
 
 
 class Rank(IntEnum):
@@ -58,7 +62,9 @@ class Block:
     """Number of the step; a rack takes a step only from the one below."""
     pool: str = ""
     gpus: int = 0
-    """GPUs of the pool that a job needs; 0 for racks."""
+    """GPUs of the pool that a unit needs; 0 for racks."""
+    least_units: int = 1
+    """With fewer the block is not taken: an elastic job has its least number of GPUs."""
     queued_at: float = 0.0
     """When a job was submitted, unix seconds: of equals the older goes first."""
 
@@ -129,12 +135,15 @@ def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta) ->
 
 
 def job_blocks(site: Site, snapshot: Snapshot) -> list[Block]:
-    """A block for each job that runs or could run, and may be moved."""
+    """Blocks for each job that runs or could run, and may be moved."""
     may_stop = _may_stop(snapshot)
     return [
-        _job_block(status, snapshot.pools[status.job.pool].pool, snapshot, site.controls.outlook, may_stop)
+        block
         for status in snapshot.jobs.values()
         if status.view.phase is not JobPhase.STOPPING and not status.view.held
+        for block in _job_blocks(
+            status, snapshot.pools[status.job.pool].pool, snapshot, site.controls.outlook, may_stop
+        )
     ]
 
 
@@ -162,30 +171,35 @@ def _may_stop(snapshot: Snapshot) -> AbstractSet[str]:
     return chosen
 
 
-def _job_block(
+def _job_blocks(
     status: JobStatus, pool: GpuPool, snapshot: Snapshot, outlook: timedelta, may_stop: AbstractSet[str]
-) -> Block:
-    job, tenant = status.job, status.tenant
-    rise_kw = job_rise_kw(job, pool, pool.gpu_power_w)
-    value = job_value_usd_per_mwh(job, tenant, rise_kw, snapshot.pue)
-    running = status.view.phase.holds_gpus
-    if running:
-        threshold = pause_threshold_usd_per_mwh(status, value, snapshot.at, outlook)
-    else:
-        threshold = wake_value_usd_per_mwh(value, job.restart, outlook)
-    return Block(
+) -> list[Block]:
+    """What the job holds or would start with, in units of its pods, and what an elastic one that runs could grow by."""
+    job, tenant, view = status.job, status.tenant, status.view
+    elastic = job.elastic and tenant.sla is not SlaClass.GUARANTEED  # what is guaranteed is all of its GPUs
+    step, least = (job.gpu_step or job.gpus, job.min_gpus or job.gpus) if elastic else (job.gpus, job.gpus)
+    value = job_value_usd_per_mwh(job, tenant, gpus_rise_kw(job.gpus, pool, pool.gpu_power_w), snapshot.pue)
+    running = view.phase.holds_gpus
+    wake = wake_value_usd_per_mwh(value, job.restart, outlook)
+    block = Block(
         target=f"job/{job.name}",
         name=job.name,
         feeder=pool.feeder,
         rank=_job_rank(status, snapshot, must_run=running and job.name not in may_stop),
-        units=1,
-        unit_kw=rise_kw,
-        value_usd_per_mwh=threshold,
+        units=(view.gpus if running else job.gpus) // step,
+        unit_kw=gpus_rise_kw(step, pool, pool.gpu_power_w),
+        value_usd_per_mwh=pause_threshold_usd_per_mwh(status, value, snapshot.at, outlook) if running else wake,
         running=running,
         pool=pool.name,
-        gpus=job.gpus,
+        gpus=step,
+        least_units=least // step,
         queued_at=job.submitted_at.timestamp(),
     )
+    more = (job.gpus - view.gpus) // step
+    if not running or not more or snapshot.at - view.changed_at < RESIZE_EVERY:
+        return [block]
+    growth = replace(block, rank=Rank.WORTH, units=more, value_usd_per_mwh=wake, running=False, least_units=1)
+    return [block, growth]
 
 
 def pause_threshold_usd_per_mwh(
@@ -220,4 +234,4 @@ def slack(status: JobStatus, now: datetime) -> timedelta:
     if job.deadline is None or now >= job.deadline:
         return timedelta(days=1)
     restart = timedelta(0) if status.view.phase is JobPhase.RUNNING else job.restart
-    return job.deadline - now - restart - timedelta(seconds=status.left_gpu_seconds / job.gpus)
+    return job.deadline - now - restart - timedelta(seconds=status.left_gpu_seconds / status.view.gpus)

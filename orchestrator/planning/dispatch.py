@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import floor
 
-from orchestrator.domain.economics import job_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
+from orchestrator.domain.economics import gpus_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.limits import GRID_CONNECTION, Cap
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
@@ -29,8 +29,8 @@ class Desired:
     """What should run. `racks` counts every rack of each fleet by mode, silent and stuck ones included."""
 
     racks: Mapping[str, Mapping[str, int]]
-    jobs: frozenset[str]
-    """Open jobs that should run."""
+    jobs: Mapping[str, int]
+    """GPUs of each open job that should run."""
     gpu_limit_w: Mapping[str, float]
     reasons: Mapping[str, str]
     """Why, by target: `fleet/<name>`, `job/<name>`, `pool/<name>`."""
@@ -73,7 +73,7 @@ class CapRoom:
         self.grid_kw -= units * block.unit_kw * pue
         self.feeder_kw[block.feeder] -= units * block.unit_kw * pue
         if block.gpus:
-            self.gpus[block.pool] -= block.gpus
+            self.gpus[block.pool] -= block.gpus * units
 
 
 def dispatch(site: Site, snapshot: Snapshot) -> Desired:
@@ -96,10 +96,16 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
     for block in blocks:
         if block.rank is Rank.WORTH and not block.worth(price):
             continue
-        if block.gpus > (free := room.gpus.get(block.pool, 0)):
-            no_gpus[block.name] = f"{free} GPUs of pool {block.pool} are left, it needs {block.gpus}"
-            continue
-        units = room.units(block, min(block.units, _below(block, reached)), snapshot.pue)
+        offered = min(block.units, _below(block, reached))
+        if block.gpus:
+            offered = min(offered, (free := room.gpus.get(block.pool, 0)) // block.gpus)
+            if offered < block.least_units:
+                needed = block.gpus * block.least_units
+                no_gpus[block.name] = f"{free} GPUs of pool {block.pool} are left, it needs {needed}"
+                continue
+        units = room.units(block, offered, snapshot.pue)
+        if units < block.least_units:
+            units = 0
         if block.rank is Rank.GUARANTEED and block.running:
             units = block.units  # kept even above a cap: throttled first, then reported short
         if units:
@@ -113,8 +119,14 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
         name: _racks(status, taken.get(f"fleet/{name}", []), keep=not short and _pays(site, status, snapshot))
         for name, status in snapshot.fleets.items()
     }
-    held = (name for name, job in snapshot.jobs.items() if job.view.held and job.view.phase is JobPhase.RUNNING)
-    running = frozenset((*(block.name for block in jobs if block.target in taken), *held))
+    running = {
+        name: job.view.gpus
+        for name, job in snapshot.jobs.items()
+        if job.view.held and job.view.phase is JobPhase.RUNNING
+    }
+    for block in jobs:
+        if block.target in taken and block.name not in running:
+            running[block.name] = sum(other.gpus * units for other, units in taken[block.target])
     binding = tuple(snapshot.limits.grid.source if cap == "grid" else cap for cap in room.binding)
 
     def explain(target: str) -> Explained:
@@ -124,7 +136,7 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
         if kind == "pool":
             return pool_reason(snapshot.pools[name], gpu_limit_w[name], binding), 0.0
         status = snapshot.jobs[name]
-        return job_reason(status, name in running, snapshot, no_gpus.get(name), binding, site.controls.outlook)
+        return job_reason(status, running.get(name, 0), snapshot, no_gpus.get(name), binding, site.controls.outlook)
 
     reasons = Reasons(
         (
@@ -140,7 +152,11 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
             for name, status in snapshot.fleets.items()
             if racks[name] != {mode: count for mode, count in status.view.racks.items() if count}
         ),
-        *(f"job/{name}" for name, job in snapshot.jobs.items() if (name in running) != job.view.phase.holds_gpus),
+        *(
+            f"job/{name}"
+            for name, job in snapshot.jobs.items()
+            if running.get(name, 0) != (job.view.gpus if job.view.phase.holds_gpus else 0)
+        ),
     ]
     gains = {target: reasons.gain(target) for target in changed}
     return Desired(
@@ -170,7 +186,7 @@ def _room(site: Site, snapshot: Snapshot) -> CapRoom:
     gpus = {name: status.pool.gpus for name, status in snapshot.pools.items()}
     for status in snapshot.jobs.values():
         if status.view.phase is JobPhase.STOPPING or (status.view.held and status.view.phase is JobPhase.RUNNING):
-            gpus[status.job.pool] -= status.job.gpus
+            gpus[status.job.pool] -= status.view.gpus
     for feeder, fixed_kw in _fixed(snapshot):
         grid_kw -= fixed_kw * pue
         feeder_kw[feeder] -= fixed_kw * pue
@@ -205,7 +221,7 @@ def _fixed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
     for job in snapshot.jobs.values():
         if job.view.held and job.view.phase is JobPhase.RUNNING:
             job_pool = snapshot.pools[job.job.pool]
-            yield job_pool.pool.feeder, job_rise_kw(job.job, job_pool.pool, job_pool.gpu_limit_w)
+            yield job_pool.pool.feeder, gpus_rise_kw(job.view.gpus, job_pool.pool, job_pool.gpu_limit_w)
 
 
 def _make_room(
@@ -215,11 +231,12 @@ def _make_room(
 
     Leaves in `room` what is left after both, and returns the power limits.
     """
-    jobs = [block for blocks in taken.values() for block, _ in blocks if block.step is None]
+    job_units = [(block, units) for blocks in taken.values() for block, units in blocks if block.step is None]
+    jobs = [block for block, _ in job_units]
     pool_of = {block.target: snapshot.jobs[block.name].job.pool for block in jobs}
     running_kw = dict.fromkeys(snapshot.pools, 0.0)
-    for block in jobs:
-        running_kw[pool_of[block.target]] += block.unit_kw * snapshot.pue
+    for block, units in job_units:
+        running_kw[pool_of[block.target]] += block.unit_kw * units * snapshot.pue
     limits_w = throttle(
         snapshot, running_kw, -room.grid_kw, {feeder: -left for feeder, left in room.feeder_kw.items() if left < 0}
     )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import floor
 
 from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
-from orchestrator.domain.economics import job_rise_kw
-from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Site
+from orchestrator.domain.economics import gpus_rise_kw
+from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.assess import gpus_free, waiting
@@ -149,38 +149,46 @@ def _fleet_up(snapshot: Snapshot, desired: Desired, name: str, room: MeasuredRoo
     return PlannedMove(SetFleet(name, racks), Direction.UP, change_kw), waits
 
 
-def _job_kw(status: JobStatus, pool: GpuPool, gpu_limit_w: float, pue: float) -> float:
-    return job_rise_kw(status.job, pool, gpu_limit_w) * pue
-
-
 def _job_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
+    """Jobs to pause, and elastic ones to go on with fewer GPUs."""
     for name, status in snapshot.jobs.items():
-        if status.view.phase is JobPhase.RUNNING and name not in desired.jobs:
-            pool = snapshot.pools[status.job.pool]
-            change_kw = -_job_kw(status, pool.pool, pool.gpu_limit_w, snapshot.pue)
-            yield PlannedMove(PauseJob(name), Direction.DOWN, change_kw)
+        if status.view.phase is not JobPhase.RUNNING:
+            continue
+        pool, gpus = snapshot.pools[status.job.pool], desired.jobs.get(name, 0)
+        if gpus < status.view.gpus:
+            move = RunJob(name, gpus) if gpus else PauseJob(name)
+            change_kw = -gpus_rise_kw(status.view.gpus - gpus, pool.pool, pool.gpu_limit_w) * snapshot.pue
+            yield PlannedMove(move, Direction.DOWN, change_kw)
 
 
 def _job_up(
     status: JobStatus, snapshot: Snapshot, desired: Desired, room: MeasuredRoom
 ) -> tuple[PlannedMove | None, bool]:
-    job = status.job
-    if job.name not in desired.jobs or not waiting(status.view.phase):
+    """The job on as many of its GPUs as there is room for; True when it has to wait for more."""
+    job, view = status.job, status.view
+    has = view.gpus if view.phase is JobPhase.RUNNING else 0
+    more = desired.jobs.get(job.name, 0) - has
+    if more <= 0 or not (has or waiting(view.phase)):
         return None, False
     pool = snapshot.pools[job.pool]
-    change_kw = _job_kw(status, pool.pool, desired.gpu_limit_w[job.pool], snapshot.pue)
-    if room.gpus[job.pool] < job.gpus or room.units(pool.pool.feeder, change_kw) < 1:
+    step = (job.gpu_step or job.gpus) if job.elastic else job.gpus
+    unit_kw = gpus_rise_kw(step, pool.pool, desired.gpu_limit_w[job.pool]) * snapshot.pue
+    units = min(more // step, room.gpus[job.pool] // step, room.units(pool.pool.feeder, unit_kw))
+    gpus = has + units * step
+    least = (job.min_gpus or job.gpus) if job.elastic else job.gpus
+    if not units or gpus < least:
         return None, True
-    room.gpus[job.pool] -= job.gpus
-    room.take(pool.pool.feeder, change_kw)
-    return PlannedMove(RunJob(job.name), Direction.UP, change_kw), False
+    room.gpus[job.pool] -= units * step
+    room.take(pool.pool.feeder, units * unit_kw)
+    move = RunJob(job.name, gpus if job.elastic else None)
+    return PlannedMove(move, Direction.UP, units * unit_kw), gpus < desired.jobs[job.name]
 
 
 def _limit_change_kw(status: PoolStatus, snapshot: Snapshot, gpu_limit_w: float) -> float:
     """Change of grid power when the jobs now running go to another GPU power limit."""
     return sum(
-        _job_kw(job, status.pool, gpu_limit_w, snapshot.pue)
-        - _job_kw(job, status.pool, status.gpu_limit_w, snapshot.pue)
+        gpus_rise_kw(job.view.gpus, status.pool, gpu_limit_w) * snapshot.pue
+        - gpus_rise_kw(job.view.gpus, status.pool, status.gpu_limit_w) * snapshot.pue
         for job in snapshot.jobs.values()
         if job.job.pool == status.pool.name and job.view.phase.holds_gpus
     )

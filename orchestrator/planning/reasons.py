@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from orchestrator.domain.economics import (
-    job_rise_kw,
+    gpus_rise_kw,
     job_value_usd_per_mwh,
     mode_steps,
     sleep_threshold_usd_per_mwh,
@@ -124,24 +124,28 @@ def _modes(racks: Mapping[str, int]) -> str:
 
 def job_reason(
     status: JobStatus,
-    run: bool,
+    gpus: int,
     snapshot: Snapshot,
     held_back: str | None,
     binding: tuple[str, ...],
     outlook: timedelta,
 ) -> tuple[str, float]:
-    """The sentence, and the USD per hour gained by the change (0 where it stays)."""
+    """Why it should run on `gpus` GPUs (0: not), and the USD per hour gained by the change (0 where it stays)."""
     job, tenant, price = status.job, status.tenant, snapshot.price.usd_per_mwh
     pool = snapshot.pools[job.pool].pool
-    rise_kw = job_rise_kw(job, pool, pool.gpu_power_w)
+    rise_kw = gpus_rise_kw(job.gpus, pool, pool.gpu_power_w)
     value = job_value_usd_per_mwh(job, tenant, rise_kw, snapshot.pue)
-    usd_per_h = rise_kw * snapshot.pue * (value - price) / KWH_PER_MWH
+    usd_per_gpu_h = rise_kw * snapshot.pue * (value - price) / KWH_PER_MWH / job.gpus
     who = f"{job.name} ({tenant.sla}, {job.gpus} GPUs)"
     running = status.view.phase.holds_gpus
-    gain = usd_per_h * (int(run) - int(running))
+    gain = usd_per_gpu_h * (gpus - (status.view.gpus if running else 0))
     if status.view.held:
-        return f"{who} {'runs on' if run else 'waits'}: {status.view.held}", gain
-    if run:
+        return f"{who} {'runs on' if gpus else 'waits'}: {status.view.held}", gain
+    if 0 < gpus < job.gpus:
+        caps = _caps_on(pool.feeder, binding)
+        why = held_back or (f"{caps[0]} leaves no room for more" if caps else "it grows when it has run so for a while")
+        return f"{who} runs on {gpus} GPUs: {why}", gain
+    if gpus:
         return f"{who} runs{_why_runs(status, value, snapshot, outlook)}", gain
     state = "pauses" if running else "waits"
     if held_back is not None:

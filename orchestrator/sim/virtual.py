@@ -120,7 +120,7 @@ class VirtualSite:
             case SetFleet():
                 why = self._set_fleet(move)
             case RunJob():
-                why = self._jobs.run(move.job, self._now)
+                why = self._jobs.run(move, self._now)
             case PauseJob():
                 why = self._jobs.pause(move.job, self._now)
             case LimitGpus():

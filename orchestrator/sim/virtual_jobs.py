@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from orchestrator.domain.decision import RunJob
 from orchestrator.domain.economics import throughput_at_limit
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample
 from orchestrator.domain.placement import Placement, place
@@ -72,10 +73,13 @@ class VirtualJobs:
     def views(self, at: float) -> dict[str, JobView]:
         return {name: _view(entry, at) for name, entry in self._entries.items()}
 
-    def run(self, name: str, at: float) -> str:
+    def run(self, move: RunJob, at: float) -> str:
+        name = move.job
         entry = self._entries.get(name)
         if entry is None:
             return f"no job {name}"
+        if move.gpus not in (None, entry.job.gpus):
+            return f"job {name} is simulated on all {entry.job.gpus} GPUs, not on {move.gpus}"
         if entry.phase is JobPhase.RUNNING:
             return ""
         if entry.phase.ended or entry.phase is JobPhase.STOPPING:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.economics import (
     THROUGHPUT_AT_POWER_SHARE,
+    gpus_rise_kw,
     hash_revenue_usd,
     job_pause_threshold_usd_per_mwh,
-    job_rise_kw,
     job_value_usd_per_mwh,
     mining_value_usd_per_mwh,
     mode_steps,
@@ -220,9 +220,9 @@ def test_the_price_to_wake_at_lies_below_the_price_to_sleep_at(
 
 
 def test_a_running_job_draws_what_its_gpus_draw_above_idle() -> None:
-    assert job_rise_kw(JOB, H100, 700.0) == pytest.approx(40.32)  # 64 x 630 W
-    assert job_rise_kw(JOB, H100, 400.0) == pytest.approx(21.12)  # 64 x 330 W
-    assert job_rise_kw(JOB, H100, 50.0) == 0.0
+    assert gpus_rise_kw(JOB.gpus, H100, 700.0) == pytest.approx(40.32)  # 64 x 630 W
+    assert gpus_rise_kw(JOB.gpus, H100, 400.0) == pytest.approx(21.12)  # 64 x 330 W
+    assert gpus_rise_kw(JOB.gpus, H100, 50.0) == 0.0
 
 
 def test_what_a_job_is_worth_per_mwh() -> None:

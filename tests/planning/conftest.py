@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Breach
-from orchestrator.domain.economics import job_rise_kw
+from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
@@ -131,6 +131,8 @@ class Scene:
     moved: dict[str, datetime] = field(default_factory=dict)
     """When a fleet's setpoint last changed."""
     before: Snapshot | None = None
+    held: dict[str, str] = field(default_factory=dict)
+    """Why a fleet is not ours to move, by fleet."""
 
     def job(
         self,
@@ -144,6 +146,9 @@ class Scene:
         deadline_in_h: float | None = None,
         submitted_before_h: float = 1.0,
         changed_at: datetime = LONG_AGO,
+        held: str = "",
+        elastic: tuple[int, int] | None = None,
+        given_gpus: int | None = None,
     ) -> None:
         job = Job(
             name=name,
@@ -155,8 +160,11 @@ class Scene:
             deadline=None if deadline_in_h is None else NOW + timedelta(hours=deadline_in_h),
             checkpoint_every=timedelta(minutes=30),
             restart=timedelta(minutes=5),
+            min_gpus=elastic[0] if elastic else None,
+            gpu_step=elastic[1] if elastic else None,
         )
-        self.jobs.append(JobView(job, phase, changed_at, 0 if phase is JobPhase.WAITING else 1, timedelta(0)))
+        starts = 0 if phase is JobPhase.WAITING else 1
+        self.jobs.append(JobView(job, phase, changed_at, starts, timedelta(0), held, given_gpus))
 
     def interrupted(self, job: str, *, minutes_ago: float = 10.0) -> None:
         view = next(view for view in self.jobs if view.job.name == job)
@@ -188,6 +196,7 @@ class Scene:
             last_down_at=moved,
             last_wake_at=self.woken.get(fleet.name, LONG_AGO),
             last_sleep_at=self.put_to_sleep.get(fleet.name, LONG_AGO),
+            held=self.held.get(fleet.name, ""),
         )
 
     def snapshot(self) -> Snapshot:
@@ -199,7 +208,7 @@ class Scene:
             readings[Metric.ASIC_POWER, rack] = self.kw.get(rack, nameplate_kw)
         for pool, node in self.site.nodes():
             running_kw = sum(
-                job_rise_kw(view.job, pool, limits_w[pool.name])
+                gpus_rise_kw(view.gpus, pool, limits_w[pool.name])
                 for view in self.jobs
                 if view.job.pool == pool.name and view.phase.holds_gpus
             )

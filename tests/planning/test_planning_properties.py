@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.decision import Direction, RunJob
-from orchestrator.domain.economics import job_rise_kw
+from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.limits import GRID_CONNECTION
 from orchestrator.domain.site import SLEEP, Feeder, Fleet, GpuPool, Grid, Mode, Site, SlaClass
 from orchestrator.domain.snapshot import Snapshot
@@ -138,7 +138,7 @@ def nameplate_kw(snapshot: Snapshot, desired: Desired, *, feeder: str | None = N
             for job in snapshot.jobs.values():
                 kept = job.tenant.sla is SlaClass.GUARANTEED and job.view.phase is JobPhase.RUNNING
                 if job.job.pool == name and job.job.name in desired.jobs and (optional or kept):
-                    kw += job_rise_kw(job.job, pool_status.pool, desired.gpu_limit_w[name])
+                    kw += gpus_rise_kw(job.view.gpus, pool_status.pool, desired.gpu_limit_w[name])
     return kw * snapshot.pue
 
 
@@ -214,7 +214,7 @@ def test_no_order_interrupts_a_guaranteed_job(any_scene: st.SearchStrategy[Scene
         for name, job in snapshot.jobs.items()
         if job.tenant.sla is SlaClass.GUARANTEED and job.view.phase is JobPhase.RUNNING
     }
-    assert running <= desired.jobs
+    assert running <= desired.jobs.keys()
     assert desired.shortfall_kw == 0 or snapshot.limits.grid.source != GRID_CONNECTION or scene.kw
 
 

@@ -140,9 +140,14 @@ class ClusterApi:
                 if response.status >= 300:
                     raise _error("GET", path, response.status, await response.read())
                 on_open()
-                while line := await response.content.readuntil(b"\n", max_size=_LONGEST_LINE_BYTES):
-                    document: Document = json.loads(line)
-                    yield document
+                try:
+                    while line := await response.content.readuntil(b"\n", max_size=_LONGEST_LINE_BYTES):
+                        document: Document = json.loads(line)
+                        yield document
+                finally:
+                    # Left in mid-answer, it would wait for the server's part of the TLS farewell.
+                    if response.connection is not None and response.connection.transport is not None:
+                        response.connection.transport.abort()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ApiError(0, f"watch {path}: {error or type(error).__name__}") from error
 

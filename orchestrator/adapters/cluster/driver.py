@@ -120,7 +120,7 @@ class ClusterSite:
             case LimitGpus():
                 return await self._limit_gpus(move, now)
             case RunJob():
-                return await self._jobs.run(move.job, reason, now)
+                return await self._jobs.run(move, reason, now)
             case PauseJob():
                 return await self._jobs.pause(move.job, reason, now)
         assert_never(move)

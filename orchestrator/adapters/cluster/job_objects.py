@@ -63,8 +63,14 @@ class JobObject:
             timedelta(0) if self.started_at is None else max(self.run_end(phase, now) - self.started_at, timedelta(0))
         )
         changed_at = self.ended_at if phase.ended and self.ended_at is not None else self.changed_at
+        step = self.job.gpu_step if self.job.elastic else None
         return JobView(
-            job=self.job, phase=phase, changed_at=changed_at, starts=self.starts, elapsed=self.elapsed + since
+            job=self.job,
+            phase=phase,
+            changed_at=changed_at,
+            starts=self.starts,
+            elapsed=self.elapsed + since,
+            given_gpus=self.parallelism * step if step is not None else None,
         )
 
     def run_end(self, phase: JobPhase, now: datetime) -> datetime:
@@ -137,6 +143,7 @@ def read_terms(document: Document, site: Site) -> Job:
     gpus = _number(annotations, keys.GPUS, float(_gpu_limits(spec) * int(spec.get("parallelism", 1))))
     if gpus != int(gpus) or not 1 <= gpus <= pool.gpus:
         raise ValueError(f"{keys.GPUS}: {gpus:g}; pool {pool.name} has 1 to {pool.gpus}, and whole ones")
+    min_gpus, gpu_step = _elasticity(annotations, spec, int(gpus))
     work = _number(annotations, keys.GPU_SECONDS, math.nan)
     if math.isnan(work):
         raise ValueError(f"{keys.GPU_SECONDS} is missing: the job's work in GPU seconds")
@@ -157,12 +164,32 @@ def read_terms(document: Document, site: Site) -> Job:
         deadline=due,
         checkpoint_every=_duration(annotations, keys.CHECKPOINT_EVERY, CHECKPOINT_EVERY),
         restart=_duration(annotations, keys.RESTART, RESTART),
+        min_gpus=min_gpus,
+        gpu_step=gpu_step,
     )
 
 
-def run_patch(job: JobObject, reason: str, now: datetime) -> Document:
-    """Start or resume. Time spent in earlier runs is closed; refused by the server if the Job has changed meanwhile."""
+def _elasticity(annotations: Mapping[str, str], spec: Document, gpus: int) -> tuple[int | None, int | None]:
+    """The least number of GPUs and those of one pod; None for a job that is not elastic."""
+    if keys.MIN_GPUS not in annotations:
+        return None, None
+    least = _number(annotations, keys.MIN_GPUS, math.nan)
+    step = _number(annotations, keys.GPUS_PER_POD, float(_gpu_limits(spec)))
+    if step < 1 or step != int(step) or gpus % step:
+        raise ValueError(f"{keys.GPUS_PER_POD}: {step:g}; an elastic job needs a whole part of its {gpus} GPUs a pod")
+    if least < step or least > gpus or least % step:
+        raise ValueError(f"{keys.MIN_GPUS}: {least:g}; {step:g} to {gpus} GPUs are allowed, in steps of {step:g}")
+    return int(least), int(step)
+
+
+def run_patch(job: JobObject, pods: int | None, reason: str, now: datetime) -> Document:
+    """Start or resume, on `pods` pods if it is elastic. Time spent in earlier runs is closed.
+
+    This patch and those below are refused by the server if the Job has changed meanwhile.
+    """
     spec: Document = {} if job.queued else {"suspend": False}
+    if pods is not None:
+        spec["parallelism"] = pods
     annotations = {
         keys.STARTS: str(job.starts + 1),
         keys.STARTED_AT: stamp(now),
@@ -173,13 +200,21 @@ def run_patch(job: JobObject, reason: str, now: datetime) -> Document:
     return _patch(job, annotations, spec)
 
 
+def resize_patch(job: JobObject, pods: int, reason: str, now: datetime) -> Document:
+    """Let an elastic job that runs go on with another number of pods."""
+    annotations = {keys.CHANGED_AT: stamp(now), keys.REASON: reason}
+    if pods < job.parallelism:
+        annotations[keys.BEFORE] = _before(job)
+    return _patch(job, annotations, {"parallelism": pods})
+
+
 def pause_patch(job: JobObject, reason: str, now: datetime) -> Document:
     """Ask the pods to end; what the Job was is kept on it."""
     spec: Document = {} if job.queued else {"suspend": True}
     annotations: dict[str, str | None] = {
         keys.CHANGED_AT: stamp(now),
         keys.REASON: reason,
-        keys.BEFORE: json.dumps({"suspend": job.suspended, "parallelism": job.parallelism}),
+        keys.BEFORE: _before(job),
         keys.STARTS: str(job.starts),
     }
     if job.started_at is not None:
@@ -193,6 +228,10 @@ def close_patch(job: JobObject, now: datetime) -> Document:
     end = job.run_end(phase, now)
     closed: dict[str, str | None] = {**_closed(job, phase, now), keys.STARTED_AT: None, keys.CHANGED_AT: stamp(end)}
     return _patch(job, closed, {})
+
+
+def _before(job: JobObject) -> str:
+    return json.dumps({"suspend": job.suspended, "parallelism": job.parallelism})
 
 
 def _closed(job: JobObject, phase: JobPhase, now: datetime) -> dict[str, str | None]:

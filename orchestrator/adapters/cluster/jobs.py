@@ -9,12 +9,19 @@ from functools import partial
 from orchestrator.adapters.cluster import keys
 from orchestrator.adapters.cluster.api import JOBS, KUEUE_WORKLOADS, ApiError, ClusterApi, Document
 from orchestrator.adapters.cluster.events import Recorder
-from orchestrator.adapters.cluster.job_objects import JobObject, close_patch, pause_patch, read_job, run_patch
+from orchestrator.adapters.cluster.job_objects import (
+    JobObject,
+    close_patch,
+    pause_patch,
+    read_job,
+    resize_patch,
+    run_patch,
+)
 from orchestrator.adapters.cluster.owners import QueuedWorkload, active_patch, held, read_queued_workload
 from orchestrator.adapters.cluster.watched import Watched
-from orchestrator.domain.decision import Ack
+from orchestrator.domain.decision import Ack, RunJob
 from orchestrator.domain.site import Site
-from orchestrator.domain.work import JobPhase, JobView
+from orchestrator.domain.work import Job, JobPhase, JobView
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +36,8 @@ class Jobs:
         self._api = api
         self._pools = {pool.name: pool for pool in site.pools}
         self._recorder = recorder
-        self._starting: set[str] = set()
-        """Jobs being started: their GPUs are taken although the server has not said so yet."""
+        self._starting: dict[str, int] = {}
+        """GPUs of jobs being started: taken although the server has not said so yet."""
         self._told: dict[str, str] = {}
         self._jobs: Watched[JobObject] = Watched(
             api, JOBS, partial(read_job, site=site), labels=keys.TENANT, on_change=changed
@@ -54,8 +61,12 @@ class Jobs:
                 views[name] = replace(view, held=held(item.hold_until, now))
         return views
 
-    async def run(self, name: str, reason: str, now: datetime) -> Ack:
-        """Start or resume; refused while the job is stopping, when it has ended or too few GPUs are free."""
+    async def run(self, move: RunJob, reason: str, now: datetime) -> Ack:
+        """Start, resume or give another number of GPUs.
+
+        Refused while the job is stopping, when it has ended or too few GPUs are free.
+        """
+        name = move.job
         for _ in range(ATTEMPTS):
             item = self._jobs.items.get(name)
             if why := self._refusal(name, item, now):
@@ -64,22 +75,25 @@ class Jobs:
             assert item.job is not None, "a job that is not refused has terms"
             workload = self._by_job().get(item.uid)
             phase = item.phase(_asked_to_run(item, workload))
-            if phase is JobPhase.RUNNING:
+            pods = _pods(item.job, move.gpus)
+            if phase is JobPhase.RUNNING and pods in (None, item.parallelism):
                 return Ack(accepted=True, at=now, detail="runs already")
-            if phase is JobPhase.STOPPING:
-                return Ack(accepted=False, at=now, detail=f"job {name} is still writing its checkpoint")
-            free = self._free(item.job.pool, now)
-            if free < item.job.gpus:
-                detail = f"job {name} needs {item.job.gpus} GPUs of pool {item.job.pool}; {free} are free"
-                return Ack(accepted=False, at=now, detail=detail)
-            self._starting.add(name)
+            needed = move.gpus or item.job.gpus
+            if why := self._no_run(item.job, phase, needed, now):
+                return Ack(accepted=False, at=now, detail=why)
+            if phase is JobPhase.RUNNING and pods is not None:
+                if await self._write(item, resize_patch(item, pods, reason, now)):
+                    self._tell(item, "Resize", "JobGrown" if pods > item.parallelism else "JobShrunk", reason)
+                    return Ack(accepted=True, at=now, detail=f"on {needed} GPUs")
+                continue
+            self._starting[name] = needed
             try:
-                if await self._write(item, run_patch(item, reason, now)):
+                if await self._write(item, run_patch(item, pods, reason, now)):
                     await self._set_active(workload, active=True)
                     self._tell(item, "Run", "JobResumed" if item.starts else "JobStarted", reason)
                     return Ack(accepted=True, at=now)
             finally:
-                self._starting.discard(name)
+                self._starting.pop(name, None)
         return Ack(accepted=False, at=now, detail=f"job {name} was changed by others {ATTEMPTS} times meanwhile")
 
     async def pause(self, name: str, reason: str, now: datetime) -> Ack:
@@ -128,11 +142,21 @@ class Jobs:
             return f"job {name}: {why}"
         return ""
 
-    def _free(self, pool: str, now: datetime) -> int:
+    def _no_run(self, job: Job, phase: JobPhase, gpus: int, now: datetime) -> str:
+        """Why a job that is there and open can't run on `gpus` GPUs now; empty if it can."""
+        if phase is JobPhase.STOPPING:
+            return f"job {job.name} is still writing its checkpoint"
+        if why := _gpus_refusal(job, gpus):
+            return why
+        free = self._free(job.pool, job.name, now)
+        return "" if gpus <= free else f"job {job.name} needs {gpus} GPUs of pool {job.pool}; {free} are free"
+
+    def _free(self, pool: str, besides: str, now: datetime) -> int:
+        """GPUs of the pool that no other job than `besides` holds."""
         taken = sum(
-            view.job.gpus
+            max(view.gpus if view.phase.holds_gpus else 0, self._starting.get(name, 0))
             for name, view in self.views(now).items()
-            if view.job.pool == pool and (view.phase.holds_gpus or name in self._starting)
+            if view.job.pool == pool and name != besides
         )
         return self._pools[pool].gpus - taken
 
@@ -168,6 +192,23 @@ class Jobs:
             "uid": item.uid,
         }
         self._recorder.record(regarding, action, reason, note, warning=warning)
+
+
+def _pods(job: Job, gpus: int | None) -> int | None:
+    """Pods of an elastic job on `gpus` GPUs; None leaves them as they are."""
+    if not job.elastic or job.gpu_step is None:
+        return None
+    return (gpus or job.gpus) // job.gpu_step
+
+
+def _gpus_refusal(job: Job, gpus: int) -> str:
+    if gpus == job.gpus:
+        return ""
+    if not job.elastic or job.gpu_step is None or job.min_gpus is None:
+        return f"job {job.name} is not elastic: it runs on {job.gpus} GPUs, not on {gpus}"
+    if not job.min_gpus <= gpus <= job.gpus or gpus % job.gpu_step:
+        return f"job {job.name} runs on {job.min_gpus} to {job.gpus} GPUs in steps of {job.gpu_step}, not on {gpus}"
+    return ""
 
 
 def _asked_to_run(item: JobObject, workload: QueuedWorkload | None) -> bool:

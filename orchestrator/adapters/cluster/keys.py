@@ -7,6 +7,8 @@ TENANT = PREFIX + "tenant"
 
 POOL = PREFIX + "pool"
 GPUS = PREFIX + "gpus"
+GPUS_PER_POD = PREFIX + "gpus-per-pod"
+MIN_GPUS = PREFIX + "min-gpus"
 GPU_SECONDS = PREFIX + "gpu-seconds"
 DEADLINE = PREFIX + "deadline"
 CHECKPOINT_EVERY = PREFIX + "checkpoint-every"

@@ -38,8 +38,8 @@ def move_to_json(move: Move) -> dict[str, object]:
     match move:
         case SetFleet(fleet, racks, sleep_first):
             return {"kind": "set_fleet", "fleet": fleet, "racks": dict(racks), "sleep_first": list(sleep_first)}
-        case RunJob(job):
-            return {"kind": "run_job", "job": job}
+        case RunJob(job, gpus):
+            return {"kind": "run_job", "job": job, "gpus": gpus}
         case PauseJob(job):
             return {"kind": "pause_job", "job": job}
         case LimitGpus(pool, gpu_limit_w):
@@ -51,7 +51,7 @@ def move_from_json(document: Mapping[str, Any]) -> Move:
         case "set_fleet":
             return SetFleet(document["fleet"], document["racks"], tuple(document.get("sleep_first", ())))
         case "run_job":
-            return RunJob(document["job"])
+            return RunJob(document["job"], document.get("gpus"))
         case "pause_job":
             return PauseJob(document["job"])
         case "limit_gpus":

@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.adapters.workloads.job_notes import JobFolder, JobNote, check_job
 from orchestrator.adapters.workloads.process_table import ProcessTable
 from orchestrator.domain.clock import SiteClock
-from orchestrator.domain.decision import Ack
+from orchestrator.domain.decision import Ack, RunJob
 from orchestrator.domain.placement import place
 from orchestrator.domain.site import GpuPool, Site, Tenant
 from orchestrator.domain.work import Job, JobPhase, JobView
@@ -61,11 +61,12 @@ class ProcessJobs:
         self._refresh(now)
         return {name: record.view(now) for name, record in self._records.items()}
 
-    def run(self, name: str, reason: str, now: datetime) -> Ack:
+    def run(self, move: RunJob, reason: str, now: datetime) -> Ack:
         """Start or resume; refused while the job is stopping, when it has ended or too few GPUs are free."""
         self._refresh(now)
+        name = move.job
         record = self._records.get(name)
-        if record is None or record.phase.ended:
+        if record is None or record.phase.ended or move.gpus not in (None, record.job.gpus):
             return _refused(name, record, now)
         if record.phase is JobPhase.RUNNING:
             return Ack(accepted=True, at=now, detail="runs already")
@@ -172,6 +173,8 @@ def _process(job: str) -> str:
 def _refused(name: str, record: JobNote | None, now: datetime) -> Ack:
     if record is None:
         return Ack(accepted=False, at=now, detail=f"no job {name}")
+    if not record.phase.ended:
+        return Ack(accepted=False, at=now, detail=f"job {name} is a process: it runs on all {record.job.gpus} GPUs")
     return Ack(accepted=False, at=now, detail=f"job {name} has {record.phase.value}: {record.detail}")
 
 

@@ -132,7 +132,7 @@ class ProcessSite:
                 case LimitGpus():
                     return self._limit_gpus(move, now)
                 case RunJob():
-                    return self._jobs.run(move.job, reason, now)
+                    return self._jobs.run(move, reason, now)
                 case PauseJob():
                     return self._jobs.pause(move.job, reason, now)
         except OSError as error:  # a full disk, no more processes

@@ -1,0 +1,183 @@
+"""The controller in a process of its own, driven by lines of JSON on its input; one line of JSON answers each.
+
+What `wattshift serve` runs (Controller, LiveSite, ClusterSite, a SQLite store on disk, the Prometheus adapter) without
+the HTTP server in front and without leader election. Every write it sends is noted, so that just the same can be sent
+bare.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from benchmarks.cluster.site import CHEAP, HASHPRICE_USD_PER_PH_DAY, OUTDOOR_C, Size, make_site
+from orchestrator.adapters.cluster.api import ClusterApi, connect
+from orchestrator.adapters.cluster.driver import ClusterSite
+from orchestrator.adapters.prices.pushed import PushedPrices
+from orchestrator.adapters.series.constant import ConstantSeries
+from orchestrator.adapters.store import SqlStore
+from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
+from orchestrator.app.feeds import Series
+from orchestrator.app.live_site import LiveSite
+from orchestrator.domain.clock import wall_clock
+from orchestrator.domain.decision import Outcome, OutcomeState
+from orchestrator.domain.market import Market, Price
+from orchestrator.ports import Record
+
+QUIET_S = 3.0
+
+
+class Acknowledged:
+    """Outcomes as they come on record."""
+
+    def __init__(self) -> None:
+        self.last_at = 0.0
+        self.count = 0
+        self.refused: list[str] = []
+
+    def __call__(self, record: Record) -> None:
+        match record:
+            case Outcome(state=OutcomeState.ACKNOWLEDGED, acknowledged_at=datetime() as at):
+                self.last_at = max(self.last_at, at.timestamp())
+                self.count += 1
+            case Outcome(state=OutcomeState.REFUSED, detail=detail):
+                self.refused.append(detail)
+
+
+def note_writes(api: ClusterApi) -> list[dict[str, Any]]:
+    """A list to which every write that `api` sends from now on is added, with the time (unix s) it was answered."""
+    written: list[dict[str, Any]] = []
+    request = api.request
+
+    async def noted(method: str, path: str, **options: Any) -> dict[str, Any]:
+        if method == "GET":
+            return await request(method, path, **options)
+        entry = {"method": method, "path": path, **options, "answered_at": None}
+        written.append(entry)
+        answer = await request(method, path, **options)
+        entry["answered_at"] = time.time()
+        return answer
+
+    api.request = noted  # type: ignore[method-assign, assignment]
+    return written
+
+
+class Bench:
+    """The commands."""
+
+    def __init__(self, live: LiveSite, written: list[dict[str, Any]], acknowledged: Acknowledged) -> None:
+        self._live = live
+        self._written = written
+        self._acknowledged = acknowledged
+        start = datetime.now(UTC).replace(second=0, microsecond=0)
+        self._interval = (start, start + timedelta(hours=8))
+
+    async def push(self, usd_per_mwh: float, dump: str) -> Mapping[str, Any]:
+        """Push a price; times in s from then to the last acknowledgement, and until all is on record."""
+        self._written.clear()
+        seen = self._acknowledged
+        seen.count, seen.last_at = 0, 0.0
+        seen.refused.clear()
+        cpu = process_cpu_s()
+        pushed_at = time.time()
+        await self._live.push_prices([Price(*self._interval, usd_per_mwh, Market.REAL_TIME)])
+        done_at = time.time()
+        writes = [entry for entry in self._written if moves(entry) and (entry["answered_at"] or 0.0) <= seen.last_at]
+        if dump:
+            Path(dump).write_text(json.dumps(writes))
+        return {
+            "pushed_at": pushed_at,
+            "acknowledged_s": max(seen.last_at - pushed_at, 0.0),
+            "on_record_s": done_at - pushed_at,
+            "actions": seen.count,
+            "refused": seen.refused[:3],
+            "writes": len(writes),
+            "cpu_s": process_cpu_s() - cpu,
+        }
+
+    async def quiet(self) -> Mapping[str, Any]:
+        """Wait until nothing has been written for a while: events are out, pods have their racks."""
+        count, since = len(self._written), time.monotonic()
+        while time.monotonic() - since < QUIET_S:
+            await asyncio.sleep(0.2)
+            if len(self._written) != count:
+                count, since = len(self._written), time.monotonic()
+        return {"writes": count}
+
+
+def moves(entry: Mapping[str, Any]) -> bool:
+    """Events and the lease are not part of a move."""
+    return not entry["path"].endswith("/events") and "/leases" not in entry["path"]
+
+
+def process_cpu_s() -> float:
+    times = psutil.Process().cpu_times()
+    return times.user + times.system
+
+
+async def serve(asked: argparse.Namespace) -> None:
+    """Start, say how that went, and answer commands until the input ends."""
+    site = make_site(Size(asked.fleets, asked.jobs))
+    acknowledged = Acknowledged()
+    api = await connect(asked.namespace)
+    written = note_writes(api)
+    driver = ClusterSite(api, site, "wattshift", lambda: True)
+    began = time.perf_counter()
+    await driver.start()
+    started_s = time.perf_counter() - began
+    store = SqlStore.open(f"sqlite:///{asked.store}")
+    prices = PushedPrices()
+    clock = wall_clock()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        live = LiveSite(
+            site,
+            clock,
+            prices=prices,
+            series=Series(ConstantSeries(HASHPRICE_USD_PER_PH_DAY, "USD/PH/s/day"), ConstantSeries(OUTDOOR_C, "degC")),
+            metrics=PrometheusMetrics(asked.prometheus, client, clock),
+            workloads=driver,
+            store=store,
+            on_record=acknowledged,
+        )
+        bench = Bench(live, written, acknowledged)
+        await bench.push(CHEAP, "")
+        live.start()
+        say({"objects": driver.listed, "started_s": started_s, "problems": driver.problems()[:3]})
+        loop = asyncio.get_running_loop()
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            command = json.loads(line)
+            if "usd_per_mwh" in command:
+                say(await bench.push(command["usd_per_mwh"], command.get("dump", "")))
+            else:
+                say(await bench.quiet())
+        await live.pause()
+        live.close()
+    await driver.stop()
+    store.close()
+    await api.close()
+
+
+def say(document: Mapping[str, Any]) -> None:
+    print(json.dumps(document), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fleets", type=int, required=True)
+    parser.add_argument("--jobs", type=int, required=True)
+    parser.add_argument("--namespace", required=True)
+    parser.add_argument("--prometheus", required=True)
+    parser.add_argument("--store", required=True)
+    asyncio.run(serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""A kind cluster of its own with KWOK for nodes and pods, and the benchmark's objects in it."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cluster.site import Size, deployments, jobs, make_site, nodes
+from orchestrator.adapters.cluster import keys
+from orchestrator.adapters.cluster.api import DEPLOYMENTS, JOBS, PODS, ApiError, ClusterApi, connect
+
+NAME = "wattshift-bench"
+KWOK = os.environ.get("KWOK", "kwok")
+HERE = Path(__file__).parent
+NODES = 10
+AT_ONCE = 50
+PATIENCE_S = 600.0
+
+
+def require_tools() -> None:
+    """SystemExit with what is missing and where it is had."""
+    hints = {
+        "docker": "https://docs.docker.com/get-docker/",
+        "kind": "https://kind.sigs.k8s.io/docs/user/quick-start/#installation",
+        KWOK: "https://kwok.sigs.k8s.io/docs/user/installation/ (the binary `kwok`; KWOK=/path/to/it names another)",
+    }
+    missing = [f"{tool} is missing; see {hint}" for tool, hint in hints.items() if shutil.which(tool) is None]
+    if missing:
+        sys.exit("\n".join(missing))
+
+
+def create(kubeconfig: Path) -> None:
+    """Make the cluster, unless it is there. The user's own kubeconfig is left alone."""
+    known = subprocess.run(["kind", "get", "clusters"], check=True, capture_output=True, text=True).stdout.split()
+    if NAME in known:
+        kind("export", "kubeconfig", "--kubeconfig", str(kubeconfig))
+    else:
+        kind(
+            "create", "cluster", "--config", str(HERE / "kind.yaml"), "--kubeconfig", str(kubeconfig), "--wait", "180s"
+        )
+
+
+def delete(kubeconfig: Path) -> None:
+    kind("delete", "cluster", "--kubeconfig", str(kubeconfig))
+
+
+def kind(*arguments: str) -> None:
+    """RuntimeError with what kind said if it fails."""
+    done = subprocess.run(["kind", *arguments, "--name", NAME], check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"kind {' '.join(arguments)}: {done.stderr[-2000:]}")
+
+
+def start_kwok(kubeconfig: Path, log: Path) -> subprocess.Popen[bytes]:
+    command = [KWOK, "--kubeconfig", str(kubeconfig), "--config", str(HERE / "kwok.yaml")]
+    command += ["--manage-nodes-with-annotation-selector", "kwok.x-k8s.io/node=fake"]
+    command += ["--node-lease-duration-seconds", "40"]
+    with log.open("wb") as file:
+        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+
+
+async def make_nodes(api: ClusterApi) -> None:
+    await create_all(api, "/api/v1/nodes", nodes(NODES))
+
+
+async def populate(namespace: str, size: Size) -> ClusterApi:
+    """A fresh namespace with the fleets awake and the jobs as the size says; returns when the pods run."""
+    api = await connect(namespace)
+    metadata = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    await api.request("POST", "/api/v1/namespaces", body=metadata)
+    site = make_site(size)
+    await create_all(api, DEPLOYMENTS.path(namespace), deployments(site, namespace, 1))
+    await create_all(api, JOBS.path(namespace), jobs(size, namespace))
+    await until_pods(api, size.fleets, size.running)
+    return api
+
+
+async def create_all(api: ClusterApi, path: str, documents: Iterable[dict[str, Any]]) -> None:
+    """Many objects, some at a time; one that is there already stays."""
+    left = iter(documents)
+
+    async def take() -> None:
+        for document in left:
+            try:
+                await api.request("POST", path, body=document, timeout_s=60.0)
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+
+    await asyncio.gather(*(take() for _ in range(AT_ONCE)))
+
+
+async def until_pods(api: ClusterApi, mining: int, training: int) -> None:
+    """Wait until just as many pods run, of fleets and of jobs, and no other is there."""
+    deadline = time.monotonic() + PATIENCE_S
+    wanted = {(keys.FLEET, "Running"): mining, (keys.TENANT, "Running"): training}
+    while (found := await pods(api)) != Counter({key: count for key, count in wanted.items() if count}):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"namespace {api.namespace}: there are pods {dict(found)}, not {wanted}")
+        await asyncio.sleep(2.0)
+
+
+async def pods(api: ClusterApi) -> Counter[tuple[str, str]]:
+    """How many there are by label, fleet's or tenant's, and phase."""
+    page = await api.request("GET", PODS.path(api.namespace), timeout_s=60.0)
+    found: Counter[tuple[str, str]] = Counter()
+    for pod in page["items"]:
+        label = keys.FLEET if keys.FLEET in pod["metadata"]["labels"] else keys.TENANT
+        phase = "ending" if "deletionTimestamp" in pod["metadata"] else pod["status"]["phase"]
+        found[label, phase] += 1
+    return found
+
+
+async def remove_namespace(api: ClusterApi) -> None:
+    """Ask for the namespace's end, wait until its pods are gone, and close the connections."""
+    await api.request("DELETE", f"/api/v1/namespaces/{api.namespace}")
+    await until_pods(api, 0, 0)
+    await api.close()
