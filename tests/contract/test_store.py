@@ -1,18 +1,15 @@
 """What the controller relies on in any `Store`: nothing twice, nothing lost, all or nothing.
 
-Run against SQLite files, and against Postgres too where `WATTSHIFT_TEST_POSTGRES_URL` names a database (each test
-then has a schema of its own).
+Run against SQLite files and against a Postgres server of the tests' own, each test on a database of its own.
 """
 
 import itertools
-import os
 import random
 import signal
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
@@ -21,7 +18,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -60,24 +56,13 @@ OpenStore = Callable[[], AbstractContextManager[Store]]
 """Opens the test's database until the end of the `with`."""
 
 
-POSTGRES_URL = os.environ.get("WATTSHIFT_TEST_POSTGRES_URL", "")
-
-
-@pytest.fixture(params=["sqlite", "postgres"] if POSTGRES_URL else ["sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of the test's own."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/store.db"
-        return
-    schema = f"test_{uuid.uuid4().hex}"
-    engine = sqlalchemy.create_engine(POSTGRES_URL)
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.schema.CreateSchema(schema))
-    parsed = sqlalchemy.make_url(POSTGRES_URL).update_query_dict({"options": f"-csearch_path={schema}"})
-    yield parsed.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.schema.DropSchema(schema, cascade=True))
-    engine.dispose()
+        return f"sqlite:///{tmp_path}/store.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
 
 
 @pytest.fixture

@@ -7,11 +7,19 @@ from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 
 class StoreError(Exception):
-    """The database could not be opened, read or written: which one, and why. Nothing was written."""
+    """The database could not be opened, read or written: which one, and why. Nothing was written.
+
+    With one exception: a connection may break while the server commits, and stay broken. Then nobody knows, until the
+    next `record` finds out (StoreAheadError).
+    """
 
 
 class StoreInUseError(StoreError):
-    """Another process writes to this database."""
+    """Another process writes to this database. One that is raised by a write is final: this store writes no more."""
+
+
+class StoreAheadError(StoreError):
+    """A record that had failed was written after all. The store writes no more until `restore` has told its caller."""
 
 
 class UnknownActionError(SQLAlchemyError):
@@ -24,6 +32,10 @@ def named(where: str, doing: str) -> Iterator[None]:
     try:
         yield
     except StatementError as error:  # carries the statement too, which says nothing to an operator
-        raise StoreError(f"{where}: could not {doing}: {error.orig}") from error
-    except (SQLAlchemyError, OSError) as error:
-        raise StoreError(f"{where}: could not {doing}: {error}") from error
+        raise StoreError(f"{where}: could not {doing}: {_line(error.orig)}") from error
+    except (SQLAlchemyError, OSError, UnicodeError) as error:
+        raise StoreError(f"{where}: could not {doing}: {_line(error)}") from error
+
+
+def _line(error: BaseException | None) -> str:
+    return " ".join(str(error).split())

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
+    CheckConstraint,
     Column,
     DateTime,
     Dialect,
@@ -166,4 +168,17 @@ jobs = Table(
     Column("interruptions", Integer, nullable=False),
     Column("last_interrupted_at", UtcTime),
     Column("outcome", String, nullable=False),
+)
+
+writer = Table(
+    "writer",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # How often a writer has opened the database: its own number is what lets it write.
+    Column("number", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    # How many records have been written: tells a writer whether one that was cut off got there.
+    Column("records", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="writer_one_row"),
 )
