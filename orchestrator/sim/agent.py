@@ -1,4 +1,4 @@
-"""What the mock site's programs share: site time, the setpoints they watch, their metrics server, their end.
+"""What the programs of a run directory share: site time, the setpoints they watch, their metrics, their end.
 
 A program lives in a run directory (see docs/mock-site.md). It ends on SIGTERM, when the directory is gone, or when
 the lease on the setpoints has been out for ten minutes on the wall: an abandoned site leaves no processes behind.
@@ -7,24 +7,21 @@ the lease on the setpoints has been out for ten minutes on the wall: an abandone
 import json
 import logging
 import math
-import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-from wsgiref.types import WSGIApplication
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.units import utc
+from orchestrator.sim.atomic_file import write_atomically
+from orchestrator.sim.metrics_server import LOOPBACK, Handler, metrics_app, routed, serve
+from orchestrator.sim.process import hold_sigterm, sigterm_within
 
 POLL_S = 0.1
 """How often the setpoints are looked at, on the wall."""
@@ -48,17 +45,28 @@ def parse_setpoints(text: str) -> Setpoints:
     """ValueError for anything that is not a whole setpoints document."""
     document = json.loads(text)
     try:
-        limits = {str(pool): float(limit) for pool, limit in document["gpu_limit_w"].items()}
-        if not all(math.isfinite(limit) and limit > 0.0 for limit in limits.values()):
-            raise ValueError("gpu_limit_w: a power limit is a positive number of watts")
         return Setpoints(
             generation=int(document["generation"]),
             lease_until=utc(datetime.fromisoformat(document["lease_until"])),
             racks={str(rack): str(mode) for rack, mode in document["racks"].items()},
-            gpu_limit_w=limits,
+            gpu_limit_w=power_limits(document["gpu_limit_w"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a setpoints document: {error!r}") from error
+
+
+def power_limits(by_pool: Mapping[object, float]) -> dict[str, float]:
+    """The `gpu_limit_w` of a setpoints document, W; ValueError unless all are positive numbers."""
+    limits = {str(pool): float(limit) for pool, limit in by_pool.items()}
+    if not all(math.isfinite(limit) and limit > 0.0 for limit in limits.values()):
+        raise ValueError("gpu_limit_w: a power limit is a positive number of watts")
+    return limits
+
+
+def bad_reads_metric(count: int) -> Metric:
+    bad = CounterMetricFamily("wattshift_agent_bad_setpoint_reads", "Setpoint documents that could not be read.")
+    bad.add_metric([], count)
+    return bad
 
 
 def abandoned(setpoints: Setpoints | None, clock: SiteClock, started_wall: float, wall: float) -> bool:
@@ -71,13 +79,9 @@ class Agent(Collector):
     """One program's place in the run directory. Made in the main thread, before any other thread."""
 
     def __init__(self, run: Path, name: str, job: str) -> None:
-        # SIGTERM stays pending until `alive` takes it: no handler that runs in the middle of something.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        hold_sigterm()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is for the controller
         self.clock = SiteClock.from_json(json.loads((run / "clock.json").read_text()))
-        self.lock = threading.Lock()
-        """Held by whoever reads or moves the model: the metrics server has its own threads."""
-        self.terminated = False
         self.setpoints: Setpoints | None = None
         """The last good ones."""
         self._run = run
@@ -91,27 +95,16 @@ class Agent(Collector):
         """Site time."""
         return self.clock.at(time.time())
 
-    def serve(
-        self, collector: Collector, port: int, wrap: Callable[[WSGIApplication], WSGIApplication] | None = None
-    ) -> int:
+    def serve(self, collector: Collector, port: int, **handlers: Handler) -> int:
         """Serve metrics on 127.0.0.1 at `port` (0: any free one) and tell scrapers; returns the port."""
-        registry = CollectorRegistry()
-        registry.register(collector)
-        registry.register(self)
-        app = make_wsgi_app(registry, disable_compression=True)
-        server = make_server("127.0.0.1", port, wrap(app) if wrap else app, _Server, _QuietHandler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        entry = {"targets": [f"127.0.0.1:{server.server_port}"], "labels": {"job": self._job}}
+        port = serve(routed(metrics_app(collector, self), **handlers), LOOPBACK, port)
+        entry = {"targets": [f"{LOOPBACK}:{port}"], "labels": {"job": self._job}}
         write_atomically(self._target, json.dumps([entry]))
-        return server.server_port
+        return port
 
     def alive(self, wait_s: float = POLL_S) -> bool:
-        """Wait, read new setpoints; False when it is time to end (`terminated` says whether by SIGTERM)."""
-        info = signal.sigtimedwait({signal.SIGTERM}, max(wait_s, 0.0))
-        # A stop and continue (Ctrl-Z, a laptop that slept) past the timeout brings an empty info instead of None.
-        if info is not None and info.si_signo == signal.SIGTERM:
-            self.terminated = True
-        elif (self._run / "clock.json").exists():
+        """Wait, read new setpoints; False when it is time to end."""
+        if not sigterm_within(wait_s) and (self._run / "clock.json").exists():
             self._read_setpoints()
             if not abandoned(self.setpoints, self.clock, self._started_wall, time.time()):
                 return True
@@ -123,9 +116,7 @@ class Agent(Collector):
         self._target.unlink(missing_ok=True)
 
     def collect(self) -> Iterable[Metric]:
-        bad = CounterMetricFamily("wattshift_agent_bad_setpoint_reads", "Setpoint files that could not be read.")
-        bad.add_metric([], self._bad_reads)
-        yield bad
+        yield bad_reads_metric(self._bad_reads)
 
     def _read_setpoints(self) -> None:
         path = self._run / "setpoints.json"
@@ -142,25 +133,3 @@ class Agent(Collector):
         except (OSError, ValueError) as error:
             self._bad_reads += 1
             log.warning("%s: %s; the last good setpoints stay", path, error)
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _QuietHandler(WSGIRequestHandler):
-    timeout = 10.0
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Every scrape on stderr would bury the warnings."""
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace the file so that a reader finds the old text or the new, and either on disk."""
-    path.parent.mkdir(exist_ok=True)  # not its parents: a site that is gone stays gone
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with fresh.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

@@ -3,7 +3,7 @@
 import heapq
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -32,12 +32,13 @@ def job_stream(site: Site, start: datetime, end: datetime, seed: int) -> tuple[J
 
     In order of submission, the same for the same arguments; a later `end` only adds jobs.
     """
-    jobs = [job for pool in site.pools for job in _pool_stream(site, pool, start, end, seed)]
+    jobs = [job for pool in site.pools for job in pool_stream(pool, site.tenants, start, end, seed)]
     jobs.sort(key=lambda job: job.submitted_at)
-    return tuple(replace(job, name=f"{_label(job.tenant)}-{number:04d}") for number, job in enumerate(jobs, 1))
+    return tuple(replace(job, name=f"{label(job.tenant)}-{number:04d}") for number, job in enumerate(jobs, 1))
 
 
-def _pool_stream(site: Site, pool: GpuPool, start: datetime, end: datetime, seed: int) -> Iterator[Job]:
+def pool_stream(pool: GpuPool, tenants: Sequence[Tenant], start: datetime, end: datetime, seed: int) -> Iterator[Job]:
+    """The jobs of one pool in order of submission, made up as they are asked for; they have no name yet."""
     random = Random(f"{seed}/{pool.name}")  # noqa: S311  a simulation, no secret
     sizes = _sizes(pool)
     ends: list[tuple[datetime, int]] = []
@@ -50,16 +51,18 @@ def _pool_stream(site: Site, pool: GpuPool, start: datetime, end: datetime, seed
             if not room:
                 break
             gpus = random.choices(list(room), list(room.values()))[0]
-            promised = sum(held for until, held in guaranteed if until > at)
-            tenants = [
+            guaranteed = [promise for promise in guaranteed if promise[0] > at]
+            promised = sum(held for _, held in guaranteed)
+            able = [
                 tenant
-                for tenant in site.tenants
+                for tenant in tenants
                 if tenant.sla is not SlaClass.GUARANTEED or promised + gpus <= GUARANTEED_SHARE * pool.gpus
             ]
-            if not tenants:
+            if not able:
                 break
-            job = _job(random, random.choice(tenants), pool, gpus, at, begun=at == start)
-            if job.deadline is not None and site.tenant(job.tenant).sla is SlaClass.GUARANTEED:
+            tenant = random.choice(able)
+            job = _job(random, tenant, pool, gpus, at, begun=at == start)
+            if job.deadline is not None and tenant.sla is SlaClass.GUARANTEED:
                 guaranteed.append((job.deadline, gpus))
             heapq.heappush(ends, (at + job.restart + job.run_time, gpus))
             busy += gpus
@@ -104,6 +107,6 @@ def _whole_seconds(at: datetime, after_s: float) -> datetime:
     return at + timedelta(seconds=round(after_s))
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
     """`name` as the start of a Kubernetes object's name."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "tenant"
