@@ -3,7 +3,7 @@ VENV := $(or $(WATTSHIFT_VENV),.venv)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev demo test tools lint types imports check schema bench lock clean
+.PHONY: help venv venv-dev demo test tools lint types imports check schema bench lock clean image kind-up kind-down chart bench-cluster
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,6 +20,7 @@ demo: venv ## Run the 100 MW site on the day of 6 September 2023; options by ARG
 tools: venv-dev
 	@if [ -x scripts/install-chromium.sh ]; then scripts/install-chromium.sh; fi
 	@if [ -x scripts/install-prometheus.sh ]; then scripts/install-prometheus.sh; fi
+	@if [ -x scripts/install-postgres.sh ]; then scripts/install-postgres.sh; fi
 
 test: tools lint types imports ## Install what is needed, run all checks and tests; pytest options by ARGS="-k feeder"
 	$(BIN)/pytest $(ARGS)
@@ -43,6 +44,21 @@ schema: venv ## Remake docs/site.schema.json from the models of the site file
 
 bench: venv-dev ## Run the benchmarks
 	@for file in benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+
+bench-cluster: venv-dev ## Run benchmarks/cluster on a kind cluster of its own with KWOK; options by ARGS="--fleets 200 --jobs 500"
+	@PYTHON=$(BIN)/python scripts/bench-cluster.sh $(ARGS)
+
+image: venv ## Build the container image; IMAGE and BASE name it and its base
+	@scripts/build-image.sh
+
+kind-up: venv ## Make a kind cluster with the mock site, or bring it up to date; settings in scripts/kind-up.sh
+	@scripts/kind-up.sh
+
+kind-down: ## Remove that cluster
+	@scripts/kind-down.sh
+
+chart: venv-dev ## Check the Helm chart: lint, schema, rendered snapshots; renew those by WATTSHIFT_RENEW_SNAPSHOTS=1
+	$(BIN)/pytest tests/chart
 
 lock: venv-dev ## Remake the lock files with the newest versions
 	@scripts/lock.sh

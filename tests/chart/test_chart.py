@@ -1,0 +1,322 @@
+"""The chart: what it renders, what it refuses, and what it grants."""
+
+import os
+import re
+import subprocess
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from orchestrator.settings import load_settings
+from tests.chart.rendering import (
+    CHART,
+    KIND_SITE,
+    ROOT,
+    ChartRefusedError,
+    Document,
+    of_kind,
+    pod_spec,
+    render,
+    render_text,
+    site_options,
+)
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+CASES = {
+    "defaults": site_options(),
+    "mock": [*site_options(), "-f", str(ROOT / "deploy" / "kind-values.yaml")],
+    "two-replicas": [
+        *site_options(),
+        *("--set", "controller.replicas=2", "--set", "store.existingSecret.name=site-db"),
+        *("--set", "apiKey.existingSecret.name=site-key"),
+    ],
+    "mock-postgres": [
+        *site_options(),
+        *("-f", str(ROOT / "deploy" / "kind-values.yaml")),
+        *("--set", "controller.replicas=2", "--set", "postgres.enabled=true"),
+    ],
+    "existing-prometheus": [
+        *site_options(),
+        *("--set", "prometheus.url=http://prometheus-operated.monitoring:9090", "--set", "podMonitor.enabled=true"),
+        *("--set", "podMonitor.labels.release=kube-prometheus-stack"),
+    ],
+}
+
+
+@pytest.fixture(params=CASES, name="case")
+def _case(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+# --- rendered ---------------------------------------------------------------------------------------------------------
+
+
+def without_chance(text: str) -> str:
+    """The rendered text with what differs at each rendering taken out: secrets, checksums over them, deadlines."""
+    text = re.sub(r"(?m)^(  (?:api-key|password): ).*$", r"\1(made at the install)", text)
+    text = re.sub(r"(wattshift:)[A-Za-z0-9]{32}(@)", r"\1(made at the install)\2", text)
+    return re.sub(r'(wattshift\.dev/deadline: )".*"', r'\1"(from the install on)"', text)
+
+
+def test_rendered_as_kept(case: str) -> None:
+    kept = SNAPSHOTS / f"{case}.yaml"
+    text = without_chance(render_text(CASES[case]))
+    if os.environ.get("WATTSHIFT_RENEW_SNAPSHOTS") == "1":
+        kept.write_text(text)
+    assert text == kept.read_text(), "the chart renders other objects; if that is meant: WATTSHIFT_RENEW_SNAPSHOTS=1"
+
+
+def test_lint_is_clean(case: str) -> None:
+    command = ["helm", "lint", "--strict", str(CHART), *CASES[case]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout
+
+
+def test_the_program_takes_the_site_that_the_chart_makes(case: str, tmp_path: Path) -> None:
+    site_file = tmp_path / "site.yaml"
+    site_file.write_text(of_kind(render(CASES[case]), "ConfigMap")["wattshift-site"]["data"]["site.yaml"])
+    made, given = load_settings(site_file, {}), load_settings(KIND_SITE, {})
+    assert made.site.fleets == given.site.fleets
+    assert made.site.pools == given.site.pools
+    assert made.site.tenants == given.site.tenants
+    assert made.state_dir == Path("/var/lib/wattshift")
+
+
+def test_a_site_as_a_map_is_the_same_as_one_as_text(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    with values.open("w") as file:
+        YAML(typ="safe").dump({"site": YAML(typ="safe").load(KIND_SITE.read_text())}, file)
+    assert of_kind(render(["-f", str(values)]), "ConfigMap") == of_kind(render(CASES["defaults"]), "ConfigMap")
+
+
+# --- refused ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "a site file is needed"),
+        (["--set", "siteFile=a: ["], "siteFile: is not YAML"),
+        ([*site_options(), "--set", "site.name=x"], "site, siteFile: give one of the two"),
+        ([*site_options(), "--set", "controller.replicas=2"], "SQLite on a volume has one writer"),
+        ([*site_options(), "--set", "controller.replicas=3"], "at '/controller/replicas': maximum: got 3, want 2"),
+        ([*site_options(), "--set", "mock.enabld=true"], "at '/mock': additional properties 'enabld' not allowed"),
+        ([*site_options(), "--set", "replicas=1"], "additional properties 'replicas' not allowed"),
+        ([*site_options(), "--set", "store.url=sqlite:///x.db"], "at '/store/url'"),
+        ([*site_options(), "--set", "service.nodePort=80"], "at '/service/nodePort': minimum: got 80, want 30,000"),
+        ([*site_options(), "--set", "postgres.enabled=true"], "is for a mock site"),
+        (
+            [*CASES["mock-postgres"], "--set", "store.url=postgresql://u:p@h/d"],
+            "postgres.enabled, store: give one of the two",
+        ),
+        ([*CASES["mock"], "--set", "prometheus.url=http://p"], "prometheus.enabled, prometheus.url: give one"),
+        ([*CASES["mock"], "--set", "mock.jobs.gpus=65"], "mock.jobs.gpus: 65, but the pool h100 has 64"),
+        ([*site_options(ROOT / "examples" / "texas-100mw.yaml")], "site.mock: is for devices as processes"),
+        (["--set", "site.name=x"], "site.telemetry: a Prometheus is needed"),
+        ([*site_options(), "--set", "siteFiles.site\\.yaml=x"], "siteFiles: site.yaml is the site file itself"),
+    ],
+)
+def test_wrong_values_are_refused_in_clear_words(options: list[str], said: str) -> None:
+    with pytest.raises(ChartRefusedError) as refusal:
+        render(options)
+    assert said in str(refusal.value)
+
+
+# --- two replicas -----------------------------------------------------------------------------------------------------
+
+
+def test_sqlite_is_one_replica_that_ends_before_the_next_starts() -> None:
+    objects = render(CASES["defaults"])
+    spec = of_kind(objects, "Deployment")["wattshift"]["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert of_kind(objects, "PersistentVolumeClaim")["wattshift-store"]["metadata"]["annotations"] == {
+        "helm.sh/resource-policy": "keep"
+    }
+    assert not of_kind(objects, "PodDisruptionBudget")
+
+
+def test_two_replicas_have_a_standby_budget_and_no_volume() -> None:
+    objects = render(CASES["two-replicas"])
+    deployment = of_kind(objects, "Deployment")["wattshift"]["spec"]
+    assert (deployment["replicas"], deployment["strategy"]["type"]) == (2, "RollingUpdate")
+    assert of_kind(objects, "PodDisruptionBudget")["wattshift"]["spec"]["maxUnavailable"] == 1
+    assert not of_kind(objects, "PersistentVolumeClaim")
+    environment = {entry["name"]: entry for entry in deployment["template"]["spec"]["containers"][0]["env"]}
+    assert environment["WATTSHIFT_STORE_URL"]["valueFrom"]["secretKeyRef"] == {"name": "site-db", "key": "url"}
+    assert environment["WATTSHIFT_API_KEY"]["valueFrom"]["secretKeyRef"] == {"name": "site-key", "key": "api-key"}
+    assert not of_kind(objects, "Secret"), "both are the operator's own"
+
+
+def test_the_service_takes_the_leader_alone() -> None:
+    services = of_kind(render(CASES["two-replicas"]), "Service")
+    assert services["wattshift"]["spec"]["selector"]["wattshift.dev/leader"] == "true"
+    assert "wattshift.dev/leader" not in services["wattshift-controllers"]["spec"]["selector"]
+
+
+# --- mock site --------------------------------------------------------------------------------------------------------
+
+
+def test_the_mock_site_is_the_site() -> None:
+    objects = render(CASES["mock"])
+    site = load_settings(KIND_SITE, {}).site
+    fleets = {
+        item["metadata"]["labels"]["wattshift.dev/fleet"]: item
+        for item in objects
+        if "wattshift.dev/fleet" in item["metadata"].get("labels", {})
+    }
+    assert set(fleets) == {fleet.name for fleet in site.fleets}
+    for name, item in fleets.items():
+        assert item["kind"] == "Deployment"
+        assert item["spec"]["template"]["metadata"]["labels"]["wattshift.dev/fleet"] == name
+        assert item["spec"]["replicas"] == 0, "racks are the controller's to wake"
+    deployments = of_kind(objects, "Deployment")
+    for fleet in site.fleets:
+        arguments = options_of(deployments[f"wattshift-row-{fleet.name}"])
+        assert arguments["--racks"] == [str(fleet.racks)]
+        assert arguments["--machines"] == [str(fleet.machines_per_rack)]
+        assert arguments["--mode"] == [f"{mode.name}:{mode.power_w:g}:{mode.hashrate_ths:g}" for mode in fleet.modes]
+    for pool in site.pools:
+        arguments = options_of(deployments[f"wattshift-gpu-{pool.name}"])
+        assert (arguments["--nodes"], arguments["--gpus-per-node"]) == ([str(pool.nodes)], [str(pool.gpus_per_node)])
+    jobs = of_kind(objects, "Job").values()
+    assert {job["metadata"]["labels"]["wattshift.dev/tenant"] for job in jobs} == {item.name for item in site.tenants}
+    assert {job["metadata"]["annotations"]["wattshift.dev/sla-class"] for job in jobs} == {
+        "guaranteed",
+        "flexible",
+        "best-effort",
+    }
+    assert all(job["spec"]["suspend"] for job in jobs)
+
+
+def options_of(deployment: Document) -> dict[str, list[str]]:
+    """Values of a program's options by their name."""
+    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    found: dict[str, list[str]] = {}
+    for name, value in zip(arguments[::2], arguments[1::2], strict=True):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+# --- rights -----------------------------------------------------------------------------------------------------------
+
+READ = {"get", "list", "watch"}
+
+
+def granted(objects: list[Document], role: str) -> dict[tuple[str, str, tuple[str, ...]], set[str]]:
+    """Verbs by API group, resource and names."""
+    rules = of_kind(objects, "Role")[role]["rules"]
+    return {
+        (group, resource, tuple(rule.get("resourceNames", ()))): set(rule["verbs"])
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+
+def test_the_controller_may_do_what_the_contract_lists_and_no_more() -> None:
+    """docs/kubernetes.md, "What a cluster must grant"."""
+    setpoints, leases = ("wattshift-setpoints",), ("wattshift-setpoints", "wattshift-leader")
+    assert granted(render(CASES["defaults"]), "wattshift") == {
+        ("apps", "deployments", ()): READ | {"patch"},
+        ("apps", "statefulsets", ()): READ | {"patch"},
+        ("apps", "deployments/scale", ()): {"patch"},
+        ("apps", "statefulsets/scale", ()): {"patch"},
+        ("batch", "jobs", ()): READ | {"patch"},
+        ("", "pods", ()): READ | {"patch"},
+        ("autoscaling", "horizontalpodautoscalers", ()): READ,
+        ("keda.sh", "scaledobjects", ()): READ,
+        ("kueue.x-k8s.io", "workloads", ()): READ | {"patch"},
+        ("", "configmaps", ()): {"create"},
+        ("", "configmaps", setpoints): READ | {"patch"},
+        ("coordination.k8s.io", "leases", ()): {"create"},
+        ("coordination.k8s.io", "leases", leases): READ | {"patch"},
+        ("events.k8s.io", "events", ()): {"create"},
+    }
+
+
+def test_devices_see_the_setpoints_and_tenants_hand_in_jobs() -> None:
+    objects = render(CASES["mock"])
+    setpoints = ("wattshift-setpoints",)
+    assert granted(objects, "wattshift-devices") == {
+        ("", "configmaps", setpoints): READ,
+        ("coordination.k8s.io", "leases", setpoints): READ,
+    }
+    assert granted(objects, "wattshift-tenants") == {("batch", "jobs", ()): {"create", "list"}}
+    assert set(of_kind(objects, "Role")) == {"wattshift", "wattshift-devices", "wattshift-tenants"}
+    assert not of_kind(objects, "ClusterRole")
+
+
+def test_only_pods_that_ask_the_api_server_have_a_token() -> None:
+    with_token = {
+        item["metadata"]["name"]
+        for item in render(CASES["mock-postgres"])
+        if (spec := pod_spec(item)) is not None and spec["automountServiceAccountToken"]
+    }
+    assert with_token == {
+        "wattshift",
+        "wattshift-gpu-h100",
+        "wattshift-tenants",
+        *(f"wattshift-mining-{fleet.name}" for fleet in load_settings(KIND_SITE, {}).site.fleets),
+    }
+
+
+# --- pods -------------------------------------------------------------------------------------------------------------
+
+
+def all_pods(objects: list[Document]) -> dict[str, Document]:
+    """Specs of pods by the object that makes them, the tenants' template among them."""
+    template = of_kind(objects, "ConfigMap").get("wattshift-tenants")
+    extra = [YAML(typ="safe").load(StringIO(template["data"]["job.yaml"]))] if template else []
+    for item in extra:
+        item["metadata"]["name"] = "template of the tenants"
+    return {item["metadata"]["name"]: spec for item in [*objects, *extra] if (spec := pod_spec(item)) is not None}
+
+
+def test_every_container_is_held_tight(case: str) -> None:
+    pods = all_pods(render(CASES[case]))
+    assert pods
+    for name, spec in pods.items():
+        context = spec["securityContext"]
+        assert context["runAsNonRoot"] is True, name
+        assert context["runAsUser"] > 0, name
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in spec["containers"]:
+            inner = container["securityContext"]
+            assert inner["readOnlyRootFilesystem"] is True, name
+            assert inner["allowPrivilegeEscalation"] is False, name
+            assert inner["capabilities"] == {"drop": ["ALL"]}, name
+            assert set(container["resources"]["requests"]) == {"cpu", "memory"}, name
+            assert "memory" in container["resources"]["limits"], name
+        assert "initContainers" not in spec, name
+
+
+def test_every_object_has_the_standard_labels(case: str) -> None:
+    for item in render(CASES[case]):
+        labels = item["metadata"]["labels"]
+        assert labels["app.kubernetes.io/name"] == "wattshift"
+        assert labels["app.kubernetes.io/instance"] == "wattshift"
+        assert labels["app.kubernetes.io/managed-by"] == "Helm"
+        assert labels["app.kubernetes.io/component"]
+        assert labels["app.kubernetes.io/version"]
+
+
+def test_a_new_site_file_rolls_the_controller(tmp_path: Path) -> None:
+    other = tmp_path / "site.yaml"
+    other.write_text(KIND_SITE.read_text().replace("limit_kw: 600", "limit_kw: 500"))
+    checksums = set()
+    for options in (CASES["defaults"], site_options(other), site_options()):
+        template = of_kind(render(options), "Deployment")["wattshift"]["spec"]["template"]
+        checksums.add(template["metadata"]["annotations"]["checksum/site"])
+    assert len(checksums) == 2
+
+
+def test_another_release_name_is_in_every_name() -> None:
+    objects = render(CASES["mock"], release="west")
+    names = {item["metadata"]["name"] for item in objects}
+    assert all(name.startswith("west-wattshift") for name in names)
+    site = YAML(typ="safe").load(of_kind(objects, "ConfigMap")["west-wattshift-site"]["data"]["site.yaml"])
+    assert site["kubernetes"] == {"name": "west-wattshift", "namespace": "wattshift"}
+    assert site["prices"]["url"] == "http://west-wattshift-market:9100/prices"
