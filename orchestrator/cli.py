@@ -174,10 +174,18 @@ def serve(
 ) -> None:
     """Control a site in real time, until it is stopped."""
     with _refusals():
-        from orchestrator.app.serve import serve as serve_site
         from orchestrator.settings import load_settings
 
-        asyncio.run(serve_site(load_settings(site, os.environ), host, port, console))
+        settings = load_settings(site, os.environ)
+        if settings.kubernetes is not None:
+            from orchestrator.adapters.cluster.driver import ClusterSite
+            from orchestrator.app.serve_cluster import serve_cluster
+
+            asyncio.run(serve_cluster(settings, host, port, console, open_driver=ClusterSite))
+        else:
+            from orchestrator.app.serve import serve as serve_site
+
+            asyncio.run(serve_site(settings, host, port, console))
 
 
 Url = Annotated[str, typer.Option(envvar="WATTSHIFT_URL", help="Where the controller's API is.")]

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 from playwright.async_api import Browser, async_playwright
 
-from tests.cluster.kind_cluster import KindCluster, NoCluster, find_or_make, remove
+from tests.cluster.kind_cluster import KindCluster, find_or_make, missing_for_cluster, remove
 
 settings.register_profile("any-machine", deadline=None)  # no test depends on how fast the machine is
 settings.load_profile("any-machine")
@@ -147,15 +147,24 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     postgres.ask(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cluster: needs Docker, kind and kubectl")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skipped here, not in a fixture: the summary then has one line for all tests that need a cluster."""
+    if item.get_closest_marker("cluster") and (missing := missing_for_cluster()):
+        message = f"no cluster to test on: {missing}"
+        if os.environ.get("WATTSHIFT_REQUIRE_CLUSTER") == "1":
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
+
+
 @pytest.fixture(scope="session")
 def kind_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KindCluster]:
-    """The cluster WATTSHIFT_TEST_CLUSTER (default: wattshift-test); made, and removed in the end, if it is not there."""
-    try:
-        cluster = find_or_make(tmp_path_factory.mktemp("cluster"))
-    except NoCluster as error:
-        if os.environ.get("WATTSHIFT_REQUIRE_CLUSTER") == "1":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+    """The cluster WATTSHIFT_TEST_CLUSTER (default: wattshift-test); made, and removed in the end, if it is missing."""
+    cluster = find_or_make(tmp_path_factory.mktemp("cluster"))
     yield cluster
     remove(cluster)
 

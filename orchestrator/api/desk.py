@@ -106,7 +106,13 @@ class Desk(Protocol):
         """Take over pushed prices; returns how many. Raises DeskRefusalError where the site's prices are not pushed."""
         ...
 
-    def readiness(self) -> Sequence[Readiness]: ...
+    def loop(self) -> Readiness:
+        """Whether the control loop goes round at all, whatever its rounds come to. A restart is the cure where not."""
+        ...
+
+    def readiness(self) -> Sequence[Readiness]:
+        """Whether the controller has all it needs to decide well. A restart changes nothing."""
+        ...
 
     def events(self) -> AsyncIterator[Event]:
         """Everything that happens from the call on; ends when the site shuts down."""

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel
 
@@ -27,10 +28,14 @@ class Ready(BaseModel):
     checks: list[Check]
 
 
-@router.get("/healthz")
-async def healthz() -> Alive:
-    """The process answers. Says nothing of its sources."""
-    return Alive(alive=True)
+@router.get("/healthz", response_model=Alive)
+async def healthz(desk: DeskNow, request: Request) -> Alive | Response:
+    """The process answers and its control loop goes round, well or badly; 503 where only a restart helps."""
+    loop = desk.loop()
+    if loop.ok:
+        return Alive(alive=True)
+    detail = f"The control loop is stuck: {loop.detail}."
+    return problem(request.url.path, HTTPStatus.SERVICE_UNAVAILABLE, detail, more={"alive": False})
 
 
 @router.get("/readyz", response_model=Ready)
@@ -52,5 +57,10 @@ async def readyz(desk: DeskNow, request: Request) -> Ready | Response:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 def metrics(desk: DeskNow, request: Request) -> Response:
     """The controller's own metrics in Prometheus' text format, or OpenMetrics if asked for."""
-    encode, media_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(desk.metrics_registry), headers={"Content-Type": media_type})
+    return exposition(desk.metrics_registry, request.headers.get("accept", ""))
+
+
+def exposition(registry: CollectorRegistry, accept: str) -> Response:
+    """All metrics of `registry` in the format that the Accept header asks for."""
+    encode, media_type = choose_encoder(accept)
+    return Response(encode(registry), headers={"Content-Type": media_type})

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from orchestrator.domain.units import power_text
+
 TIMEOUT_S = 10.0
 
 
@@ -24,20 +26,20 @@ def show_status(url: str, api_key: str | None, console: Console) -> None:
         return
     price, grid = observed["price"], observed["grid"]
     console.print(
-        f"{price['usd_per_mwh']:.2f} USD/MWh ({price['basis']}), {observed['measured_kw'] / 1000:.1f} MW of "
-        f"{grid['limit_kw'] / 1000:.1f} ({grid['source']}): mining {observed['mining_kw'] / 1000:.1f}, "
-        f"HPC {observed['hpc_kw'] / 1000:.1f}, overhead {observed['overhead_kw'] / 1000:.1f} MW"
+        f"{price['usd_per_mwh']:.2f} USD/MWh ({price['basis']}), {power_text(observed['measured_kw'])} of "
+        f"{power_text(grid['limit_kw'])} ({grid['source']}): mining {power_text(observed['mining_kw'])}, "
+        f"HPC {power_text(observed['hpc_kw'])}, overhead {power_text(observed['overhead_kw'])}"
     )
-    table = Table("fleet", "racks", "MW", "why")
+    table = Table("fleet", "racks", "power", "why")
     for fleet in _ask("GET", url, "/api/v1/fleets", api_key)["fleets"]:
         racks = ", ".join(f"{count} {mode}" for mode, count in fleet["racks_by_mode"].items() if count)
-        table.add_row(fleet["name"], racks, f"{fleet['power_kw'] / 1000:.1f}", escape(fleet["reason"] or ""))
+        table.add_row(fleet["name"], racks, power_text(fleet["power_kw"]), escape(fleet["reason"] or ""))
     console.print(table)
     for breach in observed["breaches"]:
         console.print(f"[red]{breach['kind']}[/] {breach['subject']}: {escape(breach['detail'])}", soft_wrap=True)
     for order in state["curtailments"]:
         until, why = order["until"], escape(order["reason"])
-        console.print(f"curtailed to {order['limit_kw'] / 1000:.1f} MW until {until}: {why} ({order['id']})")
+        console.print(f"curtailed to {power_text(order['limit_kw'])} until {until}: {why} ({order['id']})")
     if observed["stale"]:
         console.print(f"stale: {', '.join(observed['stale'][:10])}", soft_wrap=True)
 
@@ -59,7 +61,7 @@ def send_order(
     if shed_mw is not None:
         order["shed_kw"] = shed_mw * 1000.0
     made = _ask("POST", url, "/api/v1/curtailments", api_key, order)
-    console.print(f"{made['id']}: at most {made['limit_kw'] / 1000:.1f} MW until {made['until']}")
+    console.print(f"{made['id']}: at most {power_text(made['limit_kw'])} until {made['until']}")
 
 
 def cancel_order(url: str, api_key: str | None, order_id: str, console: Console) -> None:

@@ -24,10 +24,11 @@ from orchestrator.app.demo import Options, always_on_report, finished
 from orchestrator.app.devices import running_devices
 from orchestrator.app.feeds import open_series
 from orchestrator.app.http_server import listen, serving, url_of
-from orchestrator.app.live_site import LiveSite, ReplayedDay, SubmittedJobs
+from orchestrator.app.live_site import LiveSite, ReplayedDay
 from orchestrator.app.report import report
 from orchestrator.app.run_folder import Run, begin_or_go_on, end_run
 from orchestrator.app.signals import stop_event
+from orchestrator.app.submitted_jobs import SubmittedJobs
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Decision
 from orchestrator.domain.site import Site

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from orchestrator.api.application import create_app
 from orchestrator.app.live_site import LiveSite
@@ -42,9 +43,19 @@ def listen(host: str, port: int) -> socket.socket:
 @contextlib.asynccontextmanager
 async def serving(live: LiveSite, bound: socket.socket, api_key: str | None) -> AsyncIterator[None]:
     """The API and the console over `live` while the block runs."""
+    async with answering(create_app(live, api_key=api_key), bound):
+        try:
+            yield
+        finally:
+            live.close()
+
+
+@contextlib.asynccontextmanager
+async def answering(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
+    """Any application while the block runs."""
     web = Server(
         uvicorn.Config(
-            create_app(live, api_key=api_key),
+            app,
             log_level="warning",
             lifespan="off",
             timeout_graceful_shutdown=GRACE_S,
@@ -55,7 +66,6 @@ async def serving(live: LiveSite, bound: socket.socket, api_key: str | None) -> 
     try:
         yield
     finally:
-        live.close()
         web.should_exit = True
         await task
 

@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from prometheus_client import CollectorRegistry
@@ -14,12 +13,14 @@ from prometheus_client import CollectorRegistry
 from orchestrator.adapters.prices.polled import PolledPrices
 from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.prices.replayed import ReplayedPrices
+from orchestrator.adapters.store import StoreAheadError, StoreInUseError
 from orchestrator.api.desk import ClockInfo, DeskRefusalError, Event, Readiness
 from orchestrator.api.events import EventHub
 from orchestrator.app.events import events_of
 from orchestrator.app.feeds import Series
 from orchestrator.app.latest_metrics import LatestMetrics
 from orchestrator.app.metrics import SiteMetrics
+from orchestrator.app.submitted_jobs import SubmittedJobs
 from orchestrator.controller import VERIFY_EVERY, Controller, Doors
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.clock import SiteClock
@@ -29,7 +30,7 @@ from orchestrator.domain.market import Price, PriceBook
 from orchestrator.domain.observation import Quality
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
-from orchestrator.domain.work import Job, JobView
+from orchestrator.domain.work import JobView
 from orchestrator.ports import MetricSource, Record, Store, WorkloadDriver
 
 log = logging.getLogger(__name__)
@@ -41,20 +42,9 @@ SHORTEST_VERIFY_S = 0.5
 LATE_TICKS = 3
 LATEST_TICK_S = 15.0
 """On the wall: a controller that has not gone round for this long, or for three ticks, is not ready."""
-
-
-class JobTaker(Protocol):
-    """Takes in jobs as tenants submit them."""
-
-    def submit(self, job: Job, now: datetime) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class SubmittedJobs:
-    """Jobs that simulated tenants submit, in order of time, and who takes them in."""
-
-    jobs: Sequence[Job]
-    taker: JobTaker
+STUCK_S = 60.0
+"""On the wall: a round that has not ended for this long, or for three ticks, well or badly, will not. The slowest one
+waits for every request of two moves to fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +86,12 @@ class LiveSite:
         self._events = EventHub()
         self._metrics = SiteMetrics(self.metrics_registry, lambda: self._controller.snapshot)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._submitted = 0
         self._book: PriceBook | None = None
         self._ticked_at: float | None = None
+        self._looked_at: float | None = None
+        self._halted = False
+        self.ousted = asyncio.Event()
+        """The store takes nothing more: another controller has it, or its state has to be read again."""
         self._controller = Controller(
             site,
             Doors(
@@ -122,11 +115,16 @@ class LiveSite:
         """Begin to tick: on an interval, at each new price, and soon again while an action is under way."""
         every_s = max(self._clock.wall_seconds(self.site.controls.tick), SHORTEST_TICK_S)
         options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        self._scheduler.add_job(self._look, "interval", seconds=every_s, id="tick", next_run_time=_wall(0), **options)
+        self._scheduler.add_job(
+            self._job, "interval", args=[self._look], seconds=every_s, id="tick", next_run_time=_wall(0), **options
+        )
         if isinstance(self._prices, ReplayedPrices):
             self._await_price()
         elif isinstance(self._prices, PolledPrices):
-            self._scheduler.add_job(self._poll, "interval", seconds=SHORTEST_TICK_S, id="poll", **options)
+            self._scheduler.add_job(
+                self._job, "interval", args=[self._poll], seconds=SHORTEST_TICK_S, id="poll", **options
+            )
+        self._looked_at = time.monotonic()
         self._scheduler.start()
 
     async def pause(self) -> None:
@@ -137,22 +135,51 @@ class LiveSite:
         await self._latest.refresh(self.now())
         await self._controller.tick(self.now(), final=True)
 
+    async def halt(self) -> None:
+        """Tick no more and settle nothing: somebody else controls the site now.
+
+        A round under way is cut off wherever it waits, as by a kill, and whoever follows closes what it left open.
+        """
+        self._halted = True
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        await asyncio.sleep(0)  # the scheduler cuts off in the next turn of the event loop
+        async with self._round, self._deciding:  # what was cut off has let go
+            pass
+
     def close(self) -> None:
         """Let everyone go who listens."""
         self._events.close()
 
+    async def _job(self, work: Callable[[], Awaitable[None]]) -> None:
+        """What the scheduler calls."""
+        try:
+            await work()
+        except asyncio.CancelledError:
+            if not self._halted:
+                raise
+
     async def _look(self) -> None:
         """Read the meters, then go round."""
         async with self._round:
-            await self._latest.refresh(self.now())
-            await self._tick()
+            try:
+                await self._latest.refresh(self.now())
+                await self._tick()
+            finally:
+                self._looked_at = time.monotonic()
 
     async def _tick(self, trigger: Trigger = Trigger.TICK) -> None:
         async with self._deciding:
-            self._submit()
+            if self._halted:
+                return
+            if self._jobs is not None:
+                self._jobs.submit_due(self.now())
             try:
                 await self._controller.tick(self.now(), trigger)
                 self._ticked_at = time.monotonic()
+            except (StoreInUseError, StoreAheadError) as error:
+                log.error("this controller's record is not the site's any more: %s", error)
+                self.ousted.set()
             except Exception:
                 # The next round starts from the doors again; /readyz shows that this one is missing.
                 log.exception("a round of the control loop failed")
@@ -162,7 +189,9 @@ class LiveSite:
         """While an action is under way the meter is read again before the next tick."""
         if self._scheduler.running and self._controller.unsettled:
             wait_s = max(self._clock.wall_seconds(VERIFY_EVERY), SHORTEST_VERIFY_S)
-            self._scheduler.add_job(self._look, "date", run_date=_wall(wait_s), id="verify", replace_existing=True)
+            self._scheduler.add_job(
+                self._job, "date", args=[self._look], run_date=_wall(wait_s), id="verify", replace_existing=True
+            )
 
     def _await_price(self) -> None:
         assert isinstance(self._prices, ReplayedPrices), "only replayed prices are known to come"
@@ -170,7 +199,13 @@ class LiveSite:
         if change is not None:
             run_date = datetime.fromtimestamp(self._clock.wall_at(change), UTC)
             self._scheduler.add_job(
-                self._on_price, "date", run_date=run_date, id="price", replace_existing=True, misfire_grace_time=None
+                self._job,
+                "date",
+                args=[self._on_price],
+                run_date=run_date,
+                id="price",
+                replace_existing=True,
+                misfire_grace_time=None,
             )
 
     async def _on_price(self) -> None:
@@ -182,20 +217,6 @@ class LiveSite:
         if self._book is not None and book != self._book:
             await self._tick(Trigger.PRICE)
         self._book = book
-
-    def _submit(self) -> None:
-        if self._jobs is None:
-            return
-        jobs, now = self._jobs.jobs, self.now()
-        while self._submitted < len(jobs) and jobs[self._submitted].submitted_at <= now:
-            job = jobs[self._submitted]
-            self._submitted += 1
-            if job.deadline is not None and job.deadline <= now:
-                continue  # nobody was there to take it in time
-            try:
-                self._jobs.taker.submit(job, now)
-            except (OSError, ValueError):
-                log.exception("job %s was not taken in", job.name)
 
     def _publish(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -274,6 +295,13 @@ class LiveSite:
         changes = self._prices.accept(prices, self.now())
         await self._tick(Trigger.PRICE)
         return len(prices) - changes.out_of_range
+
+    def loop(self) -> Readiness:
+        if self._looked_at is None or not self._scheduler.running:
+            return Readiness("loop", ok=True, detail="not ticking")
+        age_s = time.monotonic() - self._looked_at
+        allowed_s = max(STUCK_S, LATE_TICKS * self._clock.wall_seconds(self.site.controls.tick))
+        return Readiness("loop", ok=age_s < allowed_s, detail=f"the last round ended {age_s:.1f} s ago")
 
     def readiness(self) -> Sequence[Readiness]:
         snapshot = self._controller.snapshot

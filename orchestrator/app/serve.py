@@ -12,9 +12,10 @@ from orchestrator.api.guard import require_key_unless_loopback
 from orchestrator.app.devices import running_devices
 from orchestrator.app.feeds import open_metrics, open_prices, open_series
 from orchestrator.app.http_server import listen, serving, url_of
-from orchestrator.app.live_site import LiveSite, SubmittedJobs
+from orchestrator.app.live_site import LiveSite
 from orchestrator.app.run_folder import Run, load_run, open_folder, save_run
 from orchestrator.app.signals import stop_event
+from orchestrator.app.submitted_jobs import SubmittedJobs
 from orchestrator.domain.clock import wall_clock
 from orchestrator.settings import Settings
 from orchestrator.sim.arrivals import job_stream
@@ -35,7 +36,7 @@ async def serve(settings: Settings, host: str, port: int, console: Console) -> N
     Devices are ended with it; jobs write their checkpoints and go on at the next start.
     """
     if settings.mock is None:
-        raise NoDriverError("the site file has no `mock` section; this version moves mock devices only")
+        raise NoDriverError("the site file has neither a `mock` nor a `kubernetes` section; one of them is needed")
     require_key_unless_loopback(host, settings.api_key)
     bound = listen(host, port)
     stopping = stop_event()

@@ -71,8 +71,16 @@ def _site(settings: Settings, inputs: Inputs) -> Table:
         "telemetry",
         f"Prometheus at {telemetry.url}" if isinstance(telemetry, PrometheusMetrics) else "built-in scraper",
     )
-    table.add_row("devices", "real" if settings.mock is None else f"simulated, seed {settings.mock.seed}")
+    table.add_row("devices", _devices(settings))
     return table
+
+
+def _devices(settings: Settings) -> str:
+    if settings.mock is not None:
+        return f"simulated, seed {settings.mock.seed}"
+    if settings.kubernetes is not None:
+        return f"on Kubernetes, as {settings.kubernetes.name}"
+    return "real"
 
 
 def _fleets(site: Site, inputs: Inputs) -> Table:

@@ -30,6 +30,13 @@ def energy_cost_usd(energy_kwh: float, price_usd_per_mwh: float) -> float:
     return energy_kwh * price_usd_per_mwh / KWH_PER_MWH
 
 
+def power_text(kw: float) -> str:
+    """Power in the unit that reads best: `88.1 MW`, `640 kW`, `4.2 kW`."""
+    if abs(kw) >= 1000.0:
+        return f"{kw / 1000.0:.1f} MW"
+    return f"{kw:.1f} kW" if abs(kw) < 10.0 else f"{kw:.0f} kW"
+
+
 def utc(at: datetime) -> datetime:
     """`at` in UTC; a naive datetime is refused, since its instant is unknown."""
     if at.tzinfo is None:

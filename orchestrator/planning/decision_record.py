@@ -6,6 +6,7 @@ from itertools import chain, islice
 
 from orchestrator.domain.decision import Action, Decision, Direction, Trigger
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.units import power_text
 from orchestrator.planning.dispatch import Desired
 from orchestrator.planning.moves import Moves
 
@@ -73,7 +74,7 @@ def _summary(snapshot: Snapshot, actions: Sequence[Action]) -> str:
     moves = "1 move" if len(actions) == 1 else f"{len(actions)} moves"
     if 0 < downs < len(actions):
         moves += f", {downs} of them down"
-    return f"{abs(change_kw) / 1000.0:.1f} MW {word} in {moves}: {first}"
+    return f"{power_text(abs(change_kw))} {word} in {moves}: {first}"
 
 
 def _alternatives(desired: Desired, moved: set[str], waiting: Sequence[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from orchestrator.settings.load import load_settings
 from orchestrator.settings.problems import Problem, SettingsError
 from orchestrator.settings.schema import settings_schema
 from orchestrator.settings.values import (
+    Cluster,
     ConstantSeries,
     CsvSeries,
     FilePrices,
@@ -19,6 +20,7 @@ from orchestrator.settings.values import (
 )
 
 __all__ = [
+    "Cluster",
     "ConstantSeries",
     "CsvSeries",
     "FilePrices",

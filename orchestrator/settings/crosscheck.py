@@ -28,8 +28,11 @@ from orchestrator.settings.schema import (
 _Section = TypeVar("_Section", bound=Section)
 
 
-def cross_check(document: object, folder: FilePath, found: Found) -> None:
-    """Adds to `found` what does not fit together; relative files are looked for in `folder`."""
+def cross_check(document: object, folder: FilePath, found: Found, *, prometheus_given: bool) -> None:
+    """Adds to `found` what does not fit together; relative files are looked for in `folder`.
+
+    `prometheus_given` says that the environment names a Prometheus server, which goes before `telemetry`.
+    """
     if not isinstance(document, dict):
         return
     fleets, pools = _items(document, "fleets"), _items(document, "gpu_pools")
@@ -54,6 +57,7 @@ def cross_check(document: object, folder: FilePath, found: Found) -> None:
     _either(document, "hashprice", "usd_per_ph_day", found)
     _either(document, "weather", "temperature_c", found)
     _timezones(document, found)
+    _cluster(document, prometheus_given, found)
     _files(document, folder, found)
 
 
@@ -170,6 +174,16 @@ def _either(document: Mapping[str, object], section: str, constant: str, found: 
     given = [key for key in (constant, "file") if value.get(key) is not None]
     if len(given) != 1:
         found.add((section,), " and ".join(given) or NOTHING, f"one of {constant} and file")
+
+
+def _cluster(document: Mapping[str, object], prometheus_given: bool, found: Found) -> None:
+    if document.get("kubernetes") is None:
+        return
+    if document.get("mock") is not None:
+        found.add(("kubernetes",), "mock and kubernetes", "one of mock and kubernetes: where the workloads are")
+    if _value(document.get("telemetry"), "kind") == "scrape" and not prometheus_given:
+        allowed = "prometheus, since there is kubernetes: pods come and go, and a Prometheus server finds them"
+        found.add(("telemetry", "kind"), shown("scrape"), allowed)
 
 
 def _timezones(document: Mapping[str, object], found: Found) -> None:

@@ -24,6 +24,7 @@ from orchestrator.settings.document import parse
 from orchestrator.settings.environment import STORE_URL, STORE_URL_ALLOWED, Overrides, read_environment
 from orchestrator.settings.problems import Found, Problem, SettingsError, shown
 from orchestrator.settings.values import (
+    Cluster,
     ConstantSeries,
     CsvSeries,
     FilePrices,
@@ -52,7 +53,7 @@ def load_settings(path: Path, env: Mapping[str, str]) -> Settings:
     folder = path.parent
     if found.readable:
         found.add_schema_errors()
-        cross_check(found.value, folder, found)
+        cross_check(found.value, folder, found, prometheus_given=overrides.prometheus_url is not None)
         _check_store_url(found)
     problems += found.problems
     if problems:
@@ -102,8 +103,13 @@ def _settings(file: schema.SiteFile, folder: Path, overrides: Overrides, found: 
         store_url=_absolute(store_url, folder),
         api_key=overrides.api_key,
         mock=None if file.mock is None else MockSite(file.mock.seed, file.mock.nodes_per_exporter),
+        kubernetes=None if file.kubernetes is None else _cluster(file.kubernetes),
         warnings=warnings_of(site, found),
     )
+
+
+def _cluster(section: schema.KubernetesSection) -> Cluster:
+    return Cluster(section.name, section.namespace, section.context)
 
 
 def _absolute(store_url: str, folder: Path) -> str:

@@ -15,6 +15,14 @@ Name = Annotated[
         json_schema_extra={"allowed": "a Kubernetes name (RFC 1123 label): a-z, 0-9 and - inside, up to 40 characters"},
     ),
 ]
+Namespace = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        max_length=63,
+        json_schema_extra={"allowed": "a Kubernetes name (RFC 1123 label): a-z, 0-9 and - inside, up to 63 characters"},
+    ),
+]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 FilePath = Annotated[str, Field(min_length=1, max_length=1000)]
 HttpUrl = Annotated[
@@ -239,6 +247,19 @@ class MockSection(Section):
     ] = 8
 
 
+class KubernetesSection(Section):
+    """The workloads are objects of a Kubernetes cluster. Leave out for a mock site."""
+
+    name: Annotated[Name, Field(description="What the controller's own objects are called after.")] = "wattshift"
+    namespace: Annotated[
+        Namespace | None,
+        Field(description="Of all objects; default: the controller's own, outside a pod that of the context."),
+    ] = None
+    context: Annotated[
+        Text | None, Field(description="Of the kubeconfig, which is then used also in a pod; default: its current one.")
+    ] = None
+
+
 PriceSection = Annotated[FilePriceSection | HttpPriceSection | PushPriceSection, Field(discriminator="kind")]
 TelemetrySection = Annotated[ScrapeSection | PrometheusSection, Field(discriminator="kind")]
 
@@ -268,6 +289,7 @@ class SiteFile(Section):
         Field(description="SQLAlchemy URL, sqlite:/// or postgresql+...://; default: SQLite in state_dir."),
     ] = None
     mock: MockSection | None = None
+    kubernetes: KubernetesSection | None = None
 
 
 def settings_schema() -> dict[str, Any]:

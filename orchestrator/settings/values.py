@@ -79,6 +79,18 @@ class MockSite:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """The site's workloads are objects of a Kubernetes cluster."""
+
+    name: str
+    """What the controller's own objects are called after."""
+    namespace: str | None
+    """Of all objects; None for the one that the controller runs in, or of the kubeconfig's context."""
+    context: str | None
+    """Of the kubeconfig; None in a pod, or for the current one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     site: Site
     prices: PriceFeed
@@ -95,5 +107,7 @@ class Settings:
     """From the environment only."""
     mock: MockSite | None
     """None for a site with real devices."""
+    kubernetes: Cluster | None
+    """None for a site without a cluster."""
     warnings: tuple[str, ...]
     """What is allowed but may not be meant."""

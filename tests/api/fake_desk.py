@@ -138,6 +138,7 @@ class FakeDesk:
         self.now = NOW
         self.simulated = simulated
         self.pushed_source = True
+        self.going = Readiness("loop", True, "the last round ended 0.4 s ago")
         self.checks = [Readiness("price", True, "real-time, 5 min old"), Readiness("telemetry", True, "232 of 232")]
         self.orders: list[Curtailment] = []
         self.book = PriceBook.of(_day_of_prices())
@@ -195,6 +196,9 @@ class FakeDesk:
         self.book = PriceBook.of((*self.book.real_time, *self.book.day_ahead, *prices))
         self._publish("price")
         return len(prices)
+
+    def loop(self) -> Readiness:
+        return self.going
 
     def readiness(self) -> Sequence[Readiness]:
         return self.checks

@@ -165,6 +165,11 @@ async def test_before_the_first_observation_the_state_says_so_and_lists_answer_5
 async def test_health_readiness_and_metrics(client: httpx.AsyncClient, desk: "FakeDesk", fakes: ModuleType) -> None:
     assert (await client.get("/healthz")).json() == {"alive": True}
     assert (await client.get("/readyz")).json()["ready"] is True
+    desk.going = fakes.Readiness("loop", False, "the last round ended 75.0 s ago")
+    stuck = await client.get("/healthz")
+    assert (stuck.status_code, stuck.json()["alive"]) == (503, False)
+    assert stuck.json()["detail"] == "The control loop is stuck: the last round ended 75.0 s ago."
+    assert (await client.get("/readyz")).status_code == 200, "the two say different things"
     desk.checks = [fakes.Readiness("price", False, "last real-time price is 34 min old, 20 allowed")]
     unready = await client.get("/readyz")
     assert unready.status_code == 503

@@ -21,6 +21,8 @@ import psutil
 import pytest
 
 from orchestrator.adapters.workloads.process_table import MARK
+from tests.cluster.kind_cluster import KindCluster
+from tests.e2e.cluster_site import Images, load_images
 
 PATIENCE_S = 90.0
 """For anything that a busy machine may be slow at."""
@@ -323,3 +325,9 @@ def launch() -> Iterator[Callable[[Live], Live]]:
     yield start
     for live in launched:
         live.clean_up()
+
+
+@pytest.fixture(scope="session")
+def site_images(kind_cluster: KindCluster) -> Images:
+    """The image of this checkout and those that the chart takes from elsewhere, loaded into the cluster."""
+    return load_images(kind_cluster)

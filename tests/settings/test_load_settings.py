@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.domain.site import Mode, SlaClass
 from orchestrator.settings import (
+    Cluster,
     ConstantSeries,
     CsvSeries,
     FilePrices,
@@ -287,3 +288,34 @@ def test_what_may_not_be_meant_is_a_warning(edited: Edit) -> None:
     assert "spare has no load" in warnings
     assert "south's loads at full power draw" in warnings
     assert "north's" not in warnings
+
+
+PROMETHEUS = ("kind: scrape", "kind: prometheus\n  url: http://127.0.0.1:9090")
+
+
+def test_a_cluster_with_all_left_out_and_with_all_given(edited: Edit, example_path: Path) -> None:
+    mock = example_path.read_text(encoding="utf-8").partition("mock:\n")[2]
+    assert load_settings(example_path, {}).kubernetes is None
+    path = edited(PROMETHEUS, ("mock:\n" + mock, "kubernetes: {}\n"))
+    settings = load_settings(path, {})
+    assert (settings.kubernetes, settings.mock) == (Cluster("wattshift", None, None), None)
+    given = "kubernetes: {name: west, namespace: power, context: kind-west}\n"
+    path = edited(PROMETHEUS, ("mock:\n" + mock, given))
+    assert load_settings(path, {}).kubernetes == Cluster("west", "power", "kind-west")
+    path = edited(PROMETHEUS, ("mock:\n" + mock, "kubernetes: {name: West}\n"))
+    assert (only(path).key, "Kubernetes name" in only(path).allowed) == ("kubernetes.name", True)
+
+
+def test_mock_and_kubernetes_exclude_each_other(edited: Edit) -> None:
+    problem = only(edited(PROMETHEUS, ("mock:", "kubernetes: {}\nmock:")))
+    assert (problem.key, problem.value) == ("kubernetes", "mock and kubernetes")
+    assert "one of mock and kubernetes" in problem.allowed
+
+
+def test_a_cluster_is_not_scraped(edited: Edit, example_path: Path) -> None:
+    mock = example_path.read_text(encoding="utf-8").partition("mock:\n")[2]
+    path = edited(("mock:\n" + mock, "kubernetes: {}\n"))
+    problem = only(path)
+    assert (problem.key, problem.value, problem.line) == ("telemetry.kind", '"scrape"', line_of(path, "kind: scrape"))
+    assert problem.allowed.startswith("prometheus, since there is kubernetes")
+    assert load_settings(path, {"WATTSHIFT_PROMETHEUS_URL": "http://p:9090"}).kubernetes is not None

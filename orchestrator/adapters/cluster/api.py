@@ -7,11 +7,12 @@ a site has thousands.
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
@@ -25,6 +26,8 @@ MANAGER = {"fieldManager": "wattshift"}
 """Fields that we write are ours on record (`kubectl get --show-managed-fields`)."""
 PUT_OFF = frozenset({409, 429, 500, 503, 504})
 PATIENCE_S = (0.05, 0.2, 0.8)
+AT_ONCE = 32
+"""Requests under way at a time: more do not make an API server faster, and each waits longer."""
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _LONGEST_LINE_BYTES = 4 * 2**20
 """Of a watch: an object in etcd has 1.5 MiB at most."""
@@ -74,6 +77,7 @@ class ClusterApi:
         self.namespace = namespace
         self._configuration = configuration
         self._client = ApiClient(configuration)
+        self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def request(
         self,
@@ -85,11 +89,15 @@ class ClusterApi:
         content_type: str = "application/json",
         timeout_s: float = 10.0,
     ) -> Document:
-        """The server's JSON answer; ApiError for any status of 300 and over, and when there is none in time."""
+        """The server's JSON answer; ApiError for any status of 300 and over, and when there is none in time.
+
+        `timeout_s` runs from when it is sent: behind a thousand others it waits for its turn first.
+        """
         try:
-            response = await self._send(method, path, query, body, content_type, aiohttp.ClientTimeout(timeout_s))
-            async with response:
-                text = await response.read()
+            async with self._slots:
+                response = await self._send(method, path, query, body, content_type, aiohttp.ClientTimeout(timeout_s))
+                async with response:
+                    text = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiError(0, f"{method} {path}: {error or type(error).__name__}") from error
         if response.status >= 300:
@@ -180,7 +188,8 @@ async def connect(namespace: str | None = None, context: str | None = None) -> C
 
     `namespace` defaults to the pod's own or the context's. ClusterError when neither is there.
     """
-    configuration = Configuration()
+    # Left to itself aiohttp asks the environment for a proxy and ~/.netrc for a password at every request, in a thread.
+    configuration = Configuration(client_session_kwargs={"trust_env": False})
     try:
         if "KUBERNETES_SERVICE_HOST" in os.environ and context is None:
             load_incluster_config(client_configuration=configuration)
@@ -192,8 +201,22 @@ async def connect(namespace: str | None = None, context: str | None = None) -> C
             own = chosen["context"].get("namespace") or "default"
     except (ConfigException, OSError) as error:
         raise ClusterError(f"no Kubernetes cluster: not in a pod, and the kubeconfig says: {error}") from error
+    configuration.proxy = configuration.proxy or _proxy_of_environment(configuration.host)
     configuration.connection_pool_maxsize = 100
     return ClusterApi(configuration, namespace or own)
+
+
+async def together(calls: Iterable[Awaitable[None]]) -> None:
+    """Make all calls at once; the first error is raised when all have ended."""
+    for result in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _proxy_of_environment(host: str) -> str | None:
+    """What HTTPS_PROXY and NO_PROXY say of the API server at this URL."""
+    address = urlsplit(host)
+    return None if proxy_bypass(address.netloc) else getproxies().get(address.scheme)
 
 
 def _pods_namespace() -> str:

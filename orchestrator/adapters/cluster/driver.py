@@ -105,7 +105,8 @@ class ClusterSite:
         if not self._may_act():
             return Ack(accepted=False, at=now, detail="this controller is not the leader any more")
         try:
-            ack = await self._carry_out(move, reason, now)
+            with self._recorder.held_back():
+                ack = await self._carry_out(move, reason, now)
         except ApiError as error:
             return Ack(accepted=False, at=now, detail=f"{move.target}: {error}")
         return replace(ack, at=max(datetime.now(UTC), now))
@@ -156,8 +157,8 @@ class ClusterSite:
         self._dirty_jobs.add(name)
         self._dirty.set()
 
-    def _setpoints_changed(self) -> None:
-        self._fleet_changed(*(fleet.name for fleet in self._site.fleets))
+    def _setpoints_changed(self, fleets: set[str]) -> None:
+        self._fleet_changed(*fleets)
 
     async def _keep_up(self) -> None:
         while True:

@@ -1,7 +1,9 @@
 """Events on the objects that are moved, so that `kubectl describe` and `kubectl get events` tell why."""
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from orchestrator.adapters.cluster.api import EVENTS, ApiError, ClusterApi, Document
@@ -25,6 +27,9 @@ class Recorder:
         self._instance = instance
         self._queue: asyncio.Queue[Document] = asyncio.Queue(MOST_WAITING)
         self._senders: list[asyncio.Task[None]] = []
+        self._moves = 0
+        self._no_moves = asyncio.Event()
+        self._no_moves.set()
         self.lost = 0
         """Events that could not be written."""
 
@@ -50,10 +55,23 @@ class Recorder:
         except asyncio.QueueFull:
             self.lost += 1
 
+    @contextlib.contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Nothing is sent meanwhile: the API server's time is the moves'."""
+        self._moves += 1
+        self._no_moves.clear()
+        try:
+            yield
+        finally:
+            self._moves -= 1
+            if not self._moves:
+                self._no_moves.set()
+
     async def _send(self) -> None:
         while True:
             body = await self._queue.get()
             try:
+                await self._no_moves.wait()
                 await self._deliver(body)
             finally:
                 self._queue.task_done()

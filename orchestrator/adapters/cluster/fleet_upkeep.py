@@ -1,10 +1,11 @@
 """Keeping fleets' objects, setpoints and pods in step: with each other, and with whoever else writes them."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from orchestrator.adapters.cluster.api import together
 from orchestrator.adapters.cluster.fleet_objects import FleetObject
 from orchestrator.adapters.cluster.fleet_watch import FleetWatch
 from orchestrator.adapters.cluster.fleets import Fleets, awake
@@ -19,9 +20,11 @@ log = logging.getLogger(__name__)
 async def settle_start(fleets: Fleets, watch: FleetWatch, board: SetpointsBoard, now: datetime) -> None:
     """Once, when a controller takes over: what the one before began is finished, towards less power.
 
-    Without setpoints on record (a first start on a site that runs) the replicas are taken over as they are.
+    Without setpoints on record (a first start on a site that runs, or nobody can read them) the replicas are taken over
+    as they are.
     """
-    first = not board.exists
+    first = bool(board.damaged)
+    calls: list[Awaitable[None]] = []
     for name, fleet in fleets.by_name.items():
         item = watch.object(name)
         if item is None:
@@ -29,9 +32,10 @@ async def settle_start(fleets: Fleets, watch: FleetWatch, board: SetpointsBoard,
         fleets.accounted[name] = item.replicas
         racks_awake = awake(fleet, board.current.racks)
         if item.replicas < racks_awake or (first and item.replicas > 0):
-            await _take_over(fleets, watch, board, fleet, item, now)
+            calls.append(_take_over(fleets, watch, board, fleet, item, now))
         elif item.replicas > racks_awake:
-            await _finish(fleets, board, fleet, item, racks_awake, now)
+            calls.append(_finish(fleets, board, fleet, item, racks_awake, now))
+    await together(calls)
     await board.change()  # so that there is an object to watch, and it can be read
 
 
@@ -40,17 +44,22 @@ async def keep_in_step(
 ) -> None:
     """For fleets that have changed: take over replicas set by someone else, finish what failed half-way, and give
     racks that have lost their agent to free pods. ApiError where the server does not take a write."""
-    agents: dict[str, str | None] = {}
+    calls: list[Awaitable[None]] = []
+    present: list[tuple[Fleet, FleetObject]] = []
     for name in names:
         fleet, item = fleets.by_name.get(name), watch.object(name)
         if fleet is None or item is None or name in fleets.moving:
             continue
         racks_awake = awake(fleet, board.current.racks)
         if item.replicas != fleets.accounted.get(name, racks_awake):
-            await _take_over(fleets, watch, board, fleet, item, now)
+            calls.append(_take_over(fleets, watch, board, fleet, item, now))
         elif item.replicas != racks_awake:
-            await _finish(fleets, board, fleet, item, racks_awake, now)
-        fleets.accounted.setdefault(name, item.replicas)
+            calls.append(_finish(fleets, board, fleet, item, racks_awake, now))
+        present.append((fleet, item))
+    await together(calls)
+    agents: dict[str, str | None] = {}
+    for fleet, item in present:
+        fleets.accounted.setdefault(fleet.name, item.replicas)
         agents.update(_agents(fleet, watch, board))
     if any(board.current.agents.get(rack) != pod for rack, pod in agents.items()):
         await board.change(agents=agents)
@@ -87,13 +96,16 @@ async def _finish(
 ) -> None:
     """The setpoints were accepted and the replicas were not: the pods follow."""
     reason = f"finished what was begun: {replicas} racks are to be awake and there were {item.replicas} replicas"
-    lower = replicas < item.replicas
+    lower = replicas < min(item.replicas, fleet.racks)
+    if item.replicas > fleet.racks == replicas:
+        reason = f"the fleet has {fleet.racks} racks and there were {item.replicas} replicas"
     note = replace(item.note, reason=reason)
     if lower:
         note = replace(note, last_down_at=now, last_sleep_at=now)
     await fleets.note(fleet, item, note, board.current.racks, now)
     await fleets.scale(fleet, replicas)
-    fleets.tell(item, "Finish", "PowerDown" if lower else "PowerUp", reason)
+    why = "PowerDown" if lower else "PowerUp" if replicas > item.replicas else "TooManyReplicas"
+    fleets.tell(item, "Finish", why, reason)
 
 
 def _agents(fleet: Fleet, watch: FleetWatch, board: SetpointsBoard) -> dict[str, str | None]:

@@ -31,6 +31,7 @@ class FleetWatch:
         self._changed = changed
         self._namespace = api.namespace
         self._known: dict[str, set[tuple[Kind, str]]] = {}
+        self._fleet_of: dict[tuple[Kind, str], str] = {}
         self._pods_of: dict[str, set[str]] = {}
         self._fleet_of_pod: dict[str, str] = {}
         self._objects: dict[Kind, Watched[FleetObject]] = {
@@ -94,11 +95,12 @@ class FleetWatch:
 
     def _object_changed(self, kind: Kind, name: str) -> None:
         item = self._objects[kind].items.get(name)
-        for fleet, known in self._known.items():
-            if (kind, name) in known and (item is None or item.fleet != fleet):
-                known.discard((kind, name))
-                self._changed(fleet)
+        was = self._fleet_of.pop((kind, name), None)
+        if was is not None and (item is None or item.fleet != was):
+            self._known[was].discard((kind, name))
+            self._changed(was)
         if item is not None:
+            self._fleet_of[kind, name] = item.fleet
             self._known.setdefault(item.fleet, set()).add((kind, name))
             self._changed(item.fleet)
 

@@ -49,7 +49,8 @@ class Fleets:
         for name, fleet in self.by_name.items():
             item = self._watch.object(name)
             if item is not None:
-                views[name] = replace(item.note.view(fleet, modes), held=self._watch.held(item, now))
+                view, why = item.note.view(fleet, modes), self._watch.held(item, now)
+                views[name] = replace(view, held=why) if why else view
         return views
 
     async def apply(self, move: SetFleet, reason: str, now: datetime) -> Ack:
@@ -128,7 +129,8 @@ class Fleets:
 
     async def _mark_leavers(self, fleet: Fleet, modes: Mapping[str, str]) -> None:
         """Give pods whose rack is to sleep a lower deletion cost than the others'."""
-        rack_of = {pod: rack for rack, pod in self._board.current.agents.items()}
+        agents = self._board.current.agents
+        rack_of = {agents[rack]: rack for rack in modes if rack in agents}
         patches = []
         for pod in self._watch.living(fleet.name):
             rack = rack_of.get(pod.name)

@@ -16,7 +16,9 @@ CHECKPOINT_EVERY = timedelta(minutes=10)
 RESTART = timedelta(minutes=2)
 """Assumed of a Job that says nothing of them."""
 UNWATCHED = timedelta(seconds=10)
-"""A pause seen this long after it was is dated by the cluster, not by us."""
+"""A pause seen so long after its pods must have ended is dated by the cluster, not by us."""
+GRACE_S = 30
+"""What Kubernetes gives pods that say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class JobObject:
     ended: JobPhase | None
     ended_at: datetime | None
     suspended_at: datetime | None
+    grace: timedelta
+    """What its pods are given to end."""
     created_at: datetime
     starts: int
     elapsed: timedelta
@@ -50,12 +54,18 @@ class JobObject:
             return self.ended
         if asked_to_run:
             return JobPhase.RUNNING
-        if self.pods:
+        if self.pods or self.started_at is not None:  # what its last run took is not on record yet
             return JobPhase.STOPPING
         return JobPhase.PAUSED if self.starts else JobPhase.WAITING
 
-    def view(self, asked_to_run: bool, now: datetime) -> JobView | None:
-        """As the controller sees it; None for one that is not managed."""
+    @property
+    def given_gpus(self) -> int | None:
+        """GPUs that an elastic job was last let run on; None: all of the job's."""
+        step = self.job.gpu_step if self.job is not None and self.job.elastic else None
+        return self.parallelism * step if step is not None else None
+
+    def view(self, asked_to_run: bool, now: datetime, held: str = "") -> JobView | None:
+        """As the controller sees it; None for one that is not managed. `held` says why it must stay as it is."""
         if self.job is None:
             return None
         phase = self.phase(asked_to_run)
@@ -63,21 +73,22 @@ class JobObject:
             timedelta(0) if self.started_at is None else max(self.run_end(phase, now) - self.started_at, timedelta(0))
         )
         changed_at = self.ended_at if phase.ended and self.ended_at is not None else self.changed_at
-        step = self.job.gpu_step if self.job.elastic else None
         return JobView(
             job=self.job,
             phase=phase,
             changed_at=changed_at,
             starts=self.starts,
             elapsed=self.elapsed + since,
-            given_gpus=self.parallelism * step if step is not None else None,
+            held=held,
+            given_gpus=self.given_gpus,
         )
 
     def run_end(self, phase: JobPhase, now: datetime) -> datetime:
         """Until when the run since `started_at` went; `now` while it goes on."""
         if phase.ended:
             return self.ended_at or now
-        if phase is JobPhase.PAUSED and self.suspended_at is not None and now - self.suspended_at > UNWATCHED:
+        over = phase is JobPhase.STOPPING and not self.pods
+        if over and self.suspended_at is not None and now - self.suspended_at > self.grace + UNWATCHED:
             return self.suspended_at
         return now
 
@@ -113,6 +124,7 @@ def read_job(document: Document, site: Site) -> JobObject:
         ended=ended,
         ended_at=ended_at,
         suspended_at=instant_or_none(conditions.get("Suspended", {}).get("lastTransitionTime")),
+        grace=timedelta(seconds=spec["template"]["spec"].get("terminationGracePeriodSeconds") or GRACE_S),
         created_at=created_at,
         starts=starts,
         elapsed=timedelta(seconds=_seconds(annotations.get(keys.ELAPSED_SECONDS, ""))),
@@ -259,8 +271,8 @@ def _number(annotations: Mapping[str, str], key: str, default: float) -> float:
     try:
         value = float(text) if text is not None else default
     except ValueError:
-        value = math.inf
-    if math.isinf(value):
+        value = math.nan
+    if text is not None and not math.isfinite(value):
         raise ValueError(f"{key}: {text!r} is no number")
     return value
 

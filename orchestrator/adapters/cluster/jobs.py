@@ -1,13 +1,13 @@
 """Tenants' Jobs: run by lifting their suspension, paused by suspending them; through Kueue where they are its own."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from orchestrator.adapters.cluster import keys
-from orchestrator.adapters.cluster.api import JOBS, KUEUE_WORKLOADS, ApiError, ClusterApi, Document
+from orchestrator.adapters.cluster.api import JOBS, KUEUE_WORKLOADS, ApiError, ClusterApi, Document, together
 from orchestrator.adapters.cluster.events import Recorder
 from orchestrator.adapters.cluster.job_objects import (
     JobObject,
@@ -34,15 +34,22 @@ class Jobs:
 
     def __init__(self, api: ClusterApi, site: Site, recorder: Recorder, changed: Callable[[str], None]) -> None:
         self._api = api
+        self._changed = changed
         self._pools = {pool.name: pool for pool in site.pools}
         self._recorder = recorder
         self._starting: dict[str, int] = {}
         """GPUs of jobs being started: taken although the server has not said so yet."""
+        self._held: dict[str, tuple[str, int]] = {}
+        """Pool and GPUs of the jobs that hold or are about to hold some."""
+        self._taken: Counter[str] = Counter()
+        """GPUs that these hold, by pool: counted along, since a site has thousands of jobs."""
         self._told: dict[str, str] = {}
         self._jobs: Watched[JobObject] = Watched(
-            api, JOBS, partial(read_job, site=site), labels=keys.TENANT, on_change=changed
+            api, JOBS, partial(read_job, site=site), labels=keys.TENANT, on_change=self._job_changed
         )
-        self._queued: Watched[QueuedWorkload] = Watched(api, KUEUE_WORKLOADS, read_queued_workload, optional=True)
+        self._queued: Watched[QueuedWorkload] = Watched(
+            api, KUEUE_WORKLOADS, read_queued_workload, optional=True, on_change=self._workload_changed
+        )
 
     @property
     def watches(self) -> tuple[Watched[JobObject] | Watched[QueuedWorkload], ...]:
@@ -56,9 +63,9 @@ class Jobs:
         queued = self._by_job()
         views = {}
         for name, item in self._jobs.items.items():
-            view = item.view(_asked_to_run(item, queued.get(item.uid)), now)
+            view = item.view(_asked_to_run(item, queued.get(item.uid)), now, held(item.hold_until, now))
             if view is not None:
-                views[name] = replace(view, held=held(item.hold_until, now))
+                views[name] = view
         return views
 
     async def run(self, move: RunJob, reason: str, now: datetime) -> Ack:
@@ -79,7 +86,7 @@ class Jobs:
             if phase is JobPhase.RUNNING and pods in (None, item.parallelism):
                 return Ack(accepted=True, at=now, detail="runs already")
             needed = move.gpus or item.job.gpus
-            if why := self._no_run(item.job, phase, needed, now):
+            if why := self._no_run(item.job, phase, needed):
                 return Ack(accepted=False, at=now, detail=why)
             if phase is JobPhase.RUNNING and pods is not None:
                 if await self._write(item, resize_patch(item, pods, reason, now)):
@@ -87,6 +94,7 @@ class Jobs:
                     return Ack(accepted=True, at=now, detail=f"on {needed} GPUs")
                 continue
             self._starting[name] = needed
+            self._count(name)
             try:
                 if await self._write(item, run_patch(item, pods, reason, now)):
                     await self._set_active(workload, active=True)
@@ -94,6 +102,7 @@ class Jobs:
                     return Ack(accepted=True, at=now)
             finally:
                 self._starting.pop(name, None)
+                self._count(name)
         return Ack(accepted=False, at=now, detail=f"job {name} was changed by others {ATTEMPTS} times meanwhile")
 
     async def pause(self, name: str, reason: str, now: datetime) -> Ack:
@@ -116,6 +125,7 @@ class Jobs:
     async def keep_in_step(self, names: Iterable[str], now: datetime) -> None:
         """Close the run of jobs whose pods are gone; say on a Job why it is not managed. ApiError as it comes."""
         queued = self._by_job()
+        closing = []
         for name in names:
             item = self._jobs.items.get(name)
             if item is None:
@@ -126,8 +136,12 @@ class Jobs:
                 self._tell(item, "Ignore", "JobNotManaged", item.problem, warning=True)
                 log.warning("job %s is not managed: %s", name, item.problem)
             asked = _asked_to_run(item, queued.get(item.uid))
-            if item.started_at is not None and item.phase(asked) is JobPhase.PAUSED:
-                await self._write(item, close_patch(item, now))
+            if item.started_at is not None and not item.pods and item.phase(asked) is JobPhase.STOPPING:
+                closing.append(self._close(item, now))
+        await together(closing)
+
+    async def _close(self, item: JobObject, now: datetime) -> None:
+        await self._write(item, close_patch(item, now))
 
     def _refusal(self, name: str, item: JobObject | None, now: datetime) -> str:
         if item is None:
@@ -142,23 +156,44 @@ class Jobs:
             return f"job {name}: {why}"
         return ""
 
-    def _no_run(self, job: Job, phase: JobPhase, gpus: int, now: datetime) -> str:
+    def _no_run(self, job: Job, phase: JobPhase, gpus: int) -> str:
         """Why a job that is there and open can't run on `gpus` GPUs now; empty if it can."""
         if phase is JobPhase.STOPPING:
             return f"job {job.name} is still writing its checkpoint"
         if why := _gpus_refusal(job, gpus):
             return why
-        free = self._free(job.pool, job.name, now)
+        free = self._free(job.pool, job.name)
         return "" if gpus <= free else f"job {job.name} needs {gpus} GPUs of pool {job.pool}; {free} are free"
 
-    def _free(self, pool: str, besides: str, now: datetime) -> int:
+    def _free(self, pool: str, besides: str) -> int:
         """GPUs of the pool that no other job than `besides` holds."""
-        taken = sum(
-            max(view.gpus if view.phase.holds_gpus else 0, self._starting.get(name, 0))
-            for name, view in self.views(now).items()
-            if view.job.pool == pool and name != besides
-        )
-        return self._pools[pool].gpus - taken
+        own = self._held.get(besides, (pool, 0))[1]
+        return self._pools[pool].gpus - self._taken[pool] + own
+
+    def _job_changed(self, name: str) -> None:
+        self._count(name)
+        self._changed(name)
+
+    def _workload_changed(self, _: str) -> None:
+        """One that is gone does not say whose it was, so all of Kueue's jobs are counted again."""
+        for name, item in self._jobs.items.items():
+            if item.queued:
+                self._count(name)
+
+    def _count(self, name: str) -> None:
+        """What the job holds now, in the place of what it held."""
+        pool, gpus = self._held.pop(name, ("", 0))
+        self._taken[pool] -= gpus
+        item = self._jobs.items.get(name)
+        if item is None or item.job is None:
+            return
+        workload = self._by_job().get(item.uid) if item.queued else None
+        holds = item.phase(_asked_to_run(item, workload)).holds_gpus
+        asked = item.job.gpus if item.given_gpus is None else item.given_gpus
+        pool, gpus = item.job.pool, max(asked if holds else 0, self._starting.get(name, 0))
+        if gpus:
+            self._held[name] = (pool, gpus)
+            self._taken[pool] += gpus
 
     async def _write(self, item: JobObject, body: Document) -> bool:
         """Whether the server took it; if the Job has changed meanwhile, the view is brought up to date instead."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -36,9 +37,12 @@ class _Seen:
 
 
 class SetpointsBoard:
-    """The one object that all agents watch. Changes asked for at the same moment go out in one write."""
+    """The one object that all agents watch. Changes asked for at the same moment go out in one write.
 
-    def __init__(self, api: ClusterApi, site: Site, name: str, on_change: Callable[[], None]) -> None:
+    `on_change` is told of the fleets whose racks or agents have changed, of none if it is the limits or cannot be read.
+    """
+
+    def __init__(self, api: ClusterApi, site: Site, name: str, on_change: Callable[[set[str]], None]) -> None:
         self._api = api
         self._site = site
         self._name = f"{name}-setpoints"
@@ -151,7 +155,7 @@ class SetpointsBoard:
         for attempt in range(ATTEMPTS):
             named = {**self._good.agents, **agents}
             wanted = ClusterSetpoints(
-                generation=self._good.generation + 1,
+                generation=max(self._good.generation + 1, int(time.time())),
                 racks={**self._good.racks, **racks},
                 agents={rack: pod for rack, pod in named.items() if pod is not None},
                 gpu_limit_w={**self._good.gpu_limit_w, **gpu_limit_w},
@@ -188,11 +192,18 @@ class SetpointsBoard:
             return _Seen(None, str(error), version)
 
     def _changed(self, name: str) -> None:
-        seen = self._watched.items.get(name)
+        seen, before = self._watched.items.get(name), self._good
         if seen is None or seen.setpoints is None:
             log.warning("setpoints: %s; the last good ones hold and are written again", self.damaged)
         else:
             # The generation only grows: agents trust it.
             generation = max(seen.setpoints.generation, self._good.generation)
             self._good = replace(seen.setpoints, generation=generation)
-        self._on_change()
+        after = self._good
+        self._on_change(
+            {
+                fleet.name
+                for fleet, rack in self._site.racks()
+                if before.racks[rack] != after.racks[rack] or before.agents.get(rack) != after.agents.get(rack)
+            }
+        )

@@ -52,6 +52,8 @@ class Watched(Generic[T]):
         self._optional = optional
         self._on_change = on_change
         self._versions: dict[str, int] = {}
+        self._amended: set[str] = set()
+        """Objects of which a part alone is known at their version."""
         self._version = ""
         self._connected = False
         self._task: asyncio.Task[None] | None = None
@@ -76,9 +78,11 @@ class Watched(Generic[T]):
     def put(self, document: Document) -> None:
         """Take over an object as a write's answer shows it, unless a newer one has been seen."""
         name, version = _identity(document)
-        if version < self._versions.get(name, -1):
-            return
+        known = self._versions.get(name, -1)
+        if version < known or (version == known and name not in self._amended):
+            return  # of our own writes the answer and the watch tell
         self._versions[name] = version
+        self._amended.discard(name)
         item = self._reduce(document)
         if item is None:
             self.items.pop(name, None)
@@ -88,8 +92,9 @@ class Watched(Generic[T]):
 
     def amend(self, name: str, item: T, version: int) -> None:
         """Take over what a write of a part of an object (its scale) says about the whole."""
-        if version >= self._versions.get(name, -1):
+        if version > self._versions.get(name, -1):
             self._versions[name] = version
+            self._amended.add(name)
             self.items[name] = item
             self._on_change(name)
 
@@ -114,7 +119,6 @@ class Watched(Generic[T]):
                 self._in_step.clear()
                 if error.status == 410:
                     self._version = ""
-                    continue
                 if error.status == 404 and self._optional:
                     self._replace({}, {})
                     self._in_step.set()
@@ -153,6 +157,7 @@ class Watched(Generic[T]):
 
     def _replace(self, items: dict[str, T], versions: dict[str, int]) -> None:
         before, self.items, self._versions = self.items, items, versions
+        self._amended.clear()
         for name in before.keys() | items.keys():
             if before.get(name) != items.get(name):
                 self._on_change(name)

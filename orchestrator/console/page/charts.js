@@ -44,10 +44,13 @@ export function drawPower(observations, hours) {
   const colours = look();
   const offset = format.offsetMs(now());
   const x = observations.map((row) => local(row.ms, offset));
+  const highest = Math.max(0, ...observations.map((row) => row.limit_kw));
+  const [unit, kwEach] = highest < 1000 ? ["kW", 1] : ["MW", 1000];
+  byId("power-unit").textContent = unit;
   const use = (name, key, colour) => ({
-    x, y: observations.map((row) => row[key] / 1000), name, type: "scatter", mode: "lines", stackgroup: "use",
+    x, y: observations.map((row) => row[key] / kwEach), name, type: "scatter", mode: "lines", stackgroup: "use",
     line: { width: 0.8, color: colour }, fillcolor: faded(colour),
-    hovertemplate: "%{y:.2f} MW",
+    hovertemplate: `%{y:.2f} ${unit}`,
   });
   const end = Math.max(now(), observations.length ? observations[observations.length - 1].ms : 0);
   const first = observations.length ? observations[0].ms : end - 60_000;
@@ -56,8 +59,8 @@ export function drawPower(observations, hours) {
     use("HPC", "hpc_kw", colours.hpc),
     use("Mining", "mining_kw", colours.mining),
     use("Overhead", "overhead_kw", colours.overhead),
-    { x, y: observations.map((row) => row.limit_kw / 1000), name: "Cap", type: "scatter", mode: "lines",
-      line: { shape: "hv", width: 2, color: colours.cap }, hovertemplate: "%{y:.1f} MW" },
+    { x, y: observations.map((row) => row.limit_kw / kwEach), name: "Cap", type: "scatter", mode: "lines",
+      line: { shape: "hv", width: 2, color: colours.cap }, hovertemplate: `%{y:.1f} ${unit}` },
   ];
   const range = [local(start, offset), local(end, offset)];
   window.Plotly.react(byId("power-chart"), traces, layout(colours, {
