@@ -202,7 +202,8 @@ def options_of(deployment: Document) -> dict[str, list[str]]:
 
 # --- rights -----------------------------------------------------------------------------------------------------------
 
-READ = {"get", "list", "watch"}
+WATCH = {"list", "watch"}
+READ = WATCH | {"get"}
 
 
 def granted(objects: list[Document], role: str) -> dict[tuple[str, str, tuple[str, ...]], set[str]]:
@@ -218,21 +219,22 @@ def granted(objects: list[Document], role: str) -> dict[tuple[str, str, tuple[st
 
 def test_the_controller_may_do_what_the_contract_lists_and_no_more() -> None:
     """docs/kubernetes.md, "What a cluster must grant"."""
-    setpoints, leases = ("wattshift-setpoints",), ("wattshift-setpoints", "wattshift-leader")
+    setpoints, leader = ("wattshift-setpoints",), ("wattshift-leader",)
     assert granted(render(CASES["defaults"]), "wattshift") == {
-        ("apps", "deployments", ()): READ | {"patch"},
-        ("apps", "statefulsets", ()): READ | {"patch"},
+        ("apps", "deployments", ()): WATCH | {"patch"},
+        ("apps", "statefulsets", ()): WATCH | {"patch"},
         ("apps", "deployments/scale", ()): {"patch"},
         ("apps", "statefulsets/scale", ()): {"patch"},
         ("batch", "jobs", ()): READ | {"patch"},
-        ("", "pods", ()): READ | {"patch"},
-        ("autoscaling", "horizontalpodautoscalers", ()): READ,
-        ("keda.sh", "scaledobjects", ()): READ,
-        ("kueue.x-k8s.io", "workloads", ()): READ | {"patch"},
+        ("", "pods", ()): WATCH | {"patch"},
+        ("autoscaling", "horizontalpodautoscalers", ()): WATCH,
+        ("keda.sh", "scaledobjects", ()): WATCH,
+        ("kueue.x-k8s.io", "workloads", ()): WATCH | {"patch"},
         ("", "configmaps", ()): {"create"},
         ("", "configmaps", setpoints): READ | {"patch"},
         ("coordination.k8s.io", "leases", ()): {"create"},
-        ("coordination.k8s.io", "leases", leases): READ | {"patch"},
+        ("coordination.k8s.io", "leases", setpoints): {"patch"},
+        ("coordination.k8s.io", "leases", leader): {"list", "patch"},
         ("events.k8s.io", "events", ()): {"create"},
     }
 
