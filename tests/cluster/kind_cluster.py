@@ -19,6 +19,12 @@ from orchestrator.adapters.cluster.api import ClusterApi, Document, Kind
 NAME = os.environ.get("WATTSHIFT_TEST_CLUSTER", "wattshift-test")
 IMAGE = os.environ.get("WATTSHIFT_TEST_IMAGE", "python:3.11-slim")
 """Of the tests' pods; it needs `sh` and `python`."""
+TWO_NODES = """
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes: [{role: control-plane}, {role: worker}]
+"""
+"""Both take pods: so one of them can be lost."""
 WAIT_S = 120.0
 """For what takes seconds: generous, since the machine may be busy."""
 
@@ -114,7 +120,16 @@ def find_or_make(folder: Path) -> KindCluster:
     kubeconfig = folder / "kubeconfig"
     made = NAME not in checked("kind", "get", "clusters").split()
     if made:
-        checked("kind", "create", "cluster", "--name", NAME, "--wait", "180s", "--kubeconfig", str(kubeconfig))
+        config = folder / "kind.yaml"
+        config.write_text(TWO_NODES)
+        checked(
+            *("kind", "create", "cluster", "--name", NAME, "--config", str(config), "--wait", "180s"),
+            *("--kubeconfig", str(kubeconfig)),
+        )
+        checked(
+            *("kubectl", "--kubeconfig", str(kubeconfig), "taint", "node", f"{NAME}-control-plane"),
+            "node-role.kubernetes.io/control-plane-",
+        )
     cluster = KindCluster(NAME, kubeconfig, made=made)
     try:
         kubeconfig.write_text(checked("kind", "get", "kubeconfig", "--name", NAME))

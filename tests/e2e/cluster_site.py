@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from orchestrator.adapters.cluster.api import CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, ClusterApi, Document
+from orchestrator.adapters.cluster.api import CONFIG_MAPS, DEPLOYMENTS, JOBS, LEASES, PODS, ClusterApi, Document
 from tests.chart.rendering import CHART, KIND_SITE, ROOT
 from tests.cluster.kind_cluster import KindCluster, checked, run
 
@@ -128,10 +128,9 @@ class ClusterSite:
         return names[0] if len(names) == 1 else ""
 
     async def lease_holder(self) -> str:
-        lease = await self.api.request(
-            "GET", f"/apis/coordination.k8s.io/v1/namespaces/{self.api.namespace}/leases/wattshift-leader"
-        )
-        return str(lease["spec"].get("holderIdentity") or "").split("_")[0]
+        """The pod that holds the leaders' lease; empty while none does."""
+        lease = await self.api.get(LEASES, f"{NAME}-leader")
+        return str(lease["spec"].get("holderIdentity") or "").split("_")[0] if lease else ""
 
     @asynccontextmanager
     async def console(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -179,13 +178,6 @@ class ClusterSite:
         for pod in pods["items"]:
             touched = {"metadata": {"annotations": {"touched": secrets.token_hex(4)}}}
             await self.api.patch(PODS, pod["metadata"]["name"], touched)
-
-    async def order(self, limit_kw: float, minutes: float) -> None:
-        """A curtailment, as an operator sends it."""
-        async with self.console() as client:
-            order = {"limit_kw": limit_kw, "for_minutes": minutes, "reason": "an order of the test"}
-            answer = await client.post("/api/v1/curtailments", json=order)
-            assert answer.status_code == httpx.codes.CREATED, answer.text
 
     async def until(self, holds: Callable[[], Awaitable[bool]], what: str, within_s: float = WAIT_S) -> float:
         """Look until it holds; returns how long that took, s."""
