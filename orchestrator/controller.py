@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
+    Ack,
     Action,
     Breach,
     BreachKind,
@@ -55,6 +56,8 @@ Publish = Callable[[Sequence[Record]], None]
 
 VERIFY_EVERY = timedelta(seconds=5)
 """How often, in site time, whoever paces the controller has it look at the meter while it is `unsettled`."""
+RECORD_EVERY_S = 0.1
+"""On the wall, while moves are being sent: a transaction for each answer would take as long as the moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,13 +344,50 @@ class Controller:
     # --- act -----------------------------------------------------------------------------------------------------
 
     async def _act(self, decision: Decision, snapshot: Snapshot, workloads: Workloads) -> None:
-        """Send the power-downs, all together, then the power-ups."""
-        for direction in (Direction.DOWN, Direction.UP):
-            actions = [action for action in decision.actions if action.direction is direction]
-            await asyncio.gather(*(self._send(action, decision, snapshot, workloads) for action in actions))
+        """Send the power-downs, all together, then the power-ups.
 
-    async def _send(self, action: Action, decision: Decision, snapshot: Snapshot, workloads: Workloads) -> None:
-        ack = await self.doors.workloads.apply(action.move, action.reason, decision.at)
+        Answers go on record as they come, those of a moment in one transaction. Whatever goes wrong meanwhile is raised
+        when all of a direction have been sent.
+        """
+        for direction in (Direction.DOWN, Direction.UP):
+            answered: list[tuple[Action, Ack]] = []
+            sends = [
+                self._send(action, decision, answered) for action in decision.actions if action.direction is direction
+            ]
+            sending = asyncio.gather(*sends, return_exceptions=True)
+            try:
+                while answered or not sending.done():
+                    await asyncio.wait([sending], timeout=RECORD_EVERY_S)
+                    together = list(answered)
+                    answered.clear()
+                    self._conclude(together, decision, snapshot, workloads)
+            except asyncio.CancelledError:
+                sending.cancel()
+                raise
+            finally:
+                results = await sending
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+
+    async def _send(self, action: Action, decision: Decision, answered: list[tuple[Action, Ack]]) -> None:
+        answered.append((action, await self.doors.workloads.apply(action.move, action.reason, decision.at)))
+
+    def _conclude(
+        self, answered: Sequence[tuple[Action, Ack]], decision: Decision, snapshot: Snapshot, workloads: Workloads
+    ) -> None:
+        """Put what became of these actions on record, and what follows from it."""
+        if not answered:
+            return
+        draft, records = self._state.copy(), list[Record]()
+        for action, ack in answered:
+            records.extend(self._concluded(draft, action, ack, decision, snapshot, workloads))
+        self._record(records)
+        self._state = draft
+
+    def _concluded(
+        self, draft: _State, action: Action, ack: Ack, decision: Decision, snapshot: Snapshot, workloads: Workloads
+    ) -> list[Record]:
         outcome = Outcome(
             action_id=action.id,
             state=OutcomeState.ACKNOWLEDGED if ack.accepted else OutcomeState.REFUSED,
@@ -358,9 +398,8 @@ class Controller:
         target = action.move.target
         if not ack.accepted:
             log.warning("%s refused: %s", target, ack.detail)
-            self._record([outcome])
-            return
-        draft, records = self._state.copy(), list[Record]([outcome])
+            return [outcome]
+        records: list[Record] = [outcome]
         superseded = draft.pending.pop(target, None)
         if superseded is not None:
             records.append(replace(superseded.outcome, state=OutcomeState.SUPERSEDED, detail=f"by {action.id}"))
@@ -370,5 +409,4 @@ class Controller:
         if isinstance(action.move, PauseJob):
             interruption, draft.books = interrupt(self.site, draft.books, workloads.jobs[action.move.job], snapshot)
             records.extend(interruption)
-        self._record(records)
-        self._state = draft
+        return records

@@ -3,15 +3,15 @@
 Beside it, in turn with it and on the same cluster, the same writes sent bare (bare.py) to a second namespace with the
 same objects; then 50 Deployments and one, up to the pods' going and coming. What is real: the API server, etcd and the
 controllers of a kind cluster; the controller with its store, in a process of its own (controller_process.py). What is
-simulated: nodes and pods (KWOK), and the meters (meters.py), which follow a move at once. Everything shares one machine.
-
-    python -m benchmarks.cluster [--fleets 1000] [--jobs 5000] [--rounds 3] [--json FILE] [--keep]
+simulated: nodes and pods (KWOK), and the meters (meters.py), which follow a move at once.
+All of it shares one machine. `make bench-cluster`, options by ARGS="--fleets 200 --jobs 500 --json bench.json".
 """
 
 import argparse
 import asyncio
 import json
 import os
+import secrets
 import sys
 import tempfile
 import time
@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.cluster import kind_cluster
+from benchmarks.cluster import population
 from benchmarks.cluster.meters import Meters
 from benchmarks.cluster.pod_watch import PodWatch
 from benchmarks.cluster.report import Move, Report, show
@@ -72,58 +72,66 @@ class Child:
 async def run(asked: argparse.Namespace, folder: Path) -> Report:
     report = Report(asked.fleets, asked.jobs)
     size = Size(asked.fleets, asked.jobs)
+    await population.make_nodes()
     say(f"{size.fleets} Deployments and {size.jobs} Jobs, {size.running} of them running, twice")
-    ours = await kind_cluster.populate(f"ours-{folder.name[-6:]}", size)
-    twin = await kind_cluster.populate(f"bare-{folder.name[-6:]}", size)
+    ours = await population.populate(f"ours-{secrets.token_hex(3)}", size)
+    twin = await population.populate(f"bare-{secrets.token_hex(3)}", size)
     meters = Meters(size)
-    controller = await start_controller(folder, size, ours, meters)
-    report.start = await controller.answer()
-    say(f"start: {report.start}")
+    url = await meters.start()
+    controller = await start_controller(folder, "first", size, ours, url)
+    say(f"the first start, which takes the site over: {await controller.answer()}")
     await settle(controller, ours, size, cheap=True)
+    await controller.stop()
     await copy_setpoints(ours, twin)
     bare = await Child.start("benchmarks.cluster.bare", namespace=twin.namespace, source=ours.namespace)
-    for number in range(2 * asked.rounds):
-        cheap = number % 2 == 1
-        connections = CONNECTIONS[number // 2 % len(CONNECTIONS)]
-        dump = folder / f"writes-{number}.json"
-        move = Move("up" if cheap else "down", load=os.getloadavg()[0], connections=connections)
-        move.ours = await controller.ask(usd_per_mwh=CHEAP if cheap else DEAR, dump=str(dump))
-        meters.cheap = cheap
-        move.ours_rss_mb = controller.cost.memory_info().rss / 1e6
-        await settle(controller, ours, size, cheap=cheap)
-        move.bare_load = os.getloadavg()[0]
-        move.bare = await bare.ask(writes=str(dump), connections=connections)
-        await settle(controller, twin, size, cheap=cheap)
-        report.moves.append(move)
-        say(str(move))
+    for number in range(asked.rounds):
+        # A new one with an empty record each round: a job is paused once an hour at most.
+        controller = await start_controller(folder, str(number), size, ours, url)
+        report.starts.append(await controller.answer())
+        say(f"start: {report.starts[-1]}")
+        await settle(controller, ours, size, cheap=True)
+        for cheap in (False, True):
+            connections = CONNECTIONS[number % len(CONNECTIONS)]
+            dump = folder / f"writes-{number}-{cheap}.json"
+            move = Move("up" if cheap else "down", load=os.getloadavg()[0], connections=connections)
+            move.ours = await controller.ask(usd_per_mwh=CHEAP if cheap else DEAR, dump=str(dump))
+            meters.cheap = cheap
+            move.ours_rss_mb = controller.cost.memory_info().rss / 1e6
+            await settle(controller, ours, size, cheap=cheap)
+            move.bare_load = os.getloadavg()[0]
+            move.bare = await bare.ask(writes=str(dump), connections=connections)
+            await settle(controller, twin, size, cheap=cheap)
+            report.moves.append(move)
+            say(str(move))
+        if number == asked.rounds - 1:
+            await until_calm()
+            report.rest = await at_rest(controller, asked.rest)
+            say(f"rest: {report.rest}")
+        await controller.stop()
     await bare.stop()
-    await until_calm()
-    report.rest = await at_rest(controller, asked.rest)
-    say(f"rest: {report.rest}")
-    await controller.stop()
     await meters.stop()
     for api in (ours, twin):
-        await kind_cluster.remove_namespace(api)
+        await population.remove_namespace(api)
     for fleets in SMALL:
         report.small[fleets] = await small(folder, Size(fleets, 0), asked.small_rounds)
         say(f"{fleets}: {report.small[fleets]}")
     return report
 
 
-async def start_controller(folder: Path, size: Size, api: ClusterApi, meters: Meters) -> Child:
+async def start_controller(folder: Path, store: str, size: Size, api: ClusterApi, prometheus: str) -> Child:
     return await Child.start(
         "benchmarks.cluster.controller_process",
         fleets=size.fleets,
         jobs=size.jobs,
         namespace=api.namespace,
-        prometheus=await meters.start(),
-        store=folder / f"{api.namespace}.db",
+        prometheus=prometheus,
+        store=folder / f"{api.namespace}-{store}.db",
     )
 
 
 async def settle(controller: Child, api: ClusterApi, size: Size, *, cheap: bool) -> None:
     """Wait until the pods have followed and the controller writes nothing more."""
-    await kind_cluster.until_pods(api, size.fleets if cheap else 0, size.running if cheap else size.guaranteed)
+    await population.until_pods(api, size.fleets if cheap else 0, size.running if cheap else size.guaranteed)
     await controller.ask(quiet=True)
 
 
@@ -148,9 +156,9 @@ async def at_rest(controller: Child, seconds: float) -> dict[str, float]:
 
 async def small(folder: Path, size: Size, rounds: int) -> list[dict[str, float]]:
     """A few fleets, to and fro: seconds from the price to the last acknowledgement and to the last pod's change."""
-    api = await kind_cluster.populate(f"small-{size.fleets}-{folder.name[-6:]}", size)
+    api = await population.populate(f"small-{size.fleets}-{secrets.token_hex(3)}", size)
     meters = Meters(size)
-    controller = await start_controller(folder, size, api, meters)
+    controller = await start_controller(folder, "small", size, api, await meters.start())
     await controller.answer()
     await settle(controller, api, size, cheap=True)
     watch = PodWatch(api)
@@ -175,26 +183,20 @@ async def small(folder: Path, size: Size, rounds: int) -> list[dict[str, float]]
     await watch.stop()
     await controller.stop()
     await meters.stop()
-    await kind_cluster.remove_namespace(api)
+    await population.remove_namespace(api)
     return found
 
 
 async def until_calm() -> None:
     """Give what the moves have left behind (garbage collection, compaction) a while; other load is not ours to end."""
-    deadline = time.monotonic() + 60.0
-    while os.getloadavg()[0] > LEAST_LOAD and time.monotonic() < deadline:
+    for _ in range(30):
+        if os.getloadavg()[0] < LEAST_LOAD:
+            return
         await asyncio.sleep(2.0)
 
 
 def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
-
-
-async def bench(asked: argparse.Namespace, folder: Path) -> Report:
-    context = await kind_cluster.connect()
-    await kind_cluster.make_nodes(context)
-    await context.close()
-    return await run(asked, folder)
 
 
 def main() -> None:
@@ -205,22 +207,9 @@ def main() -> None:
     parser.add_argument("--small-rounds", type=int, default=SMALL_ROUNDS)
     parser.add_argument("--rest", type=float, default=REST_S, help="seconds to look at the controller at rest")
     parser.add_argument("--json", type=Path, help="where the figures go as JSON")
-    parser.add_argument("--keep", action="store_true", help="leave the cluster for the next run")
     asked = parser.parse_args()
-    kind_cluster.require_tools()
-    folder = Path(tempfile.mkdtemp(prefix="wattshift-bench-"))
-    kubeconfig = folder / "kubeconfig"
-    os.environ["KUBECONFIG"] = str(kubeconfig)
-    os.environ.pop("KUBERNETES_SERVICE_HOST", None)
-    kind_cluster.create(kubeconfig)
-    kwok = kind_cluster.start_kwok(kubeconfig, folder / "kwok.log")
-    try:
-        report = asyncio.run(bench(asked, folder))
-    finally:
-        kwok.terminate()
-        kwok.wait()
-        if not asked.keep:
-            kind_cluster.delete(kubeconfig)
+    with tempfile.TemporaryDirectory(prefix="wattshift-bench-") as folder:
+        report = asyncio.run(run(asked, Path(folder)))
     show(report)
     if asked.json:
         asked.json.write_text(json.dumps(report.document(), indent=2) + "\n")

@@ -17,9 +17,16 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from benchmarks.cluster.population import CONTEXT
 from orchestrator.adapters.cluster.api import CONFIG_MAPS, JOBS, ClusterApi, connect
 
 Write = tuple[str, URL, bytes, dict[str, str]]
+
+
+def noted(file: str) -> list[dict[str, Any]]:
+    """The writes that the controller's process has put into a file."""
+    writes: list[dict[str, Any]] = json.loads(Path(file).read_text())
+    return writes
 
 
 async def prepare(api: ClusterApi, host: str, writes: list[dict[str, Any]], source: str) -> list[list[Write]]:
@@ -58,7 +65,7 @@ async def send(session: aiohttp.ClientSession, chain: list[Write]) -> float:
 
 
 async def serve(namespace: str, source: str) -> None:
-    api = await connect(namespace)
+    api = await connect(namespace, CONTEXT)
     configuration = api._configuration
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     if configuration.cert_file:
@@ -66,8 +73,7 @@ async def serve(namespace: str, source: str) -> None:
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         command = json.loads(line)
-        writes = json.loads(Path(command["writes"]).read_text())
-        chains = await prepare(api, configuration.host, writes, source)
+        chains = await prepare(api, configuration.host, noted(command["writes"]), source)
         connector = aiohttp.TCPConnector(limit=command["connections"], ssl=context)
         async with aiohttp.ClientSession(connector=connector) as session:
             await warm(session, f"{configuration.host}/version", command["connections"])

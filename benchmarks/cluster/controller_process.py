@@ -8,6 +8,7 @@ bare.
 import argparse
 import asyncio
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks.cluster.population import CONTEXT
 from benchmarks.cluster.site import CHEAP, HASHPRICE_USD_PER_PH_DAY, OUTDOOR_C, Size, make_site
 from orchestrator.adapters.cluster.api import ClusterApi, connect
 from orchestrator.adapters.cluster.driver import ClusterSite
@@ -60,13 +62,13 @@ def note_writes(api: ClusterApi) -> list[dict[str, Any]]:
     async def noted(method: str, path: str, **options: Any) -> dict[str, Any]:
         if method == "GET":
             return await request(method, path, **options)
-        entry = {"method": method, "path": path, **options, "answered_at": None}
+        entry = {"method": method, "path": path, **options, "answered_at": math.inf}
         written.append(entry)
         answer = await request(method, path, **options)
         entry["answered_at"] = time.time()
         return answer
 
-    api.request = noted  # type: ignore[method-assign, assignment]
+    api.request = noted  # type: ignore[method-assign]
     return written
 
 
@@ -90,9 +92,9 @@ class Bench:
         pushed_at = time.time()
         await self._live.push_prices([Price(*self._interval, usd_per_mwh, Market.REAL_TIME)])
         done_at = time.time()
-        writes = [entry for entry in self._written if moves(entry) and (entry["answered_at"] or 0.0) <= seen.last_at]
+        writes = [entry for entry in self._written if moves(entry) and entry["answered_at"] <= seen.last_at]
         if dump:
-            Path(dump).write_text(json.dumps(writes))
+            write_down(writes, dump)
         return {
             "pushed_at": pushed_at,
             "acknowledged_s": max(seen.last_at - pushed_at, 0.0),
@@ -113,6 +115,10 @@ class Bench:
         return {"writes": count}
 
 
+def write_down(writes: list[dict[str, Any]], file: str) -> None:
+    Path(file).write_text(json.dumps(writes))
+
+
 def moves(entry: Mapping[str, Any]) -> bool:
     """Events and the lease are not part of a move."""
     return not entry["path"].endswith("/events") and "/leases" not in entry["path"]
@@ -127,7 +133,7 @@ async def serve(asked: argparse.Namespace) -> None:
     """Start, say how that went, and answer commands until the input ends."""
     site = make_site(Size(asked.fleets, asked.jobs))
     acknowledged = Acknowledged()
-    api = await connect(asked.namespace)
+    api = await connect(asked.namespace, CONTEXT)
     written = note_writes(api)
     driver = ClusterSite(api, site, "wattshift", lambda: True)
     began = time.perf_counter()

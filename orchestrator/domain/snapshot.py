@@ -89,6 +89,8 @@ class PoolStatus:
     silent: frozenset[str]
     excess_kw: float = 0.0
     """Measured power beyond idle nodes and the running jobs' full draw."""
+    expected_kw: float = 0.0
+    """Idle nodes and the running jobs' full draw at the power limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,6 +220,7 @@ def _pool_status(site: Site, pool: GpuPool, workloads: Workloads, telemetry: Tel
         committed_kw=max(counted, expected_kw),
         silent=frozenset(silent),
         excess_kw=max(counted - expected_kw, 0.0) if at_rest and not silent else 0.0,
+        expected_kw=expected_kw,
     )
 
 

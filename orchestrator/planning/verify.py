@@ -17,7 +17,6 @@ from orchestrator.domain.decision import (
     RunJob,
     SetFleet,
 )
-from orchestrator.domain.economics import pool_kw
 from orchestrator.domain.limits import Limits
 from orchestrator.domain.site import Site, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
@@ -85,10 +84,7 @@ def _measured(pending: Pending, snapshot: Snapshot) -> bool:
         if phase is not (JobPhase.PAUSED if isinstance(move, PauseJob) else JobPhase.RUNNING):
             return False
     change_kw = action.change_kw / snapshot.pue
-    if isinstance(status, FleetStatus):
-        expected_kw = status.fleet.setpoint_kw(status.view.racks)
-    else:
-        expected_kw = pool_kw(status.pool, status.gpu_limit_w, (job.view for job in snapshot.jobs.values()))
+    expected_kw = status.fleet.setpoint_kw(status.view.racks) if isinstance(status, FleetStatus) else status.expected_kw
     if action.direction is Direction.DOWN:
         return status.counted_kw <= max(expected_kw * (1.0 + TOLERANCE), expected_kw - TOLERANCE * change_kw)
     return status.counted_kw >= min(pending.before_kw + RISE_SHARE * change_kw, RISE_SHARE * expected_kw)

@@ -99,7 +99,7 @@ class ClusterApi:
                 async with response:
                     text = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiError(0, f"{method} {path}: {error or type(error).__name__}") from error
+            raise ApiError(0, f"{method} {path}: {str(error) or type(error).__name__}") from error
         if response.status >= 300:
             raise _error(method, path, response.status, text)
         document: Document = json.loads(text)
@@ -157,7 +157,7 @@ class ClusterApi:
                     if response.connection is not None and response.connection.transport is not None:
                         response.connection.transport.abort()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise ApiError(0, f"watch {path}: {error or type(error).__name__}") from error
+            raise ApiError(0, f"watch {path}: {str(error) or type(error).__name__}") from error
 
     async def close(self) -> None:
         await self._client.close()

@@ -1,77 +1,32 @@
-"""A kind cluster of its own with KWOK for nodes and pods, and the benchmark's objects in it."""
+"""The benchmark's objects on its kind cluster (scripts/bench-cluster.sh makes it)."""
 
 import asyncio
-import os
-import shutil
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from benchmarks.cluster.site import Size, deployments, jobs, make_site, nodes
 from orchestrator.adapters.cluster import keys
 from orchestrator.adapters.cluster.api import DEPLOYMENTS, JOBS, PODS, ApiError, ClusterApi, connect
 
-NAME = "wattshift-bench"
-KWOK = os.environ.get("KWOK", "kwok")
-HERE = Path(__file__).parent
+CONTEXT = "kind-wattshift-bench"
+"""Named in every connection, so that no other cluster is touched."""
 NODES = 10
 AT_ONCE = 50
 PATIENCE_S = 600.0
 
 
-def require_tools() -> None:
-    """SystemExit with what is missing and where it is had."""
-    hints = {
-        "docker": "https://docs.docker.com/get-docker/",
-        "kind": "https://kind.sigs.k8s.io/docs/user/quick-start/#installation",
-        KWOK: "https://kwok.sigs.k8s.io/docs/user/installation/ (the binary `kwok`; KWOK=/path/to/it names another)",
-    }
-    missing = [f"{tool} is missing; see {hint}" for tool, hint in hints.items() if shutil.which(tool) is None]
-    if missing:
-        sys.exit("\n".join(missing))
-
-
-def create(kubeconfig: Path) -> None:
-    """Make the cluster, unless it is there. The user's own kubeconfig is left alone."""
-    known = subprocess.run(["kind", "get", "clusters"], check=True, capture_output=True, text=True).stdout.split()
-    if NAME in known:
-        kind("export", "kubeconfig", "--kubeconfig", str(kubeconfig))
-    else:
-        kind(
-            "create", "cluster", "--config", str(HERE / "kind.yaml"), "--kubeconfig", str(kubeconfig), "--wait", "180s"
-        )
-
-
-def delete(kubeconfig: Path) -> None:
-    kind("delete", "cluster", "--kubeconfig", str(kubeconfig))
-
-
-def kind(*arguments: str) -> None:
-    """RuntimeError with what kind said if it fails."""
-    done = subprocess.run(["kind", *arguments, "--name", NAME], check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"kind {' '.join(arguments)}: {done.stderr[-2000:]}")
-
-
-def start_kwok(kubeconfig: Path, log: Path) -> subprocess.Popen[bytes]:
-    command = [KWOK, "--kubeconfig", str(kubeconfig), "--config", str(HERE / "kwok.yaml")]
-    command += ["--manage-nodes-with-annotation-selector", "kwok.x-k8s.io/node=fake"]
-    command += ["--node-lease-duration-seconds", "40"]
-    with log.open("wb") as file:
-        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-
-
-async def make_nodes(api: ClusterApi) -> None:
+async def make_nodes() -> None:
+    """ClusterError if the cluster is not there."""
+    api = await connect(None, CONTEXT)
     await create_all(api, "/api/v1/nodes", nodes(NODES))
+    await api.close()
 
 
 async def populate(namespace: str, size: Size) -> ClusterApi:
     """A fresh namespace with the fleets awake and the jobs as the size says; returns when the pods run."""
-    api = await connect(namespace)
+    api = await connect(namespace, CONTEXT)
     metadata = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     await api.request("POST", "/api/v1/namespaces", body=metadata)
     site = make_site(size)
