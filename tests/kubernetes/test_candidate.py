@@ -21,6 +21,7 @@ from orchestrator.app import candidate as candidate_module
 from orchestrator.app import live_site as live_site_module
 from orchestrator.app.candidate import Candidate
 from orchestrator.app.feeds import open_series
+from orchestrator.app.live_site import LiveSite
 from orchestrator.app.term import Sources
 from orchestrator.domain.decision import Ack, Move
 from orchestrator.domain.observation import Telemetry
@@ -222,8 +223,20 @@ async def test_the_elected_one_controls_and_a_stop_settles_and_releases(
 
 
 async def test_a_lost_lease_ends_the_control_and_the_process_stands_by_and_leads_again(
-    settings: Settings, cluster_api: ClusterApi, fake_api: "FakeApi", pod: Callable[[], str | None]
+    settings: Settings,
+    cluster_api: ClusterApi,
+    fake_api: "FakeApi",
+    pod: Callable[[], str | None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    settled: list[LiveSite] = []
+    pause = LiveSite.pause
+
+    async def paused(live: LiveSite) -> None:
+        settled.append(live)
+        await pause(live)
+
+    monkeypatch.setattr(LiveSite, "pause", paused)
     async with running(settings, cluster_api, QUICK) as replica:
         await replica.until_leads()
         first = replica.drivers[0]
@@ -236,7 +249,8 @@ async def test_a_lost_lease_ends_the_control_and_the_process_stands_by_and_leads
         assert fake_api.objects[LEASE]["spec"]["holderIdentity"] == "w-1_abcd", "what is another's is not released"
         await fake_api.put(LEASE, {"metadata": {}, "spec": {"holderIdentity": ""}})
         await replica.until_leads()
-        assert first.looks == looks, "nothing more by the driver of the first term, no last round either"
+        assert first.looks == looks, "nothing more by the driver of the first term"
+        assert not settled, "what is left is the next leader's to settle"
         assert len(replica.drivers) == 2
         await fake_api.wait(lambda: pod() == "true")
 

@@ -203,6 +203,15 @@ async def test_a_released_lease_is_taken_at_the_next_look(candidates: Candidates
     assert fake_api.objects[LEASE]["spec"]["holderIdentity"] == "b", "what is another's is not released"
 
 
+async def test_a_leader_that_was_followed_unawares_releases_nothing(
+    candidates: Candidates, fake_api: "FakeApi"
+) -> None:
+    await candidates.a.look()
+    await fake_api.put(LEASE, {"metadata": {}, "spec": {"holderIdentity": "x", "leaseDurationSeconds": 10}})
+    await candidates.a.release()
+    assert fake_api.objects[LEASE]["spec"]["holderIdentity"] == "x"
+
+
 async def test_a_leader_that_cannot_release_has_stopped_all_the_same(
     candidates: Candidates, fake_api: "FakeApi", caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from orchestrator.controller.follow_up import close_restart, find_interruptions, follow_breaches, verify_pending
+from orchestrator.controller.state import State
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
     Ack,
     Action,
-    Breach,
-    BreachKind,
-    BreachState,
     Decision,
     Direction,
     Outcome,
@@ -26,18 +25,17 @@ from orchestrator.domain.decision import (
     Trigger,
 )
 from orchestrator.domain.limits import Curtailment, limits_due
-from orchestrator.domain.settlement import Books, interrupt, settle, settlement_due
+from orchestrator.domain.settlement import interrupt, settle, settlement_due
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.units import INSTANT
-from orchestrator.domain.work import JobPhase, Workloads
+from orchestrator.domain.work import Workloads
 from orchestrator.planning.assess import Inputs, assess
 from orchestrator.planning.decision_record import write_up
 from orchestrator.planning.dispatch import Desired, dispatch
 from orchestrator.planning.moves import plan_moves
-from orchestrator.planning.verify import Pending, above_caps, breaches_now, check, follow, power_before
+from orchestrator.planning.verify import Pending, above_caps, power_before
 from orchestrator.ports import (
-    Memory,
     MetricSource,
     ObservationRecord,
     PriceSource,
@@ -72,44 +70,6 @@ class Doors:
     store: Store
 
 
-@dataclass(slots=True)
-class _State:
-    """What is kept between rounds. A round works on a copy."""
-
-    books: Books
-    curtailments: dict[str, Curtailment]
-    breaches: dict[tuple[BreachKind, str], Breach]
-    last: ObservationRecord | None
-    unsettled: tuple[tuple[Decision, tuple[Outcome, ...]], ...]
-    pending: dict[str, Pending]
-    late: dict[str, Pending]
-    last_price: tuple[datetime, float] | None = None
-
-    @staticmethod
-    def of(memory: Memory) -> "_State":
-        return _State(
-            books=Books(
-                marks={(mark.metric, mark.subject): mark for mark in memory.marks},
-                jobs={record.job: record for record in memory.jobs},
-            ),
-            curtailments={order.id: order for order in memory.curtailments},
-            breaches={(breach.kind, breach.subject): breach for breach in memory.breaches},
-            last=memory.last_observation,
-            unsettled=memory.unsettled,
-            pending={},
-            late={},
-        )
-
-    def copy(self) -> "_State":
-        return replace(
-            self,
-            curtailments=dict(self.curtailments),
-            breaches=dict(self.breaches),
-            pending=dict(self.pending),
-            late=dict(self.late),
-        )
-
-
 class Controller:
     """Call `tick` as often as wanted; what happens depends only on `now` and on what the doors say."""
 
@@ -127,7 +87,7 @@ class Controller:
         self._publish = publish or (lambda records: None)
         self._lock = asyncio.Lock()
         self._started_at = now
-        self._state = _State.of(doors.store.restore(now))
+        self._state = State.of(doors.store.restore(now))
 
     @property
     def unsettled(self) -> bool:
@@ -211,9 +171,9 @@ class Controller:
         )
         snapshot = assess(self.site, inputs, now)
         records: list[Record] = [
-            *self._close_restart(draft, workloads, snapshot),
-            *self._verify(draft, snapshot),
-            *self._find_interruptions(draft, workloads, snapshot),
+            *close_restart(self.site, draft, workloads, snapshot),
+            *verify_pending(self.site, draft, snapshot),
+            *find_interruptions(self.site, draft, self.workloads, workloads, snapshot),
         ]
         if final or settlement_due(draft.books, snapshot, workloads):
             settled, draft.books = settle(self.site, draft.books, snapshot, workloads, telemetry)
@@ -221,7 +181,7 @@ class Controller:
         trigger, trigger_at = self._trigger(draft, snapshot, trigger)
         records.append(self._observation(draft, snapshot))
         desired = self._policy(self.site, snapshot)
-        records.extend(self._follow_breaches(draft, snapshot, desired))
+        records.extend(follow_breaches(self.site, draft, snapshot, desired, self._started_at))
         moves = plan_moves(self.site, snapshot, desired)
         decision = write_up(snapshot, desired, moves, trigger, trigger_at)
         if decision is not None:
@@ -235,7 +195,7 @@ class Controller:
         await doors.workloads.renew(now + self.site.controls.lease, now)
         return decision
 
-    def _trigger(self, draft: _State, snapshot: Snapshot, trigger: Trigger) -> tuple[Trigger, datetime]:
+    def _trigger(self, draft: State, snapshot: Snapshot, trigger: Trigger) -> tuple[Trigger, datetime]:
         """A tick that brings a new price is triggered by it, from when its interval began or it can have come in."""
         now, price = snapshot.at, snapshot.price
         seen = (price.interval_start, price.usd_per_mwh)
@@ -247,7 +207,7 @@ class Controller:
             return Trigger.PRICE, min(max(price.interval_start, last_at), now)
         return trigger, now
 
-    def _observation(self, draft: _State, snapshot: Snapshot) -> ObservationRecord:
+    def _observation(self, draft: State, snapshot: Snapshot) -> ObservationRecord:
         measured, now = snapshot.measured, snapshot.at
         due = limits_due(self.site, draft.curtailments.values(), now)
         since = now - draft.last.at if draft.last is not None else timedelta(0)
@@ -267,79 +227,6 @@ class Controller:
             stale=snapshot.stale,
         )
         return draft.last
-
-    # --- verify --------------------------------------------------------------------------------------------------
-
-    def _close_restart(self, draft: _State, workloads: Workloads, snapshot: Snapshot) -> list[Record]:
-        """Once after a start: actions of the run before whose end is unknown are closed.
-
-        Moves are absolute and the driver's view is the truth, so nothing is sent again: the next decision starts
-        from what is. A pause that went out unrecorded still counts as an interruption.
-        """
-        closed: list[Record] = []
-        for decision, outcomes in draft.unsettled:
-            known = {outcome.action_id: outcome for outcome in outcomes}
-            for action in decision.actions:
-                outcome = known.get(action.id) or Outcome(action_id=action.id, state=OutcomeState.SENT)
-                if outcome.state not in (OutcomeState.SENT, OutcomeState.ACKNOWLEDGED):
-                    continue
-                detail = "the controller was restarted before it was measured"
-                closed.append(replace(outcome, state=OutcomeState.SUPERSEDED, detail=detail))
-                view = workloads.jobs.get(action.move.job) if isinstance(action.move, PauseJob) else None
-                if view is not None and action.id not in known and view.phase in (JobPhase.STOPPING, JobPhase.PAUSED):
-                    records, draft.books = interrupt(self.site, draft.books, view, snapshot)
-                    closed.extend(records)
-        draft.unsettled = ()
-        return closed
-
-    def _verify(self, draft: _State, snapshot: Snapshot) -> list[Record]:
-        outcomes: list[Record] = []
-        within = self.site.controls.verify_within
-        for target, pending in list(draft.pending.items()):
-            outcome = check(pending, snapshot, within)
-            if outcome.state is OutcomeState.MEASURED:
-                del draft.pending[target]
-            elif outcome.state is OutcomeState.LATE:
-                del draft.pending[target]
-                if pending.action.direction is Direction.DOWN:
-                    draft.late[target] = replace(pending, outcome=outcome)
-            else:
-                continue
-            outcomes.append(outcome)
-        for target, pending in list(draft.late.items()):
-            if check(pending, snapshot, within).state is OutcomeState.MEASURED:
-                del draft.late[target]
-        return outcomes
-
-    def _find_interruptions(self, draft: _State, workloads: Workloads, snapshot: Snapshot) -> list[Record]:
-        """Jobs that were running and are stopped without our asking were interrupted by something else."""
-        if self.workloads is None:
-            return []
-        found: list[Record] = []
-        for name, view in workloads.jobs.items():
-            was = self.workloads.jobs.get(name)
-            if was is None or was.phase is not JobPhase.RUNNING:
-                continue
-            if view.phase not in (JobPhase.STOPPING, JobPhase.PAUSED):
-                continue
-            counted_at = draft.books.job(view).last_interrupted_at
-            if counted_at is None or counted_at < self.workloads.at:
-                records, draft.books = interrupt(self.site, draft.books, view, snapshot)
-                found.extend(records)
-        return found
-
-    def _follow_breaches(self, draft: _State, snapshot: Snapshot, desired: Desired) -> Sequence[Breach]:
-        due = limits_due(self.site, draft.curtailments.values(), snapshot.at)
-        late = {target: pending.outcome.detail for target, pending in draft.late.items()}
-        broken = breaches_now(self.site, snapshot, due, late, desired.shortfall_kw, self._started_at)
-        changed = follow(draft.breaches.values(), broken, snapshot.at, self.site.controls.verify_within)
-        for breach in changed:
-            key = (breach.kind, breach.subject)
-            if breach.state is BreachState.RESOLVED:
-                draft.breaches.pop(key, None)
-            else:
-                draft.breaches[key] = breach
-        return changed
 
     # --- act -----------------------------------------------------------------------------------------------------
 
@@ -386,7 +273,7 @@ class Controller:
         self._state = draft
 
     def _concluded(
-        self, draft: _State, action: Action, ack: Ack, decision: Decision, snapshot: Snapshot, workloads: Workloads
+        self, draft: State, action: Action, ack: Ack, decision: Decision, snapshot: Snapshot, workloads: Workloads
     ) -> list[Record]:
         outcome = Outcome(
             action_id=action.id,

@@ -1,0 +1,5 @@
+"""The controller: `Controller` goes round, `Doors` are what it works through."""
+
+from orchestrator.controller.loop import VERIFY_EVERY, Controller, Doors, Policy
+
+__all__ = ["VERIFY_EVERY", "Controller", "Doors", "Policy"]

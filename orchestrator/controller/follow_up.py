@@ -1,0 +1,97 @@
+"""After the act: actions held against the meter, interruptions counted, breaches followed. All on a round's draft."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from orchestrator.controller.state import State
+from orchestrator.domain.decision import Breach, BreachState, Direction, Outcome, OutcomeState, PauseJob
+from orchestrator.domain.limits import limits_due
+from orchestrator.domain.settlement import interrupt
+from orchestrator.domain.site import Site
+from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.work import JobPhase, Workloads
+from orchestrator.planning.dispatch import Desired
+from orchestrator.planning.verify import breaches_now, check, follow
+from orchestrator.ports import Record
+
+
+def close_restart(site: Site, draft: State, workloads: Workloads, snapshot: Snapshot) -> list[Record]:
+    """Once after a start: actions of the run before whose end is unknown are closed.
+
+    Moves are absolute and the driver's view is the truth, so nothing is sent again: the next decision starts
+    from what is. A pause that went out unrecorded still counts as an interruption.
+    """
+    closed: list[Record] = []
+    for decision, outcomes in draft.unsettled:
+        known = {outcome.action_id: outcome for outcome in outcomes}
+        for action in decision.actions:
+            outcome = known.get(action.id) or Outcome(action_id=action.id, state=OutcomeState.SENT)
+            if outcome.state not in (OutcomeState.SENT, OutcomeState.ACKNOWLEDGED):
+                continue
+            detail = "the controller was restarted before it was measured"
+            closed.append(replace(outcome, state=OutcomeState.SUPERSEDED, detail=detail))
+            view = workloads.jobs.get(action.move.job) if isinstance(action.move, PauseJob) else None
+            if view is not None and action.id not in known and view.phase in (JobPhase.STOPPING, JobPhase.PAUSED):
+                records, draft.books = interrupt(site, draft.books, view, snapshot)
+                closed.extend(records)
+    draft.unsettled = ()
+    return closed
+
+
+def verify_pending(site: Site, draft: State, snapshot: Snapshot) -> list[Record]:
+    """Outcomes of actions that the meter shows now, or that it should show by now and does not."""
+    outcomes: list[Record] = []
+    within = site.controls.verify_within
+    for target, pending in list(draft.pending.items()):
+        outcome = check(pending, snapshot, within)
+        if outcome.state is OutcomeState.MEASURED:
+            del draft.pending[target]
+        elif outcome.state is OutcomeState.LATE:
+            del draft.pending[target]
+            if pending.action.direction is Direction.DOWN:
+                draft.late[target] = replace(pending, outcome=outcome)
+        else:
+            continue
+        outcomes.append(outcome)
+    for target, pending in list(draft.late.items()):
+        if check(pending, snapshot, within).state is OutcomeState.MEASURED:
+            del draft.late[target]
+    return outcomes
+
+
+def find_interruptions(
+    site: Site, draft: State, before: Workloads | None, workloads: Workloads, snapshot: Snapshot
+) -> list[Record]:
+    """Jobs that were running and are stopped without our asking were interrupted by something else."""
+    if before is None:
+        return []
+    found: list[Record] = []
+    for name, view in workloads.jobs.items():
+        was = before.jobs.get(name)
+        if was is None or was.phase is not JobPhase.RUNNING:
+            continue
+        if view.phase not in (JobPhase.STOPPING, JobPhase.PAUSED):
+            continue
+        counted_at = draft.books.job(view).last_interrupted_at
+        if counted_at is None or counted_at < before.at:
+            records, draft.books = interrupt(site, draft.books, view, snapshot)
+            found.extend(records)
+    return found
+
+
+def follow_breaches(
+    site: Site, draft: State, snapshot: Snapshot, desired: Desired, started_at: datetime
+) -> Sequence[Breach]:
+    """Breaches that were opened, escalated or resolved by what is seen now."""
+    due = limits_due(site, draft.curtailments.values(), snapshot.at)
+    late = {target: pending.outcome.detail for target, pending in draft.late.items()}
+    broken = breaches_now(site, snapshot, due, late, desired.shortfall_kw, started_at)
+    changed = follow(draft.breaches.values(), broken, snapshot.at, site.controls.verify_within)
+    for breach in changed:
+        key = (breach.kind, breach.subject)
+        if breach.state is BreachState.RESOLVED:
+            draft.breaches.pop(key, None)
+        else:
+            draft.breaches[key] = breach
+    return changed

@@ -1,0 +1,48 @@
+"""What a controller keeps between rounds."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from orchestrator.domain.decision import Breach, BreachKind, Decision, Outcome
+from orchestrator.domain.limits import Curtailment
+from orchestrator.domain.settlement import Books
+from orchestrator.planning.verify import Pending
+from orchestrator.ports import Memory, ObservationRecord
+
+
+@dataclass(slots=True)
+class State:
+    """What is kept between rounds. A round works on a copy."""
+
+    books: Books
+    curtailments: dict[str, Curtailment]
+    breaches: dict[tuple[BreachKind, str], Breach]
+    last: ObservationRecord | None
+    unsettled: tuple[tuple[Decision, tuple[Outcome, ...]], ...]
+    pending: dict[str, Pending]
+    late: dict[str, Pending]
+    last_price: tuple[datetime, float] | None = None
+
+    @staticmethod
+    def of(memory: Memory) -> "State":
+        return State(
+            books=Books(
+                marks={(mark.metric, mark.subject): mark for mark in memory.marks},
+                jobs={record.job: record for record in memory.jobs},
+            ),
+            curtailments={order.id: order for order in memory.curtailments},
+            breaches={(breach.kind, breach.subject): breach for breach in memory.breaches},
+            last=memory.last_observation,
+            unsettled=memory.unsettled,
+            pending={},
+            late={},
+        )
+
+    def copy(self) -> "State":
+        return replace(
+            self,
+            curtailments=dict(self.curtailments),
+            breaches=dict(self.breaches),
+            pending=dict(self.pending),
+            late=dict(self.late),
+        )
