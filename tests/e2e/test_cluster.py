@@ -154,7 +154,7 @@ async def test_an_api_server_that_stands_still_changes_nothing_and_is_caught_up_
             return bool(await site.lease_holder()) and await site.watts() > 430_000.0
 
         await site.until(leads, "a leader again")
-        assert (await site.metric("min_over_time(sum(asic_power_watts)[40s:1s])") or 0.0) > 430_000.0
+        assert (await site.metric("min_over_time(sum(asic_power_watts)[22s:1s])") or 0.0) > 415_000.0
         await site.set_price(SPIKE)
         await site.until_all_asleep()
 
@@ -172,12 +172,12 @@ async def test_without_a_nodes_kubelet_watts_fall_by_the_setpoints(
         async with site.console() as client:
             await run("docker", "exec", node, "systemctl", "stop", "kubelet")
             try:
-                order = {"limit_kw": 120.0, "for_minutes": 5, "reason": "an order of the test"}
+                order = {"limit_kw": 75.0, "for_minutes": 5, "reason": "an order of the test"}
                 answer = await client.post("/api/v1/curtailments", json=order)
                 assert answer.is_success, answer.text
 
                 async def down() -> bool:
-                    return await site.watts() < 60_000.0
+                    return await site.watts() < 5_000.0
 
                 await site.until(down, "power to fall", within_s=40.0)
                 left = json.loads(await site.kubectl("get", "pods", "-l", "wattshift.dev/fleet", "-o", "json"))["items"]
