@@ -24,6 +24,9 @@ Document = dict[str, Any]
 MERGE_PATCH = "application/merge-patch+json"
 MANAGER = {"fieldManager": "wattshift"}
 """Fields that we write are ours on record (`kubectl get --show-managed-fields`)."""
+READ_S = 10.0
+WRITE_S = 4.0
+"""A leader stops writing 4 s before another can lead (election.py): what it sent last is over by then."""
 PUT_OFF = frozenset({409, 429, 500, 503, 504})
 PATIENCE_S = (0.05, 0.2, 0.8)
 AT_ONCE = 32
@@ -78,6 +81,11 @@ class ClusterApi:
         self._configuration = configuration
         self._client = ApiClient(configuration)
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._may_write: Callable[[], bool] = lambda: True
+
+    def write_only_while(self, may_write: Callable[[], bool]) -> None:
+        """From now on nothing is written unless `may_write()` says so at the moment of sending."""
+        self._may_write = may_write
 
     async def request(
         self,
@@ -87,15 +95,19 @@ class ClusterApi:
         query: Mapping[str, str] | None = None,
         body: Document | None = None,
         content_type: str = "application/json",
-        timeout_s: float = 10.0,
+        timeout_s: float | None = None,
     ) -> Document:
         """The server's JSON answer; ApiError for any status of 300 and over, and when there is none in time.
 
         `timeout_s` runs from when it is sent: behind a thousand others it waits for its turn first.
         """
+        reads = method == "GET"
+        limits = aiohttp.ClientTimeout(timeout_s or (READ_S if reads else WRITE_S))
         try:
             async with self._slots:
-                response = await self._send(method, path, query, body, content_type, aiohttp.ClientTimeout(timeout_s))
+                if not reads and not self._may_write():
+                    raise ApiError(0, f"{method} {path}: not sent, this controller is not the leader any more")
+                response = await self._send(method, path, query, body, content_type, limits)
                 async with response:
                     text = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -44,6 +44,7 @@ class ClusterSite:
         self._dirty_jobs: set[str] = set()
         self._dirty = asyncio.Event()
         self._upkeep: asyncio.Task[None] | None = None
+        api.write_only_while(may_act)
         self._recorder = Recorder(api, identity)
         self._board = SetpointsBoard(api, site, name, self._setpoints_changed)
         self._watch = FleetWatch(api, site, self._fleet_changed)
