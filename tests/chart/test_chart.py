@@ -39,8 +39,8 @@ CASES = {
     ],
     "existing-prometheus": [
         *site_options(),
-        *("--set", "prometheus.url=http://prometheus-operated.monitoring:9090", "--set", "podMonitor.enabled=true"),
-        *("--set", "podMonitor.labels.release=kube-prometheus-stack"),
+        *("--set", "prometheus.url=http://prometheus-operated.monitoring:9090", "--set", "serviceMonitor.enabled=true"),
+        *("--set", "serviceMonitor.labels.release=kube-prometheus-stack"),
     ],
 }
 
