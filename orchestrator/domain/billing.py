@@ -1,5 +1,6 @@
 """What tenants owe and are owed: GPU-hours billed, credits for promises not kept."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,6 +23,14 @@ class JobRecord:
     last_interrupted_at: datetime | None
     outcome: str
     """`open`, `on_time`, `late` or `failed`."""
+
+
+def record_for(records: Mapping[str, JobRecord], view: JobView) -> JobRecord | None:
+    """The record of this very job; a job that is open is not the one of its name that has ended."""
+    record = records.get(view.job.name)
+    if record is not None and record.outcome in ("on_time", "failed") and not view.phase.ended:
+        return None
+    return record
 
 
 def new_record(view: JobView) -> JobRecord:

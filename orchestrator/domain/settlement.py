@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from orchestrator.domain.billing import JobRecord, interruption_credit, new_record, settle_job
+from orchestrator.domain.billing import JobRecord, interruption_credit, new_record, record_for, settle_job
 from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.market import current_price
 from orchestrator.domain.metering import meter
@@ -35,7 +35,7 @@ class Books:
     """Interval start and USD/MWh at the last settlement."""
 
     def job(self, view: JobView) -> JobRecord:
-        return self.jobs.get(view.job.name) or new_record(view)
+        return record_for(self.jobs, view) or new_record(view)
 
 
 def settlement_due(books: Books, snapshot: Snapshot, workloads: Workloads) -> bool:

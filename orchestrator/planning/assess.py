@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orchestrator.domain.billing import JobRecord
+from orchestrator.domain.billing import JobRecord, record_for
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.economics import pool_kw
 from orchestrator.domain.limits import Curtailment, limits_now
@@ -55,7 +55,10 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
     }
     open_jobs = {name: view for name, view in workloads.jobs.items() if not view.phase.ended}
     pools = {pool.name: _pool_status(site, pool, workloads, telemetry, now) for pool in site.pools}
-    jobs = {name: _job_status(site, view, telemetry, inputs.job_records.get(name)) for name, view in open_jobs.items()}
+    jobs = {
+        name: _job_status(site, view, telemetry, record_for(inputs.job_records, view))
+        for name, view in open_jobs.items()
+    }
     stale = [
         *(["price"] if price.reading.quality is not Quality.FRESH else []),
         *(["hashprice"] if hashprice.quality is not Quality.FRESH else []),

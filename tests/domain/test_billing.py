@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.billing import JobRecord, interruption_credit, new_record, settle_job
+from orchestrator.domain.billing import JobRecord, interruption_credit, new_record, record_for, settle_job
 from orchestrator.domain.ledger import Account, Posting
 from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.observation import Quality, Reading
@@ -165,3 +165,12 @@ def test_however_it_goes_no_more_is_billed_than_the_work_and_no_more_credited_th
     credited = sum(line.credit_usd for line in postings)
     assert credited == pytest.approx(record.credited_usd)
     assert credited <= tenant.credit_share * tenant.usd_per_gpu_h * 80.0 + 1e-9
+
+
+def test_an_open_job_is_not_the_one_of_its_name_that_has_ended() -> None:
+    record = replace(new_record(RUNNING), outcome="on_time", billed_gpu_seconds=JOB.work_gpu_seconds)
+    ended = replace(RUNNING, phase=JobPhase.SUCCEEDED)
+    assert record_for({"train": record}, ended) == record
+    assert record_for({"train": record}, RUNNING) is None
+    late = replace(record, outcome="late")  # and runs on past its deadline
+    assert record_for({"train": late}, RUNNING) == late

@@ -268,3 +268,17 @@ def test_shrinking_keeps_what_it_was_and_growing_does_not() -> None:
     grown = resize_patch(read_job(body, SITE), 4, "room", after(90))
     assert grown["spec"] == {"parallelism": 4}
     assert keys.BEFORE not in grown["metadata"]["annotations"]
+
+
+def test_an_elastic_job_that_shrinks_keeps_on_record_what_it_asks_for() -> None:
+    containers = [{"name": "work", "resources": {"limits": {keys.GPU_RESOURCE: "1"}}}]
+    by_limits = document({keys.GPUS: None, keys.MIN_GPUS: "1"}, suspend=False, parallelism=4)
+    by_limits["spec"]["template"] = {"spec": {"containers": containers}}
+    job = read_job(by_limits, SITE)
+    patch = resize_patch(job, 1, "a cap leaves no more", after(60))
+    assert patch["spec"] == {"parallelism": 1}
+    by_limits["spec"]["parallelism"] = 1
+    by_limits["metadata"]["annotations"] |= patch["metadata"]["annotations"]
+    shrunk = read_job(by_limits, SITE)
+    assert shrunk.job is not None
+    assert (shrunk.job.gpus, shrunk.given_gpus, shrunk.job.elastic) == (4, 1, True)

@@ -7,7 +7,7 @@ a site has thousands.
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,10 @@ class ClusterApi:
             raise ApiError(0, f"{method} {path}: {str(error) or type(error).__name__}") from error
         if response.status >= 300:
             raise _error(method, path, response.status, text)
-        document: Document = json.loads(text)
+        try:
+            document: Document = json.loads(text)
+        except ValueError as error:
+            raise ApiError(0, f"{method} {path}: no JSON: {text[:100]!r}") from error
         return document
 
     async def patch(self, kind: Kind, name: str, body: Document, *, part: str = "") -> Document:
@@ -216,13 +219,6 @@ async def connect(namespace: str | None = None, context: str | None = None) -> C
     configuration.proxy = configuration.proxy or _proxy_of_environment(configuration.host)
     configuration.connection_pool_maxsize = 100
     return ClusterApi(configuration, namespace or own)
-
-
-async def together(calls: Iterable[Awaitable[None]]) -> None:
-    """Make all calls at once; the first error is raised when all have ended."""
-    for result in await asyncio.gather(*calls, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
 
 
 def _proxy_of_environment(host: str) -> str | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import assert_never
 
-from orchestrator.adapters.cluster.api import ApiError, ClusterApi
+from orchestrator.adapters.cluster.api import ApiError, ClusterApi, ClusterError
 from orchestrator.adapters.cluster.events import Recorder
 from orchestrator.adapters.cluster.fleet_upkeep import keep_in_step, settle_start
 from orchestrator.adapters.cluster.fleet_watch import FleetWatch
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 TOGETHER_S = 0.02
 """Changes that come within this are answered together."""
+IN_STEP_S = 120.0
+"""For the first lists: thousands of objects take seconds. A leader without a view must let another try."""
 AGAIN_S = 1.0
 """After a write that the server did not take."""
 
@@ -55,12 +57,17 @@ class ClusterSite:
     async def start(self) -> None:
         """List everything and wait until the view is in step; what an earlier controller left half-way is finished.
 
-        ApiError when a write that this takes is not accepted.
+        ClusterError when a kind cannot be watched within `IN_STEP_S`, ApiError when the setpoints are not accepted.
         """
         self._board.start()
         for watch in self._watches:
             watch.start()
-        await asyncio.gather(self._board.until_synced(), *(watch.until_synced() for watch in self._watches))
+        try:
+            async with asyncio.timeout(IN_STEP_S):
+                await asyncio.gather(self._board.until_synced(), *(watch.until_synced() for watch in self._watches))
+        except TimeoutError as error:
+            missing = ", ".join(watch.kind.plural for watch in self._watches if not watch.synced) or "configmaps"
+            raise ClusterError(f"no view of {missing} within {IN_STEP_S:.0f} s; may they be listed?") from error
         for problem in self.problems():
             log.warning("%s", problem)
         self._recorder.start()
@@ -177,13 +184,13 @@ class ClusterSite:
             try:
                 if self._board.damaged:
                     await self._board.change()
-                await keep_in_step(fleets, self._fleets, self._watch, self._board, now)
-                await self._jobs.keep_in_step(jobs, now)
+                fleets = await keep_in_step(fleets, self._fleets, self._watch, self._board, now)
+                jobs = await self._jobs.keep_in_step(jobs, now)
             except ApiError as error:
                 log.warning("keeping in step: %s; tried again", error)
+            except Exception:
+                log.exception("keeping in step failed; tried again")
+            if fleets or jobs:
                 await asyncio.sleep(AGAIN_S)
                 self._fleet_changed(*fleets)
                 self._dirty_jobs |= jobs
-            except Exception:
-                log.exception("keeping in step failed")
-                await asyncio.sleep(AGAIN_S)

@@ -1,11 +1,12 @@
 """Keeping fleets' objects, setpoints and pods in step: with each other, and with whoever else writes them."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from orchestrator.adapters.cluster.api import together
+from orchestrator.adapters.cluster.api import ApiError
 from orchestrator.adapters.cluster.fleet_objects import FleetObject
 from orchestrator.adapters.cluster.fleet_watch import FleetWatch
 from orchestrator.adapters.cluster.fleets import Fleets, awake
@@ -21,48 +22,74 @@ async def settle_start(fleets: Fleets, watch: FleetWatch, board: SetpointsBoard,
     """Once, when a controller takes over: what the one before began is finished, towards less power.
 
     Without setpoints on record (a first start on a site that runs, or nobody can read them) the replicas are taken over
-    as they are.
+    as they are, and so are those of a fleet that is not ours to move. A fleet whose object takes no write is left to
+    the upkeep.
     """
     first = bool(board.damaged)
-    calls: list[Awaitable[None]] = []
-    for name, fleet in fleets.by_name.items():
-        item = watch.object(name)
-        if item is None:
-            continue
-        fleets.accounted[name] = item.replicas
-        racks_awake = awake(fleet, board.current.racks)
-        if item.replicas < racks_awake or (first and item.replicas > 0):
-            calls.append(_take_over(fleets, watch, board, fleet, item, now))
-        elif item.replicas > racks_awake:
-            calls.append(_finish(fleets, board, fleet, item, racks_awake, now))
-    await together(calls)
+
+    async def settle(fleet: Fleet) -> None:
+        async with fleets.locks[fleet.name]:
+            item = watch.object(fleet.name)
+            if item is None:
+                return
+            racks_awake = awake(fleet, board.current.racks)
+            if item.replicas > racks_awake and not (first or watch.held(item, now)):
+                fleets.accounted[fleet.name] = item.replicas
+                await _finish(fleets, board, fleet, item, racks_awake, now)
+            elif min(item.replicas, fleet.racks) != racks_awake:
+                await _take_over(fleets, watch, board, fleet, item, now)
+            else:
+                fleets.accounted[fleet.name] = item.replicas
+
+    await _each(fleets.by_name.values(), settle)
     await board.change()  # so that there is an object to watch, and it can be read
 
 
 async def keep_in_step(
     names: Iterable[str], fleets: Fleets, watch: FleetWatch, board: SetpointsBoard, now: datetime
-) -> None:
+) -> set[str]:
     """For fleets that have changed: take over replicas set by someone else, finish what failed half-way, and give
-    racks that have lost their agent to free pods. ApiError where the server does not take a write."""
-    calls: list[Awaitable[None]] = []
-    present: list[tuple[Fleet, FleetObject]] = []
-    for name in names:
-        fleet, item = fleets.by_name.get(name), watch.object(name)
-        if fleet is None or item is None or name in fleets.moving:
-            continue
-        racks_awake = awake(fleet, board.current.racks)
-        if item.replicas != fleets.accounted.get(name, racks_awake):
-            calls.append(_take_over(fleets, watch, board, fleet, item, now))
-        elif item.replicas != racks_awake:
-            calls.append(_finish(fleets, board, fleet, item, racks_awake, now))
-        present.append((fleet, item))
-    await together(calls)
+    racks that have lost their agent to free pods.
+
+    Returns the fleets whose object did not take a write; ApiError when the setpoints do not.
+    """
+
+    async def keep(fleet: Fleet) -> None:
+        async with fleets.locks[fleet.name]:
+            item = watch.object(fleet.name)
+            if item is None:
+                return
+            await fleets.write_owed(fleet, item, now)
+            item = watch.object(fleet.name) or item
+            racks_awake = awake(fleet, board.current.racks)
+            apart = min(item.replicas, fleet.racks) != racks_awake
+            if item.replicas != fleets.accounted.get(fleet.name, racks_awake) or (apart and watch.held(item, now)):
+                await _take_over(fleets, watch, board, fleet, item, now)
+            elif item.replicas != racks_awake and not watch.held(item, now):
+                await _finish(fleets, board, fleet, item, racks_awake, now)
+            fleets.accounted.setdefault(fleet.name, item.replicas)
+
+    present = [fleets.by_name[name] for name in names if name in fleets.by_name]
+    failed = await _each(present, keep)
     agents: dict[str, str | None] = {}
-    for fleet, item in present:
-        fleets.accounted.setdefault(fleet.name, item.replicas)
+    for fleet in present:
         agents.update(_agents(fleet, watch, board))
     if any(board.current.agents.get(rack) != pod for rack, pod in agents.items()):
         await board.change(agents=agents)
+    return failed
+
+
+async def _each(fleets: Iterable[Fleet], do: Callable[[Fleet], Awaitable[None]]) -> set[str]:
+    """Do it for all at once; returns those for which the server did not take a write."""
+    chosen = list(fleets)
+    failed: set[str] = set()
+    for fleet, result in zip(chosen, await asyncio.gather(*map(do, chosen), return_exceptions=True), strict=True):
+        if isinstance(result, ApiError):
+            log.warning("fleet %s: %s; tried again", fleet.name, result)
+            failed.add(fleet.name)
+        elif isinstance(result, BaseException):
+            raise result
+    return failed
 
 
 async def _take_over(

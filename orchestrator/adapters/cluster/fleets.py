@@ -34,8 +34,10 @@ class Fleets:
         self, api: ClusterApi, site: Site, watch: FleetWatch, board: SetpointsBoard, recorder: Recorder
     ) -> None:
         self.by_name = {fleet.name: fleet for fleet in site.fleets}
-        self.moving: set[str] = set()
-        """Fleets whose objects are being written: what is seen of them is not the whole."""
+        self.locks = {name: asyncio.Lock() for name in self.by_name}
+        """Held while a fleet's objects are written: a move and the taking over of someone else's do not mix."""
+        self.owed: dict[str, tuple[FleetNote, Mapping[str, str]]] = {}
+        """Of fleets whose setpoints were accepted and whose object took no note: that note, and the modes before."""
         self.accounted: dict[str, int] = {}
         """By fleet, the replicas that we have set or taken over; others were set by someone else."""
         self._api = api
@@ -60,6 +62,10 @@ class Fleets:
             return Ack(accepted=False, at=now, detail=f"no fleet {move.fleet}; there is {', '.join(self.by_name)}")
         if why := refusal(fleet, move.racks):
             return Ack(accepted=False, at=now, detail=why)
+        async with self.locks[fleet.name]:
+            return await self._set(fleet, move, reason, now)
+
+    async def _set(self, fleet: Fleet, move: SetFleet, reason: str, now: datetime) -> Ack:
         item = self._watch.object(fleet.name)
         if item is None:
             return Ack(accepted=False, at=now, detail="; ".join(self._watch.problems()))
@@ -71,22 +77,37 @@ class Fleets:
         if all(before[rack] == mode for rack, mode in modes.items()) and item.replicas == awake(fleet, modes):
             return Ack(accepted=True, at=now)
         note = item.note.after(fleet, before, modes, reason, now)
-        self.moving.add(fleet.name)
-        try:
-            await asyncio.gather(
-                self._board.change(racks=modes), self._note_and_scale(fleet, item, note, before, modes, now)
-            )
-        finally:
-            self.moving.discard(fleet.name)
+        self.owed.pop(fleet.name, None)
+        accepted, noted = await asyncio.gather(
+            self._board.change(racks=modes),
+            self._note_and_scale(fleet, item, note, before, modes, now),
+            return_exceptions=True,
+        )
+        if isinstance(accepted, BaseException):
+            raise accepted  # what the replicas may have become is put right by the upkeep
+        detail = ""
+        if isinstance(noted, ApiError):  # machines follow the setpoints all the same, so the move is made
+            self.owed[fleet.name] = (note, before)
+            detail = f"its object is still to be written: {noted}"
+        elif isinstance(noted, BaseException):
+            raise noted
         down = fleet.setpoint_kw(count_racks(fleet, modes)) < fleet.setpoint_kw(count_racks(fleet, before))
         self.tell(item, "Curtail" if down else "Raise", "PowerDown" if down else "PowerUp", reason)
-        return Ack(accepted=True, at=now)
+        return Ack(accepted=True, at=now, detail=detail)
+
+    async def write_owed(self, fleet: Fleet, item: FleetObject, now: datetime) -> None:
+        """Try again to put on the object what a move left owing."""
+        if fleet.name in self.owed:
+            note, before = self.owed[fleet.name]
+            modes = {rack: self._board.current.racks[rack] for rack in fleet.rack_names()}
+            await self._note_and_scale(fleet, item, note, before, modes, now)
+            del self.owed[fleet.name]
 
     async def note(
         self, fleet: Fleet, item: FleetObject, note: FleetNote, before: Mapping[str, str], now: datetime
     ) -> None:
         """Put on the object why and when it is moved and, if power goes down, what it was."""
-        down = note.last_down_at == now
+        down = note.last_down_at > item.note.last_down_at
         body = note_patch(note, item.replicas, count_racks(fleet, before), down=down, now=now)
         self._watch.take(item.kind, await self._api.patch(item.kind, item.name, body))
 
@@ -119,7 +140,7 @@ class Fleets:
         modes: Mapping[str, str],
         now: datetime,
     ) -> None:
-        """The note first: a controller that dies between the two leaves on record what was meant."""
+        """The note before the replicas: whoever finds the two apart can read what was meant."""
         await self.note(fleet, item, note, before, now)
         replicas = awake(fleet, modes)
         if replicas != item.replicas:

@@ -102,8 +102,8 @@ def read_job(document: Document, site: Site) -> JobObject:
     created_at = instant(metadata["creationTimestamp"])
     started_at = instant_or_none(annotations.get(keys.STARTED_AT))
     starts = _whole(annotations.get(keys.STARTS, ""))
-    if not suspended and not starts:  # it was never suspended: Kubernetes knows when it began
-        starts, started_at = 1, instant_or_none(status.get("startTime")) or created_at
+    if not suspended and started_at is None:  # someone else lets it run: Kubernetes knows when it began
+        starts, started_at = max(starts, 1), instant_or_none(status.get("startTime")) or created_at
     try:
         job, problem = read_terms(document, site), ""
     except ValueError as error:
@@ -155,7 +155,7 @@ def read_terms(document: Document, site: Site) -> Job:
     gpus = _number(annotations, keys.GPUS, float(_gpu_limits(spec) * int(spec.get("parallelism", 1))))
     if gpus != int(gpus) or not 1 <= gpus <= pool.gpus:
         raise ValueError(f"{keys.GPUS}: {gpus:g}; pool {pool.name} has 1 to {pool.gpus}, and whole ones")
-    min_gpus, gpu_step = _elasticity(annotations, spec, int(gpus))
+    min_gpus, gpu_step = _elasticity(annotations, spec, int(gpus), queued=keys.KUEUE_QUEUE in labels)
     work = _number(annotations, keys.GPU_SECONDS, math.nan)
     if math.isnan(work):
         raise ValueError(f"{keys.GPU_SECONDS} is missing: the job's work in GPU seconds")
@@ -181,10 +181,12 @@ def read_terms(document: Document, site: Site) -> Job:
     )
 
 
-def _elasticity(annotations: Mapping[str, str], spec: Document, gpus: int) -> tuple[int | None, int | None]:
+def _elasticity(
+    annotations: Mapping[str, str], spec: Document, gpus: int, *, queued: bool
+) -> tuple[int | None, int | None]:
     """The least number of GPUs and those of one pod; None for a job that is not elastic."""
-    if keys.MIN_GPUS not in annotations:
-        return None, None
+    if keys.MIN_GPUS not in annotations or queued:
+        return None, None  # the number of Kueue's pods is Kueue's
     least = _number(annotations, keys.MIN_GPUS, math.nan)
     step = _number(annotations, keys.GPUS_PER_POD, float(_gpu_limits(spec)))
     if step < 1 or step != int(step) or gpus % step:
@@ -200,13 +202,16 @@ def run_patch(job: JobObject, pods: int | None, reason: str, now: datetime) -> D
     This patch and those below are refused by the server if the Job has changed meanwhile.
     """
     spec: Document = {} if job.queued else {"suspend": False}
+    terms = {}
     if pods is not None:
         spec["parallelism"] = pods
+        terms = _all_gpus(job)
     annotations = {
         keys.STARTS: str(job.starts + 1),
         keys.STARTED_AT: stamp(now),
         keys.CHANGED_AT: stamp(now),
         keys.REASON: reason,
+        **terms,
         **_closed(job, job.phase(asked_to_run=False), now),
     }
     return _patch(job, annotations, spec)
@@ -214,7 +219,7 @@ def run_patch(job: JobObject, pods: int | None, reason: str, now: datetime) -> D
 
 def resize_patch(job: JobObject, pods: int, reason: str, now: datetime) -> Document:
     """Let an elastic job that runs go on with another number of pods."""
-    annotations = {keys.CHANGED_AT: stamp(now), keys.REASON: reason}
+    annotations = {keys.CHANGED_AT: stamp(now), keys.REASON: reason, **_all_gpus(job)}
     if pods < job.parallelism:
         annotations[keys.BEFORE] = _before(job)
     return _patch(job, annotations, {"parallelism": pods})
@@ -240,6 +245,11 @@ def close_patch(job: JobObject, now: datetime) -> Document:
     end = job.run_end(phase, now)
     closed: dict[str, str | None] = {**_closed(job, phase, now), keys.STARTED_AT: None, keys.CHANGED_AT: stamp(end)}
     return _patch(job, closed, {})
+
+
+def _all_gpus(job: JobObject) -> dict[str, str]:
+    """What the whole job asks for: by limits and parallelism alone it would be told by what it is left with."""
+    return {keys.GPUS: str(job.job.gpus)} if job.job is not None else {}
 
 
 def _before(job: JobObject) -> str:

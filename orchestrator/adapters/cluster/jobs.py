@@ -1,13 +1,14 @@
 """Tenants' Jobs: run by lifting their suspension, paused by suspending them; through Kueue where they are its own."""
 
+import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 
 from orchestrator.adapters.cluster import keys
-from orchestrator.adapters.cluster.api import JOBS, KUEUE_WORKLOADS, ApiError, ClusterApi, Document, together
+from orchestrator.adapters.cluster.api import JOBS, KUEUE_WORKLOADS, ApiError, ClusterApi, Document
 from orchestrator.adapters.cluster.events import Recorder
 from orchestrator.adapters.cluster.job_objects import (
     JobObject,
@@ -44,6 +45,14 @@ class Jobs:
         self._taken: Counter[str] = Counter()
         """GPUs that these hold, by pool: counted along, since a site has thousands of jobs."""
         self._told: dict[str, str] = {}
+        self._uid_of: dict[str, str] = {}
+        """Of each Job, by name."""
+        self._name_of: dict[str, str] = {}
+        """Of each Job, by uid."""
+        self._workload_of: dict[str, QueuedWorkload] = {}
+        """Kueue's, by the uid of its Job."""
+        self._owner_of: dict[str, str] = {}
+        """The uid of each Workload's Job, by the Workload's name."""
         self._jobs: Watched[JobObject] = Watched(
             api, JOBS, partial(read_job, site=site), labels=keys.TENANT, on_change=self._job_changed
         )
@@ -60,10 +69,10 @@ class Jobs:
         return [f"job {name}: {item.problem}" for name, item in self._jobs.items.items() if item.problem]
 
     def views(self, now: datetime) -> Mapping[str, JobView]:
-        queued = self._by_job()
         views = {}
         for name, item in self._jobs.items.items():
-            view = item.view(_asked_to_run(item, queued.get(item.uid)), now, held(item.hold_until, now))
+            asked = _asked_to_run(item, self._workload_of.get(item.uid))
+            view = item.view(asked, now, held(item.hold_until, now))
             if view is not None:
                 views[name] = view
         return views
@@ -80,7 +89,7 @@ class Jobs:
                 return Ack(accepted=False, at=now, detail=why)
             assert item is not None, "a job that is not refused is there"
             assert item.job is not None, "a job that is not refused has terms"
-            workload = self._by_job().get(item.uid)
+            workload = self._workload_of.get(item.uid)
             phase = item.phase(_asked_to_run(item, workload))
             pods = _pods(item.job, move.gpus)
             if phase is JobPhase.RUNNING and pods in (None, item.parallelism):
@@ -102,7 +111,7 @@ class Jobs:
                     return Ack(accepted=True, at=now)
             finally:
                 self._starting.pop(name, None)
-                self._count(name)
+                self._job_changed(name)
         return Ack(accepted=False, at=now, detail=f"job {name} was changed by others {ATTEMPTS} times meanwhile")
 
     async def pause(self, name: str, reason: str, now: datetime) -> Ack:
@@ -112,7 +121,7 @@ class Jobs:
             if why := self._refusal(name, item, now):
                 return Ack(accepted=False, at=now, detail=why)
             assert item is not None, "a job that is not refused is there"
-            workload = self._by_job().get(item.uid)
+            workload = self._workload_of.get(item.uid)
             phase = item.phase(_asked_to_run(item, workload))
             if phase is not JobPhase.RUNNING:
                 return Ack(accepted=True, at=now, detail=f"is {phase.value} already")
@@ -122,10 +131,12 @@ class Jobs:
                 return Ack(accepted=True, at=now)
         return Ack(accepted=False, at=now, detail=f"job {name} was changed by others {ATTEMPTS} times meanwhile")
 
-    async def keep_in_step(self, names: Iterable[str], now: datetime) -> None:
-        """Close the run of jobs whose pods are gone; say on a Job why it is not managed. ApiError as it comes."""
-        queued = self._by_job()
-        closing = []
+    async def keep_in_step(self, names: Iterable[str], now: datetime) -> set[str]:
+        """Close the run of jobs whose pods are gone; say on a Job why it is not managed.
+
+        Returns the jobs that did not take the write.
+        """
+        closing: dict[str, Awaitable[None]] = {}
         for name in names:
             item = self._jobs.items.get(name)
             if item is None:
@@ -135,10 +146,19 @@ class Jobs:
                 self._told[name] = item.problem
                 self._tell(item, "Ignore", "JobNotManaged", item.problem, warning=True)
                 log.warning("job %s is not managed: %s", name, item.problem)
-            asked = _asked_to_run(item, queued.get(item.uid))
+            if name in self._starting:
+                continue  # of Kueue's jobs the Job is written before the Workload
+            asked = _asked_to_run(item, self._workload_of.get(item.uid))
             if item.started_at is not None and not item.pods and item.phase(asked) is JobPhase.STOPPING:
-                closing.append(self._close(item, now))
-        await together(closing)
+                closing[name] = self._close(item, now)
+        failed = set()
+        for name, result in zip(closing, await asyncio.gather(*closing.values(), return_exceptions=True), strict=True):
+            if isinstance(result, ApiError):
+                log.warning("job %s: %s; tried again", name, result)
+                failed.add(name)
+            elif isinstance(result, BaseException):
+                raise result
+        return failed
 
     async def _close(self, item: JobObject, now: datetime) -> None:
         await self._write(item, close_patch(item, now))
@@ -150,7 +170,7 @@ class Jobs:
             return f"job {name} is not managed: {item.problem}"
         if item.ended is not None:
             return f"job {name} has {item.ended.value}"
-        if item.queued and item.uid not in self._by_job():
+        if item.queued and item.uid not in self._workload_of:
             return f"job {name} is Kueue's and has no Workload yet"
         if why := held(item.hold_until, now):
             return f"job {name}: {why}"
@@ -171,14 +191,21 @@ class Jobs:
         return self._pools[pool].gpus - self._taken[pool] + own
 
     def _job_changed(self, name: str) -> None:
+        item, uid = self._jobs.items.get(name), self._uid_of.pop(name, "")
+        self._name_of.pop(uid, None)
+        if item is not None:
+            self._uid_of[name], self._name_of[item.uid] = item.uid, name
         self._count(name)
         self._changed(name)
 
-    def _workload_changed(self, _: str) -> None:
-        """One that is gone does not say whose it was, so all of Kueue's jobs are counted again."""
-        for name, item in self._jobs.items.items():
-            if item.queued:
-                self._count(name)
+    def _workload_changed(self, name: str) -> None:
+        workload, before = self._queued.items.get(name), self._owner_of.pop(name, "")
+        self._workload_of.pop(before, None)
+        if workload is not None:
+            self._owner_of[name], self._workload_of[workload.job_uid] = workload.job_uid, workload
+        for uid in {before, workload.job_uid if workload is not None else ""}:
+            if uid in self._name_of:
+                self._job_changed(self._name_of[uid])
 
     def _count(self, name: str) -> None:
         """What the job holds now, in the place of what it held."""
@@ -187,8 +214,7 @@ class Jobs:
         item = self._jobs.items.get(name)
         if item is None or item.job is None:
             return
-        workload = self._by_job().get(item.uid) if item.queued else None
-        holds = item.phase(_asked_to_run(item, workload)).holds_gpus
+        holds = item.phase(_asked_to_run(item, self._workload_of.get(item.uid))).holds_gpus
         asked = item.job.gpus if item.given_gpus is None else item.given_gpus
         pool, gpus = item.job.pool, max(asked if holds else 0, self._starting.get(name, 0))
         if gpus:
@@ -214,9 +240,6 @@ class Jobs:
         if workload is not None:
             document = await self._api.patch(KUEUE_WORKLOADS, workload.name, active_patch(active=active))
             self._queued.put(document)
-
-    def _by_job(self) -> Mapping[str, QueuedWorkload]:
-        return {workload.job_uid: workload for workload in self._queued.items.values()}
 
     def _tell(self, item: JobObject, action: str, reason: str, note: str, *, warning: bool = False) -> None:
         regarding = {

@@ -137,8 +137,11 @@ class SetpointsBoard:
                 await self._write(racks, agents, gpu_limit_w)
             except ApiError as error:
                 failure = error
+            except Exception as error:
+                log.exception("the setpoints could not be written")
+                failure = ApiError(0, f"setpoints: {error!r}")
             except BaseException:
-                for done in batch:
+                for done in (*batch, *self._waiting):
                     done.cancel()
                 raise
             for done in batch:

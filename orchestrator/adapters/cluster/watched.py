@@ -46,7 +46,7 @@ class Watched(Generic[T]):
         self.listed = 0
         """Objects read by listing so far."""
         self._api = api
-        self._kind = kind
+        self.kind = kind
         self._reduce = reduce
         self._selector = {key: value for key, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
         self._optional = optional
@@ -65,7 +65,7 @@ class Watched(Generic[T]):
         return self._in_step.is_set()
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=f"watch {self._kind.plural}")
+        self._task = asyncio.create_task(self._run(), name=f"watch {self.kind.plural}")
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -125,17 +125,17 @@ class Watched(Generic[T]):
                     await asyncio.sleep(ABSENT_WAIT_S)
                     continue
                 if wait_s == FIRST_WAIT_S:
-                    log.warning("%s: %s; tried again until it works", self._kind.plural, error)
+                    log.warning("%s: %s; tried again until it works", self.kind.plural, error)
             except Exception:
                 # An object of a shape that nobody thought of must not end the view for good.
-                log.exception("the view of %s failed and is made anew", self._kind.plural)
+                log.exception("the view of %s failed and is made anew", self.kind.plural)
                 self._in_step.clear()
                 self._version = ""
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
     async def _list(self) -> None:
-        path = self._kind.path(self._api.namespace)
+        path = self.kind.path(self._api.namespace)
         query = {**self._selector, "limit": str(PAGE)}
         items: dict[str, T] = {}
         versions: dict[str, int] = {}
@@ -170,7 +170,7 @@ class Watched(Generic[T]):
             "resourceVersion": self._version,
             "timeoutSeconds": str(SERVER_ENDS_S),
         }
-        events = self._api.stream(self._kind.path(self._api.namespace), query, SILENT_S, self._in_step.set)
+        events = self._api.stream(self.kind.path(self._api.namespace), query, SILENT_S, self._in_step.set)
         async for event in events:
             document = event["object"]
             match event["type"]:

@@ -1,0 +1,171 @@
+"""The driver where one object, or someone else, gets in the way: on the fake API server, which refuses as told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.adapters.cluster import keys
+from orchestrator.adapters.cluster.api import ClusterApi, ClusterError, Document
+from orchestrator.adapters.cluster.driver import ClusterSite
+from orchestrator.domain.decision import PauseJob, RunJob, SetFleet
+from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.work import JobPhase, Workloads
+from tests.cluster.site import small_site
+
+if TYPE_CHECKING:
+    from tests.kubernetes.fake_api import FakeApi
+
+DEPLOYMENTS = "/apis/apps/v1/namespaces/test/deployments"
+JOBS = "/apis/batch/v1/namespaces/test/jobs"
+SETPOINTS = "/api/v1/namespaces/test/configmaps/w-setpoints"
+FOREVER = "2100-01-01T00:00:00Z"
+
+
+def two_fleets() -> Site:
+    site = small_site()
+    return replace(site, fleets=(site.fleets[0], replace(site.fleets[0], name="s19")))
+
+
+def fleet_object(fleet: str, replicas: int, **annotations: str) -> Document:
+    return {
+        "metadata": {"name": fleet, "uid": f"u-{fleet}", "labels": {keys.FLEET: fleet}, "annotations": annotations},
+        "spec": {"replicas": replicas},
+    }
+
+
+def job_object(name: str, **annotations: str) -> Document:
+    terms = {keys.POOL: "h100", keys.GPUS: "4", keys.GPU_SECONDS: "3600", **annotations}
+    return {
+        "metadata": {
+            "name": name,
+            "uid": f"u-{name}",
+            "creationTimestamp": "2023-09-06T18:00:00Z",
+            "labels": {keys.TENANT: "lab"},
+            "annotations": terms,
+        },
+        "spec": {"suspend": True, "template": {"spec": {"containers": [{"name": "work"}]}}},
+        "status": {},
+    }
+
+
+@asynccontextmanager
+async def running(api: ClusterApi, site: Site) -> AsyncIterator[ClusterSite]:
+    driver = ClusterSite(api, site, "w", lambda: True)
+    await driver.start()
+    try:
+        yield driver
+    finally:
+        await driver.stop()
+
+
+async def until(driver: ClusterSite, holds: Callable[[Workloads], bool]) -> Workloads:
+    deadline = time.monotonic() + 60.0
+    while not holds(seen := await driver.observe(datetime.now(UTC))):
+        assert time.monotonic() < deadline, f"did not come to hold: {seen}"
+        await asyncio.sleep(0.02)
+    return seen
+
+
+def racks(awake: int) -> str:
+    modes = {f"s21/rack-{number}": "normal" if number < awake else SLEEP for number in range(3)}
+    return json.dumps({"generation": 1, "racks": modes, "agents": {}, "gpu_limit_w": {}})
+
+
+async def test_a_new_leader_does_not_undo_what_an_operator_scaled_and_holds(
+    fake_api: FakeApi, cluster_api: ClusterApi
+) -> None:
+    await fake_api.put(SETPOINTS, {"metadata": {"name": "w-setpoints"}, "data": {"setpoints.json": racks(awake=1)}})
+    await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 3, **{keys.HOLD_UNTIL: FOREVER}))
+    async with running(cluster_api, small_site()) as driver:
+        seen = await until(driver, lambda seen: seen.fleets["s21"].awake == 3)
+        assert seen.fleets["s21"].held
+    assert fake_api.objects[f"{DEPLOYMENTS}/s21"]["spec"]["replicas"] == 3
+
+
+async def test_a_new_leader_finishes_what_the_one_before_began(fake_api: FakeApi, cluster_api: ClusterApi) -> None:
+    await fake_api.put(SETPOINTS, {"metadata": {"name": "w-setpoints"}, "data": {"setpoints.json": racks(awake=1)}})
+    await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 3))
+    async with running(cluster_api, small_site()) as driver:
+        await until(driver, lambda seen: seen.fleets["s21"].awake == 1)
+    assert fake_api.objects[f"{DEPLOYMENTS}/s21"]["spec"]["replicas"] == 1
+
+
+async def test_an_object_that_takes_no_write_stops_neither_the_start_nor_the_others(
+    fake_api: FakeApi, cluster_api: ClusterApi
+) -> None:
+    await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 2))
+    await fake_api.put(f"{DEPLOYMENTS}/s19", fleet_object("s19", 2))
+    await fake_api.put(f"{JOBS}/train", job_object("train"))
+    fake_api.refuse = lambda method, path: 403 if method == "PATCH" and path.startswith(f"{DEPLOYMENTS}/s21") else None
+    async with running(cluster_api, two_fleets()) as driver:
+        await until(driver, lambda seen: seen.fleets["s19"].awake == 2)
+        ack = await driver.apply(RunJob("train"), "pays", datetime.now(UTC))
+        assert ack.accepted, ack.detail
+        ack = await driver.apply(PauseJob("train"), "dear", datetime.now(UTC))
+        assert ack.accepted, ack.detail
+        await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.PAUSED)  # its run is closed all the same
+        fake_api.refuse = lambda method, path: None
+        await until(driver, lambda seen: seen.fleets["s21"].awake == 2)
+
+
+async def test_a_note_that_is_refused_is_written_later_and_the_move_is_made(
+    fake_api: FakeApi, cluster_api: ClusterApi
+) -> None:
+    await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 3))
+    async with running(cluster_api, small_site()) as driver:
+        await until(driver, lambda seen: seen.fleets["s21"].awake == 3)
+        fake_api.refuse = lambda method, path: 403 if method == "PATCH" and path == f"{DEPLOYMENTS}/s21" else None
+        at = datetime.now(UTC)
+        ack = await driver.apply(SetFleet("s21", {"eco": 1, SLEEP: 2}), "dear", at)
+        assert ack.accepted
+        assert "still to be written" in ack.detail
+        assert '"s21/rack-0":"eco"' in fake_api.objects[SETPOINTS]["data"]["setpoints.json"]
+        fake_api.refuse = lambda method, path: None
+        seen = await until(driver, lambda seen: seen.fleets["s21"].last_sleep_at == at)
+        assert seen.fleets["s21"].awake == 1
+        await fake_api.wait(lambda: fake_api.objects[f"{DEPLOYMENTS}/s21"]["spec"]["replicas"] == 1)
+        assert fake_api.objects[f"{DEPLOYMENTS}/s21"]["metadata"]["annotations"][keys.REASON] == "dear"
+
+
+async def test_a_leader_that_may_not_list_lets_another_try(
+    fake_api: FakeApi, cluster_api: ClusterApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.adapters.cluster.driver.IN_STEP_S", 0.5)
+    fake_api.refuse = lambda method, path: 403 if path.endswith("/pods") else None
+    driver = ClusterSite(cluster_api, small_site(), "w", lambda: True)
+    with pytest.raises(ClusterError, match="pods"):
+        await driver.start()
+    await driver.stop()
+
+
+async def test_kueues_job_runs_by_its_workload_and_its_run_is_counted(
+    fake_api: FakeApi, cluster_api: ClusterApi
+) -> None:
+    workloads = "/apis/kueue.x-k8s.io/v1beta1/namespaces/test/workloads"
+    job = job_object("train", **{keys.MIN_GPUS: "2", keys.GPUS_PER_POD: "1"})
+    job["metadata"]["labels"][keys.KUEUE_QUEUE] = "gpus"
+    await fake_api.put(f"{JOBS}/train", job)
+    owner = {"kind": "Job", "uid": "u-train", "name": "train"}
+    workload = {"metadata": {"name": "job-train", "ownerReferences": [owner]}, "spec": {"active": False}}
+    await fake_api.put(f"{workloads}/job-train", workload)
+    async with running(cluster_api, small_site()) as driver:
+        seen = await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.WAITING)
+        assert not seen.jobs["train"].job.elastic  # the number of its pods is Kueue's
+        ack = await driver.apply(RunJob("train"), "pays", datetime.now(UTC))
+        assert ack.accepted, ack.detail
+        await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.RUNNING)
+        assert keys.STARTED_AT in fake_api.objects[f"{JOBS}/train"]["metadata"]["annotations"]
+        ack = await driver.apply(PauseJob("train"), "dear", datetime.now(UTC))
+        assert ack.accepted, ack.detail
+        seen = await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.PAUSED)
+        assert fake_api.objects[f"{JOBS}/train"]["spec"]["suspend"] is True  # as Kueue left it
+        assert fake_api.objects[f"{workloads}/job-train"]["spec"]["active"] is False
