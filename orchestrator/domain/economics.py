@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Tenant
 from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH, KWH_PER_MWH, SECONDS_PER_HOUR
-from orchestrator.domain.work import Job, JobView
+from orchestrator.domain.work import JobView
 
 
 def hash_revenue_usd(hashes: float, hashprice_usd_per_ph_day: float) -> float:
@@ -99,9 +99,9 @@ def pool_kw(pool: GpuPool, gpu_limit_w: float, jobs: Iterable[JobView]) -> float
     )
 
 
-def job_value_usd_per_mwh(job: Job, tenant: Tenant, rise_kw: float, pue: float) -> float:
-    """What a running job earns per MWh at the grid."""
-    return tenant.usd_per_gpu_h * job.gpus / (rise_kw * pue) * KWH_PER_MWH
+def job_value_usd_per_mwh(gpus: int, tenant: Tenant, rise_kw: float, pue: float) -> float:
+    """What a job running on `gpus` GPUs earns per MWh at the grid."""
+    return tenant.usd_per_gpu_h * gpus / (rise_kw * pue) * KWH_PER_MWH
 
 
 def job_pause_threshold_usd_per_mwh(

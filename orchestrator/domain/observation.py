@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 
 
@@ -84,6 +85,7 @@ class Reading:
         return self.quality is Quality.FRESH
 
 
+@cache
 def missing(unit: str) -> Reading:
     return Reading(value=None, unit=unit, at=None, quality=Quality.MISSING)
 
@@ -107,31 +109,46 @@ class Telemetry:
     __slots__ = ("_readings", "at")
 
     def __init__(self, at: datetime, samples: Iterable[Sample] = ()) -> None:
+        readings: dict[Metric, dict[str, Reading]] = {}
+        for sample in samples:
+            readings.setdefault(sample.metric, {})[sample.subject] = sample.reading
         self.at = at
-        self._readings: Mapping[tuple[Metric, str], Reading] = MappingProxyType(
-            {(sample.metric, sample.subject): sample.reading for sample in samples}
-        )
+        self._readings: Mapping[Metric, Mapping[str, Reading]] = readings
+
+    @staticmethod
+    def of(at: datetime, readings: Mapping[Metric, Mapping[str, Reading]]) -> "Telemetry":
+        """Readings by metric and subject as they are; nobody changes them afterwards."""
+        telemetry = Telemetry(at)
+        telemetry._readings = readings
+        return telemetry
 
     def get(self, metric: Metric, subject: str) -> Reading:
         """The reading, or a MISSING one where nothing was measured."""
-        return self._readings.get((metric, subject)) or missing(metric.unit)
+        return self._readings.get(metric, _NONE).get(subject) or missing(metric.unit)
 
     def subjects(self, metric: Metric) -> tuple[str, ...]:
         """Subjects with a reading of `metric`, sorted."""
-        return tuple(sorted(subject for kind, subject in self._readings if kind is metric))
+        return tuple(sorted(self._readings.get(metric, _NONE)))
 
     def graded(self, now: datetime, max_age: timedelta) -> "Telemetry":
         """The same samples, each marked fresh or stale at `now`."""
-        return Telemetry(
+        return Telemetry.of(
             now,
-            (Sample(metric, subject, reading.graded(now, max_age)) for (metric, subject), reading in self._items()),
+            {
+                metric: {subject: reading.graded(now, max_age) for subject, reading in readings.items()}
+                for metric, readings in self._readings.items()
+            },
         )
 
-    def _items(self) -> Iterable[tuple[tuple[Metric, str], Reading]]:
-        return self._readings.items()
-
     def __iter__(self) -> Iterator[Sample]:
-        return (Sample(metric, subject, reading) for (metric, subject), reading in self._items())
+        return (
+            Sample(metric, subject, reading)
+            for metric, readings in self._readings.items()
+            for subject, reading in readings.items()
+        )
 
     def __len__(self) -> int:
-        return len(self._readings)
+        return sum(len(readings) for readings in self._readings.values())
+
+
+_NONE: Mapping[str, Reading] = MappingProxyType({})

@@ -55,10 +55,7 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
     }
     open_jobs = {name: view for name, view in workloads.jobs.items() if not view.phase.ended}
     pools = {pool.name: _pool_status(site, pool, workloads, telemetry, now) for pool in site.pools}
-    jobs = {
-        name: _job_status(site, view, telemetry, record_for(inputs.job_records, view))
-        for name, view in open_jobs.items()
-    }
+    jobs = _job_statuses(site, open_jobs, inputs)
     stale = [
         *(["price"] if price.reading.quality is not Quality.FRESH else []),
         *(["hashprice"] if hashprice.quality is not Quality.FRESH else []),
@@ -191,6 +188,8 @@ def _lowered(
     if before is None:
         return {}
     lowered = dict(before.lowered)
+    if before.view is view:
+        return lowered
     for rack, mode in view.rack_modes.items():
         was_kw, is_kw = fleet.rack_kw(before.view.rack_modes.get(rack, mode)), fleet.rack_kw(mode)
         if is_kw < was_kw:
@@ -227,22 +226,44 @@ def _pool_status(site: Site, pool: GpuPool, workloads: Workloads, telemetry: Tel
     )
 
 
-def _job_status(site: Site, view: JobView, telemetry: Telemetry, record: JobRecord | None) -> JobStatus:
-    # A job without a reading (never started, or paused since before we started) has done what was billed.
-    billed = record.billed_gpu_seconds if record is not None else 0.0
-    done = telemetry.get(Metric.JOB_PROGRESS, view.job.name).value
-    checkpoint = telemetry.get(Metric.JOB_CHECKPOINT, view.job.name).value
-    # A paused job goes on from its checkpoint, whatever its last progress was.
-    reached = done if view.phase.holds_gpus else checkpoint
-    return JobStatus(
-        job=view.job,
-        view=view,
-        tenant=site.tenant(view.job.tenant),
-        done_gpu_seconds=billed if reached is None else reached,
-        checkpoint_gpu_seconds=billed if checkpoint is None else checkpoint,
-        interruptions=record.interruptions if record is not None else 0,
-        last_interrupted_at=record.last_interrupted_at if record is not None else None,
-    )
+def _job_statuses(site: Site, views: Mapping[str, JobView], inputs: Inputs) -> Mapping[str, JobStatus]:
+    """By job. What waits is as it was before: of thousands of jobs most do."""
+    before = inputs.before.jobs if inputs.before is not None else {}
+    tenants = {tenant.name: tenant for tenant in site.tenants}
+    statuses = {}
+    for name, view in views.items():
+        record = record_for(inputs.job_records, view)
+        # A job without a reading (never started, or paused since before we started) has done what was billed.
+        billed = record.billed_gpu_seconds if record is not None else 0.0
+        done = inputs.telemetry.get(Metric.JOB_PROGRESS, name).value
+        checkpoint = inputs.telemetry.get(Metric.JOB_CHECKPOINT, name).value
+        # A paused job goes on from its checkpoint, whatever its last progress was.
+        reached = done if view.phase.holds_gpus else checkpoint
+        done_gpu_seconds = billed if reached is None else reached
+        checkpoint_gpu_seconds = billed if checkpoint is None else checkpoint
+        interruptions = record.interruptions if record is not None else 0
+        last_interrupted_at = record.last_interrupted_at if record is not None else None
+        was = before.get(name)
+        if (
+            was is not None
+            and was.view is view
+            and was.done_gpu_seconds == done_gpu_seconds
+            and was.checkpoint_gpu_seconds == checkpoint_gpu_seconds
+            and was.interruptions == interruptions
+            and was.last_interrupted_at == last_interrupted_at
+        ):
+            statuses[name] = was
+            continue
+        statuses[name] = JobStatus(
+            job=view.job,
+            view=view,
+            tenant=tenants[view.job.tenant],
+            done_gpu_seconds=done_gpu_seconds,
+            checkpoint_gpu_seconds=checkpoint_gpu_seconds,
+            interruptions=interruptions,
+            last_interrupted_at=last_interrupted_at,
+        )
+    return statuses
 
 
 def _power(site: Site, fleets_kw: Mapping[str, float], pools_kw: Mapping[str, float], pue: float) -> Power:

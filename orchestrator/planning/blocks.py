@@ -1,9 +1,11 @@
 """What dispatch chooses between: blocks of power with a value, from fleets' mode steps and from jobs."""
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
+from functools import cache
+from typing import NamedTuple
 
 from orchestrator.domain.economics import (
     Step,
@@ -44,9 +46,8 @@ class Rank(IntEnum):
     WORTH = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """`units` equal units of IT power that can be on or off."""
+class Block(NamedTuple):
+    """`units` equal units of IT power that can be on or off. A tuple, since thousands are made each tick."""
 
     target: str
     name: str
@@ -137,13 +138,22 @@ def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta) ->
 def job_blocks(site: Site, snapshot: Snapshot) -> list[Block]:
     """Blocks for each job that runs or could run, and may be moved."""
     may_stop = _may_stop(snapshot)
+    outlook = site.controls.outlook
+    pools = {name: status.pool for name, status in snapshot.pools.items()}
+    tenants = {tenant.name: tenant for tenant in site.tenants}
+
+    @cache
+    def worth(tenant: str, pool: str, gpus: int, restart: timedelta) -> tuple[float, float]:
+        """USD per MWh of a job once it runs, and to start it: one calculation for all that are alike."""
+        rise_kw = gpus_rise_kw(gpus, pools[pool], pools[pool].gpu_power_w)
+        value = job_value_usd_per_mwh(gpus, tenants[tenant], rise_kw, snapshot.pue)
+        return value, wake_value_usd_per_mwh(value, restart, outlook)
+
     return [
         block
         for status in snapshot.jobs.values()
         if status.view.phase is not JobPhase.STOPPING and not status.view.held
-        for block in _job_blocks(
-            status, snapshot.pools[status.job.pool].pool, snapshot, site.controls.outlook, may_stop
-        )
+        for block in _job_blocks(status, pools[status.job.pool], snapshot, outlook, may_stop, worth)
     ]
 
 
@@ -172,15 +182,19 @@ def _may_stop(snapshot: Snapshot) -> AbstractSet[str]:
 
 
 def _job_blocks(
-    status: JobStatus, pool: GpuPool, snapshot: Snapshot, outlook: timedelta, may_stop: AbstractSet[str]
+    status: JobStatus,
+    pool: GpuPool,
+    snapshot: Snapshot,
+    outlook: timedelta,
+    may_stop: AbstractSet[str],
+    worth: Callable[[str, str, int, timedelta], tuple[float, float]],
 ) -> list[Block]:
     """What the job holds or would start with, in units of its pods, and what an elastic one that runs could grow by."""
     job, tenant, view = status.job, status.tenant, status.view
     elastic = job.elastic and tenant.sla is not SlaClass.GUARANTEED  # what is guaranteed is all of its GPUs
     step, least = (job.gpu_step or job.gpus, job.min_gpus or job.gpus) if elastic else (job.gpus, job.gpus)
-    value = job_value_usd_per_mwh(job, tenant, gpus_rise_kw(job.gpus, pool, pool.gpu_power_w), snapshot.pue)
+    value, wake = worth(tenant.name, pool.name, job.gpus, job.restart)
     running = view.phase.holds_gpus
-    wake = wake_value_usd_per_mwh(value, job.restart, outlook)
     block = Block(
         target=f"job/{job.name}",
         name=job.name,
@@ -198,7 +212,7 @@ def _job_blocks(
     more = (job.gpus - view.gpus) // step
     if not running or not more or snapshot.at - view.changed_at < RESIZE_EVERY:
         return [block]
-    growth = replace(block, rank=Rank.WORTH, units=more, value_usd_per_mwh=wake, running=False, least_units=1)
+    growth = block._replace(rank=Rank.WORTH, units=more, value_usd_per_mwh=wake, running=False, least_units=1)
     return [block, growth]
 
 

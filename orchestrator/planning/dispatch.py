@@ -12,7 +12,7 @@ from math import floor
 from orchestrator.domain.economics import gpus_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.limits import GRID_CONNECTION, Cap
 from orchestrator.domain.site import SLEEP, Site
-from orchestrator.domain.snapshot import FleetStatus, Snapshot
+from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.blocks import Block, Rank, fleet_blocks, job_blocks
 from orchestrator.planning.gpu_limits import throttle
@@ -88,11 +88,7 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
 
     taken: dict[str, list[tuple[Block, int]]] = {}
     reached: dict[tuple[str, int], int] = {}
-    no_gpus = {
-        name: "it is still writing its checkpoint"
-        for name, job in snapshot.jobs.items()
-        if job.view.phase is JobPhase.STOPPING
-    }
+    no_gpus: dict[str, tuple[Block, int]] = {}
     for block in blocks:
         if block.rank is Rank.WORTH and not block.worth(price):
             continue
@@ -100,8 +96,7 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
         if block.gpus:
             offered = min(offered, (free := room.gpus.get(block.pool, 0)) // block.gpus)
             if offered < block.least_units:
-                needed = block.gpus * block.least_units
-                no_gpus[block.name] = f"{free} GPUs of pool {block.pool} are left, it needs {needed}"
+                no_gpus[block.name] = (block, free)
                 continue
         units = room.units(block, offered, snapshot.pue)
         if units < block.least_units:
@@ -116,7 +111,7 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
 
     short = room.grid_kw < 0 or min(room.feeder_kw.values()) < 0
     racks = {
-        name: _racks(status, taken.get(f"fleet/{name}", []), keep=not short and _pays(site, status, snapshot))
+        name: _racks(site, status, taken.get(f"fleet/{name}", []), snapshot, short=short)
         for name, status in snapshot.fleets.items()
     }
     running = {
@@ -136,7 +131,8 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
         if kind == "pool":
             return pool_reason(snapshot.pools[name], gpu_limit_w[name], binding), 0.0
         status = snapshot.jobs[name]
-        return job_reason(status, running.get(name, 0), snapshot, no_gpus.get(name), binding, site.controls.outlook)
+        lacks = _lacks(status, no_gpus.get(name))
+        return job_reason(status, running.get(name, 0), snapshot, lacks, binding, site.controls.outlook)
 
     reasons = Reasons(
         (
@@ -169,6 +165,16 @@ def dispatch(site: Site, snapshot: Snapshot) -> Desired:
         shortfall_kw=max(-room.grid_kw, *(-left for left in room.feeder_kw.values()), 0.0),
         order=tuple(dict.fromkeys(block.target for block in blocks)),
     )
+
+
+def _lacks(status: JobStatus, refused: tuple[Block, int] | None) -> str | None:
+    """Why the job has no GPUs, whatever it is worth; `refused` is its block and the GPUs that were left."""
+    if status.view.phase is JobPhase.STOPPING:
+        return "it is still writing its checkpoint"
+    if refused is None:
+        return None
+    block, free = refused
+    return f"{free} GPUs of pool {block.pool} are left, it needs {block.gpus * block.least_units}"
 
 
 def _below(block: Block, reached: Mapping[tuple[str, int], int]) -> int:
@@ -295,12 +301,15 @@ def _pays(site: Site, status: FleetStatus, snapshot: Snapshot) -> bool:
     )
 
 
-def _racks(status: FleetStatus, taken: list[tuple[Block, int]], *, keep: bool) -> Mapping[str, int]:
+def _racks(
+    site: Site, status: FleetStatus, taken: list[tuple[Block, int]], snapshot: Snapshot, *, short: bool
+) -> Mapping[str, int]:
     """Counts by mode from the steps taken.
 
     Racks that do not follow go down with the rest of the fleet and never up: which rack is woken is not ours to say,
     and another one woken in the place of a silent one would draw power that nothing was kept free for. Where the
-    whole fleet is such, it stays as it is if `keep`: a meter that fails is no reason to stop earning.
+    whole fleet is such, it stays as it is while that pays and no cap is `short`: a meter that fails is no reason to
+    stop earning.
     """
     fleet = status.fleet
     if status.view.held:
@@ -316,7 +325,7 @@ def _racks(status: FleetStatus, taken: list[tuple[Block, int]], *, keep: bool) -
         moved = min(units, counts.get(low, 0))
         counts[low] = counts.get(low, 0) - moved
         counts[high] = counts.get(high, 0) + moved
-    if keep and len(unmoved) == fleet.racks:
+    if len(unmoved) == fleet.racks and not short and _pays(site, status, snapshot):
         return {mode: count for mode, count in status.view.racks.items() if count}
     awake = [mode for mode, count in counts.items() if mode != SLEEP and count]
     with_rest = min(awake, key=fleet.rack_kw) if awake else SLEEP

@@ -134,7 +134,7 @@ def job_reason(
     job, tenant, price = status.job, status.tenant, snapshot.price.usd_per_mwh
     pool = snapshot.pools[job.pool].pool
     rise_kw = gpus_rise_kw(job.gpus, pool, pool.gpu_power_w)
-    value = job_value_usd_per_mwh(job, tenant, rise_kw, snapshot.pue)
+    value = job_value_usd_per_mwh(job.gpus, tenant, rise_kw, snapshot.pue)
     usd_per_gpu_h = rise_kw * snapshot.pue * (value - price) / KWH_PER_MWH / job.gpus
     who = f"{job.name} ({tenant.sla}, {job.gpus} GPUs)"
     running = status.view.phase.holds_gpus

@@ -227,7 +227,7 @@ def test_a_running_job_draws_what_its_gpus_draw_above_idle() -> None:
 
 def test_what_a_job_is_worth_per_mwh() -> None:
     # 64 x 2.50 = 160 USD/h from 40.32 kW x 1.25 = 0.0504 MW
-    assert job_value_usd_per_mwh(JOB, TENANT, 40.32, 1.25) == pytest.approx(3174.603, abs=0.001)
+    assert job_value_usd_per_mwh(JOB.gpus, TENANT, 40.32, 1.25) == pytest.approx(3174.603, abs=0.001)
 
 
 def test_pausing_a_job_pays_above_its_value_its_lost_work_and_its_credit() -> None:

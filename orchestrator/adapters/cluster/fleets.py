@@ -40,6 +40,8 @@ class Fleets:
         """Of fleets whose setpoints were accepted and whose object took no note: that note, and the modes before."""
         self.accounted: dict[str, int] = {}
         """By fleet, the replicas that we have set or taken over; others were set by someone else."""
+        self._seen: dict[str, tuple[FleetNote, Mapping[str, str], FleetView]] = {}
+        """By fleet its last view and what that was made from: while nobody moves it, it is the same."""
         self._api = api
         self._watch = watch
         self._board = board
@@ -51,9 +53,15 @@ class Fleets:
         for name, fleet in self.by_name.items():
             item = self._watch.object(name)
             if item is not None:
-                view, why = item.note.view(fleet, modes), self._watch.held(item, now)
+                view, why = self._view(fleet, item.note, modes), self._watch.held(item, now)
                 views[name] = replace(view, held=why) if why else view
         return views
+
+    def _view(self, fleet: Fleet, note: FleetNote, modes: Mapping[str, str]) -> FleetView:
+        seen = self._seen.get(fleet.name)
+        if seen is None or seen[0] is not note or seen[1] is not modes:
+            seen = self._seen[fleet.name] = (note, modes, note.view(fleet, modes))
+        return seen[2]
 
     async def apply(self, move: SetFleet, reason: str, now: datetime) -> Ack:
         """Put the fleet's racks in the modes; refused with the reason. ApiError where the server does not take it."""

@@ -59,6 +59,11 @@ class JobObject:
         return JobPhase.PAUSED if self.starts else JobPhase.WAITING
 
     @property
+    def still(self) -> bool:
+        """Its view does not change with time alone: no run goes on, and it is not held until some time."""
+        return self.started_at is None and self.hold_until is None
+
+    @property
     def given_gpus(self) -> int | None:
         """GPUs that an elastic job was last let run on; None: all of the job's."""
         step = self.job.gpu_step if self.job is not None and self.job.elastic else None

@@ -44,6 +44,8 @@ class Jobs:
         """Pool and GPUs of the jobs that hold or are about to hold some."""
         self._taken: Counter[str] = Counter()
         """GPUs that these hold, by pool: counted along, since a site has thousands of jobs."""
+        self._still: dict[str, JobView] = {}
+        """Views of jobs that neither run nor are held: they stay the same until the job changes."""
         self._told: dict[str, str] = {}
         self._uid_of: dict[str, str] = {}
         """Of each Job, by name."""
@@ -71,10 +73,15 @@ class Jobs:
     def views(self, now: datetime) -> Mapping[str, JobView]:
         views = {}
         for name, item in self._jobs.items.items():
+            if name in self._still:
+                views[name] = self._still[name]
+                continue
             asked = _asked_to_run(item, self._workload_of.get(item.uid))
             view = item.view(asked, now, held(item.hold_until, now))
             if view is not None:
                 views[name] = view
+                if item.still:
+                    self._still[name] = view
         return views
 
     async def run(self, move: RunJob, reason: str, now: datetime) -> Ack:
@@ -193,6 +200,7 @@ class Jobs:
     def _job_changed(self, name: str) -> None:
         item, uid = self._jobs.items.get(name), self._uid_of.pop(name, "")
         self._name_of.pop(uid, None)
+        self._still.pop(name, None)
         if item is not None:
             self._uid_of[name], self._name_of[item.uid] = item.uid, name
         self._count(name)

@@ -15,6 +15,8 @@ _GIVE_UP_S = 10.0
 _COMMITTED_S = 0.2
 """On the wall. All queries ask for one moment this long ago: values and their times are then of the same scrapes, where
 a scrape that is stored between two queries would give the value of one and the time of another."""
+Element = tuple[Mapping[str, str], float]
+"""Labels and value of one element of an instant vector."""
 _LAST_SEEN_QUERY = f"max by ({', '.join(RACK)}) ({LAST_SEEN})"
 
 
@@ -75,7 +77,7 @@ class PrometheusMetrics:
     async def _query_all(self) -> None:
         queries = {value_query(series) for series in SERIES.values()} | {time_query(s) for s in SERIES.values()}
         problems: dict[str, str] = {}
-        answers: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+        answers: dict[str, list[Element]] = {}
         moment = time.time() - _COMMITTED_S
 
         async def ask(query: str) -> None:
@@ -88,17 +90,20 @@ class PrometheusMetrics:
                 problems[query] = str(error) or type(error).__name__
 
         await asyncio.gather(*(ask(query) for query in sorted(queries)))
-        wall = time.time()
+        latest = self._last.latest(time.time())
+        times: dict[str, Mapping[str, float]] = {}
         for series in SERIES.values():
-            times = answers.get(time_query(series), [])
-            values = answers.get(value_query(series), [])
-            problem = self._take(series, values, times, wall)
-            if problem:
-                problems[series.metric.value] = problem
+            query = time_query(series)  # those of a rack are asked for once
+            try:
+                if query not in times:
+                    times[query] = _by_subject(series, answers.get(query, []))
+                self._take(series, answers.get(value_query(series), []), times[query], latest)
+            except ValueError as error:
+                problems[series.metric.value] = str(error)
         self._problems = problems
 
-    async def _ask(self, query: str, moment: float) -> list[tuple[Mapping[str, str], float]]:
-        """Labels and value of all elements of the instant vector at `moment`, unix s; ValueError for other answers."""
+    async def _ask(self, query: str, moment: float) -> list[Element]:
+        """The instant vector at `moment`, unix s; ValueError for other answers."""
         parameters = {"query": query, "time": f"{moment:.3f}"}
         response = await self._client.get(self._url, params=parameters, timeout=_GIVE_UP_S)
         if response.status_code != httpx.codes.OK:
@@ -108,34 +113,39 @@ class PrometheusMetrics:
             data = document["data"]
             if document["status"] != "success" or data["resultType"] != "vector":
                 raise ValueError(f"no instant vector: {response.text[:200]}")
-            return [(dict(element["metric"]), float(element["value"][1])) for element in data["result"]]
+            return [(element["metric"], float(element["value"][1])) for element in data["result"]]
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"no answer of a Prometheus server: {error!r}") from error
-
-    def _take(
-        self,
-        series: Series,
-        values: list[tuple[Mapping[str, str], float]],
-        times: list[tuple[Mapping[str, str], float]],
-        wall: float,
-    ) -> str:
-        """Put the good readings of one metric on record; returns what was wrong with one of the others."""
-        problem = ""
-        try:
-            measured = {series.subject_of(labels): unix_s for labels, unix_s in times}
-        except KeyError as error:
-            return f"series without label {error}"
-        for labels, value in values:
-            try:
-                subject = series.subject_of(labels)
-                at = self._site_time(series, measured[subject])
-                self._last.put(series.metric, subject, value, at, wall)
-            except KeyError as error:
-                problem = f"no label or no time of {error}"
-            except ValueError as error:
-                problem = str(error)
-        return problem
 
     def _site_time(self, series: Series, unix_s: float) -> datetime:
         """LAST_SEEN is site time already; a scrape's time is the wall's."""
         return instant(unix_s) if series.dated else self._clock.at(instant(unix_s).timestamp())
+
+    def _take(self, series: Series, elements: list[Element], times: Mapping[str, float], latest: datetime) -> None:
+        """Put the good readings of one metric on record; ValueError says what was wrong with one of the others.
+
+        `times` are unix seconds by subject.
+        """
+        problem = ""
+        at: dict[float, datetime] = {}  # many are of the same scrape
+        for labels, value in elements:
+            try:
+                subject = series.subject_of(labels)
+                unix_s = times[subject]
+                if unix_s not in at:
+                    at[unix_s] = self._site_time(series, unix_s)
+                self._last.put(series.metric, subject, value, at[unix_s], latest)
+            except KeyError as error:
+                problem = f"no label or no time of {error}"
+            except ValueError as error:
+                problem = str(error)
+        if problem:
+            raise ValueError(problem)
+
+
+def _by_subject(series: Series, elements: list[Element]) -> Mapping[str, float]:
+    """ValueError for elements without the subject's labels."""
+    try:
+        return {series.subject_of(labels): value for labels, value in elements}
+    except KeyError as error:
+        raise ValueError(f"series without label {error}") from error

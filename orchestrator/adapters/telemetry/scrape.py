@@ -130,11 +130,11 @@ class ScrapedMetrics:
                     values[device] = max(value, values.get(device, value))
             except KeyError as error:
                 wrong.append(f"{name} has no label {error}")
-        scraped_at = self._clock.at(wall)
+        scraped_at, latest = self._clock.at(wall), self._last.latest(wall)
         for (metric, subject), values in devices.items():
             try:
                 at = instant(last_seen[subject]) if SERIES[metric.value].dated else scraped_at
-                self._last.put(metric, subject, sum(values.values()), at, wall)
+                self._last.put(metric, subject, sum(values.values()), at, latest)
             except KeyError:
                 wrong.append(f"{subject} has no {LAST_SEEN}")
             except ValueError as error:

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from orchestrator.domain.clock import SiteClock
-from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
+from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
 
 LAST_SEEN = "asic_last_seen_timestamp_seconds"
 """When the machines of a rack last answered, unix seconds of site time: the time of all that is read of the rack."""
 FORGET_AFTER = timedelta(days=1)
 """Site time after which the last reading of a device that is gone is dropped."""
+SWEEP_EVERY = timedelta(hours=1)
+"""Site time between two looks for such."""
 _CLOCKS_APART_S = 5.0
 """On the wall; a device's time further ahead than this is no time."""
 
@@ -31,7 +33,7 @@ class Series:
 
     def subject_of(self, labels: Mapping[str, str]) -> str:
         """KeyError if a label is missing."""
-        return "/".join(labels[label] for label in self.subject)
+        return "/".join([labels[label] for label in self.subject])
 
 
 RACK = ("fleet", "rack")
@@ -62,23 +64,30 @@ class LastReadings:
 
     def __init__(self, clock: SiteClock) -> None:
         self._clock = clock
-        self._samples: dict[tuple[Metric, str], Sample] = {}
+        self._readings: dict[Metric, dict[str, Reading]] = {series.metric: {} for series in SERIES.values()}
+        self._swept_at: datetime | None = None
 
-    def put(self, metric: Metric, subject: str, value: float, at: datetime, wall: float) -> None:
-        """Take in a value of time `at`, received at `wall` (unix s). ValueError, and no change, if it can't be true."""
+    def latest(self, wall: float) -> datetime:
+        """The last time (of the site) that something received at `wall` (unix s) can be of."""
+        return self._clock.at(wall + _CLOCKS_APART_S)
+
+    def put(self, metric: Metric, subject: str, value: float, at: datetime, latest: datetime) -> None:
+        """Take in a value of time `at`. ValueError, and no change, if it can't be true or is of after `latest`."""
         if not math.isfinite(value) or (value < 0.0 and metric is not Metric.ASIC_TEMPERATURE):
             raise ValueError(f"{metric.value} of {subject} is {value:g} {metric.unit}")
-        if at > self._clock.at(wall + _CLOCKS_APART_S):
+        if at > latest:
             raise ValueError(f"{metric.value} of {subject} is of {at.isoformat()}, which is to come")
-        reading = Reading(value=value, unit=metric.unit, at=at, quality=Quality.FRESH)
-        self._samples[metric, subject] = Sample(metric, subject, reading)
+        self._readings[metric][subject] = Reading(value=value, unit=metric.unit, at=at, quality=Quality.FRESH)
 
     def telemetry(self, now: datetime) -> Telemetry:
         """All of them, without those too old to speak of."""
-        for key, sample in list(self._samples.items()):
-            if sample.reading.at is not None and now - sample.reading.at > FORGET_AFTER:
-                del self._samples[key]
-        return Telemetry(now, self._samples.values())
+        if self._swept_at is None or now - self._swept_at >= SWEEP_EVERY:
+            self._swept_at = now
+            for readings in self._readings.values():
+                gone = [name for name, reading in readings.items() if reading.at and now - reading.at > FORGET_AFTER]
+                for name in gone:
+                    del readings[name]
+        return Telemetry.of(now, {metric: dict(readings) for metric, readings in self._readings.items()})
 
 
 def instant(unix_s: float) -> datetime:
