@@ -13,7 +13,7 @@ build_tools=$(printf 'hatchling>=1.27\neditables>=0.5\n')
 compile() {
   local output=$1
   shift
-  "$uv" pip compile pyproject.toml - --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+  "$uv" pip compile pyproject.toml - --all-extras --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
     --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o "$output" "$@" <<<"$build_tools"
   if grep -nE '://|^ *--(extra-)?(index|find)' "$output"; then
     echo "$output names an address" >&2
