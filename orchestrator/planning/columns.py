@@ -1,0 +1,210 @@
+"""The site as columns of numbers, a row for each fleet, pool and job: what plan and dispatch compute on.
+
+The live controller makes them from a snapshot; a backtest keeps them itself. Times are unix seconds, powers kW of IT
+load, work GPU-seconds. Rows of pools and feeders are in the order of the site file.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from math import inf
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.domain.economics import mode_steps
+from orchestrator.domain.site import SLEEP, Site, SlaClass
+from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
+from orchestrator.domain.work import JobPhase
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+class Sla(IntEnum):
+    """Classes of promises as numbers."""
+
+    GUARANTEED = 0
+    FLEXIBLE = 1
+    BEST_EFFORT = 2
+
+
+class Phase(IntEnum):
+    """Phases of open jobs as numbers."""
+
+    WAITING = 0
+    RUNNING = 1
+    STOPPING = 2
+    PAUSED = 3
+
+
+SLA = {SlaClass.GUARANTEED: Sla.GUARANTEED, SlaClass.FLEXIBLE: Sla.FLEXIBLE, SlaClass.BEST_EFFORT: Sla.BEST_EFFORT}
+PHASE = {
+    JobPhase.WAITING: Phase.WAITING,
+    JobPhase.RUNNING: Phase.RUNNING,
+    JobPhase.STOPPING: Phase.STOPPING,
+    JobPhase.PAUSED: Phase.PAUSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JobColumns:
+    """A row for each open job."""
+
+    pool: Ints
+    tenant: Ints
+    """Row of the tenant in the site file."""
+    sla: Ints
+    """As `Sla`."""
+    phase: Ints
+    """As `Phase`."""
+    held: Flags
+    """It must stay as it is, whatever is decided."""
+    gpus: Ints
+    """All that it asks for."""
+    least_gpus: Ints
+    """An elastic job also runs on this many; else all."""
+    step_gpus: Ints
+    """By how many an elastic job grows and shrinks; else all."""
+    on_gpus: Ints
+    """That it holds while it runs, or last ran on."""
+    work_s: Floats
+    """GPU-seconds in all."""
+    left_s: Floats
+    """GPU-seconds not done yet, as measured."""
+    submitted_at: Floats
+    changed_at: Floats
+    deadline: Floats
+    """+inf where there is none."""
+    restart_s: Floats
+    """From start to progress."""
+    interrupted_at: Floats
+    """-inf before the first time."""
+    usd_per_gpu_h: Floats
+    credit_share: Floats
+
+    def __len__(self) -> int:
+        return len(self.pool)
+
+    def at(self, rows: NDArray[Any]) -> Self:
+        """These rows alone, in this order; `rows` are numbers or flags."""
+        return type(self)(*(getattr(self, column.name)[rows] for column in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class FleetColumns:
+    """A row for each fleet; `S` steps of its modes' concave hull, from sleep up, padded with zeros."""
+
+    feeder: Ints
+    racks: Ints
+    movable: Ints
+    """Racks that follow their setpoint."""
+    held: Flags
+    step_count: Ints
+    step_kw: Floats
+    """(fleets, S): rise of one rack, nameplate."""
+    step_hs: Floats
+    """(fleets, S): rise of one rack in hashes per second."""
+    at_step: Ints
+    """(fleets, S): movable racks that are in the step's upper mode or a stronger one."""
+    asleep_kw: Floats
+    """Of one rack."""
+    draw_share: Floats
+    """Measured power as a share of nameplate."""
+    warm_up_s: Floats
+    min_on_s: Floats
+    min_off_s: Floats
+    woken_at: Floats
+    slept_at: Floats
+
+    def __len__(self) -> int:
+        return len(self.feeder)
+
+
+def job_columns(site: Site, jobs: Iterable[JobStatus]) -> JobColumns:
+    """In the order of `jobs`."""
+    pools = {pool.name: row for row, pool in enumerate(site.pools)}
+    tenants = {tenant.name: row for row, tenant in enumerate(site.tenants)}
+    return _job_columns([_job_row(status, pools[status.job.pool], tenants[status.tenant.name]) for status in jobs])
+
+
+def _job_columns(rows: list[tuple[float, ...]]) -> JobColumns:
+    columns = np.array(rows, dtype=np.float64).reshape(len(rows), len(fields(JobColumns))).T
+    by_name: dict[str, Any] = {}
+    for field, column in zip(fields(JobColumns), columns, strict=True):
+        kind = np.int64 if field.type is Ints else np.bool_ if field.type is Flags else np.float64
+        by_name[field.name] = column.astype(kind)
+    return JobColumns(**by_name)
+
+
+def _job_row(status: JobStatus, pool: int, tenant: int) -> tuple[float, ...]:
+    job, view, promise = status.job, status.view, status.tenant
+    elastic = job.elastic and promise.sla is not SlaClass.GUARANTEED  # what is guaranteed is all of its GPUs
+    return (
+        pool,
+        tenant,
+        SLA[promise.sla],
+        PHASE[view.phase],
+        bool(view.held),
+        job.gpus,
+        (job.min_gpus or job.gpus) if elastic else job.gpus,
+        (job.gpu_step or job.gpus) if elastic else job.gpus,
+        view.gpus,
+        job.work_gpu_seconds,
+        status.left_gpu_seconds,
+        job.submitted_at.timestamp(),
+        view.changed_at.timestamp(),
+        job.deadline.timestamp() if job.deadline is not None else inf,
+        job.restart.total_seconds(),
+        status.last_interrupted_at.timestamp() if status.last_interrupted_at is not None else -inf,
+        promise.usd_per_gpu_h,
+        promise.credit_share,
+    )
+
+
+def fleet_columns(site: Site, snapshot: Snapshot) -> FleetColumns:
+    """In the order of `snapshot.fleets`."""
+    feeders = {feeder.name: row for row, feeder in enumerate(site.feeders)}
+    statuses = list(snapshot.fleets.values())
+    steps = [mode_steps(status.fleet, 1.0, 1.0) for status in statuses]  # the hull is the same at any hashprice
+    shape = (len(statuses), max((len(of_fleet) for of_fleet in steps), default=0))
+    step_kw, step_hs, at_step = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.int64)
+    for row, (status, of_fleet) in enumerate(zip(statuses, steps, strict=True)):
+        fleet, modes = status.fleet, movable_modes(status)
+        for number, step in enumerate(of_fleet):
+            low_ths = 0.0 if step.from_mode == SLEEP else fleet.mode(step.from_mode).hashrate_ths
+            step_kw[row, number] = step.rise_kw
+            step_hs[row, number] = (fleet.mode(step.to_mode).hashrate_ths - low_ths) * fleet.machines_per_rack * 1e12
+            at_step[row, number] = sum(fleet.rack_kw(mode) >= fleet.rack_kw(step.to_mode) for mode in modes)
+
+    def whole(values: Iterable[int]) -> Ints:
+        return np.array(list(values), dtype=np.int64)
+
+    def real(values: Iterable[float]) -> Floats:
+        return np.array(list(values), dtype=np.float64)
+
+    return FleetColumns(
+        feeder=whole(feeders[status.fleet.feeder] for status in statuses),
+        racks=whole(status.fleet.racks for status in statuses),
+        movable=whole(len(movable_modes(status)) for status in statuses),
+        held=np.array([bool(status.view.held) for status in statuses], dtype=np.bool_),
+        step_count=whole(len(of_fleet) for of_fleet in steps),
+        step_kw=step_kw,
+        step_hs=step_hs,
+        at_step=at_step,
+        asleep_kw=real(status.fleet.rack_kw(SLEEP) for status in statuses),
+        draw_share=real(status.draw_share for status in statuses),
+        warm_up_s=real(status.fleet.warm_up.total_seconds() for status in statuses),
+        min_on_s=real(status.fleet.min_on.total_seconds() for status in statuses),
+        min_off_s=real(status.fleet.min_off.total_seconds() for status in statuses),
+        woken_at=real(status.view.last_wake_at.timestamp() for status in statuses),
+        slept_at=real(status.view.last_sleep_at.timestamp() for status in statuses),
+    )
+
+
+def movable_modes(status: FleetStatus) -> list[str]:
+    """Modes of the racks that follow their setpoint."""
+    unmoved = status.silent | status.stuck
+    return [mode for rack, mode in status.view.rack_modes.items() if rack not in unmoved]
