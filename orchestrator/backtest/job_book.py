@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 
+from orchestrator.backtest.batch import NONE, Outcome
 from orchestrator.domain.site import Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
 from orchestrator.planning.columns import Flags, Floats, Ints, JobColumns, Phase, Sla
@@ -40,27 +40,23 @@ class Workload:
         return len(self.pool)
 
 
-class Outcome(IntEnum):
-    """What became of a job's promise."""
-
-    OPEN = 0
-    ON_TIME = 1
-    LATE = 2
-    WITHDRAWN = 3
-
-
 @dataclass(frozen=True, slots=True)
 class JobsSettled:
-    """What the jobs did in one interval; arrays have a row for each job that ran or was credited."""
+    """What the jobs did in one interval: a row for each that held GPUs, was credited or interrupted, or was settled."""
 
     rows: Ints
     """Rows of the workload."""
-    gpus: Ints
+    gpus: Floats
+    """Mean over the interval."""
     it_kw: Floats
     """Mean over the interval, above idle."""
     gpu_hours: Floats
     revenue_usd: Floats
     credit_usd: Floats
+    starts: Ints
+    interruptions: Ints
+    outcome: Ints
+    """As `Outcome` in the interval in which the job was settled, else NONE."""
 
 
 class JobBook:
@@ -75,15 +71,18 @@ class JobBook:
         self.restart_left_s = np.zeros(count)
         self.changed_at = workload.submitted_at.copy()
         self.interrupted_at = np.full(count, -np.inf)
-        self.starts = np.zeros(count, dtype=np.int64)
-        self.interruptions = np.zeros(count, dtype=np.int64)
-        self.outcome = np.full(count, Outcome.OPEN, dtype=np.int64)
+        self.outcome = np.full(count, NONE, dtype=np.int64)
+        """As `Outcome`, once the job is settled."""
         self.credited_usd = np.zeros(count)
         self.open = np.empty(0, dtype=np.int64)
         """Rows of the jobs that are submitted and have not ended."""
         self._rise_kw = np.array([(pool.gpu_power_w - pool.gpu_idle_w) / 1000.0 for pool in site.pools])
         """Of one GPU, by pool."""
         self._submitted = 0
+        self._started = self._stopped = np.empty(0, dtype=np.int64)
+        self._withdrawn = np.empty(0, dtype=np.int64)
+        self._owed_usd = np.zeros(count)
+        """Credits that fell due since the last settlement."""
 
     def begin(self, at_s: float) -> bool:
         """Jobs submitted by `at_s` come in, those withdrawn by then go; whether any came."""
@@ -94,10 +93,10 @@ class JobBook:
         if len(came):
             self.open = np.concatenate([self.open, came])
         gone = workload.until[self.open] <= at_s
+        self._withdrawn = self.open[gone]
+        self._withdrawn = self._withdrawn[self.outcome[self._withdrawn] == NONE]
+        self.outcome[self._withdrawn] = Outcome.WITHDRAWN
         if gone.any():
-            rows = self.open[gone]
-            undone = rows[self.outcome[rows] == Outcome.OPEN]
-            self.outcome[undone] = Outcome.WITHDRAWN
             self.open = self.open[~gone]
         return bool(len(came))
 
@@ -125,35 +124,25 @@ class JobBook:
             credit_share=workload.credit_share[rows],
         )
 
-    def move(self, gpus: Ints, at_s: float) -> tuple[int, Floats]:
-        """Let the open jobs run on `gpus` GPUs each, 0 for none.
-
-        Returns how many running jobs were stopped, and the credit in USD, by open job, for guaranteed ones among them.
-        """
+    def move(self, gpus: Ints, at_s: float) -> None:
+        """Let the open jobs run on `gpus` GPUs each, 0 for none."""
         rows, workload = self.open, self.workload
         running = self.phase[rows] == Phase.RUNNING
         stop, start = running & (gpus == 0), ~running & (gpus > 0)
         resized = running & (gpus > 0) & (gpus != self.on_gpus[rows])
-        stopped, started, changed = rows[stop], rows[start], rows[resized]
-        self.phase[stopped] = Phase.PAUSED
-        self.interruptions[stopped] += 1
-        self.interrupted_at[stopped] = at_s
-        self.phase[started] = Phase.RUNNING
-        self.starts[started] += 1
-        again = np.concatenate([started, changed])
+        self._stopped, self._started = rows[stop], rows[start]
+        self.phase[self._stopped] = Phase.PAUSED
+        self.interrupted_at[self._stopped] = at_s
+        self.phase[self._started] = Phase.RUNNING
+        again = np.concatenate([self._started, rows[resized]])
         self.restart_left_s[again] = workload.restart_s[again]
         self.on_gpus[again] = np.concatenate([gpus[start], gpus[resized]])
-        self.changed_at[np.concatenate([stopped, again])] = at_s
-        credit = np.zeros(len(rows))
-        broken = stop & (workload.sla[rows] == Sla.GUARANTEED)
-        if broken.any():
-            whole = workload.credit_share * workload.usd_per_gpu_h * workload.work_s / SECONDS_PER_HOUR
-            credit[broken] = whole[rows[broken]] - self.credited_usd[rows[broken]]
-            self.credited_usd[rows[broken]] += credit[broken]
-        return len(stopped), credit
+        self.changed_at[np.concatenate([self._stopped, again])] = at_s
+        broken = self._stopped[workload.sla[self._stopped] == Sla.GUARANTEED]
+        self._credit(broken, self._most_usd(broken))
 
-    def settle(self, at_s: float, interval_s: float, credit_usd: Floats) -> JobsSettled:
-        """Let an interval go by; `credit_usd`, by open job, is what stopping at its start was credited."""
+    def settle(self, at_s: float, interval_s: float) -> JobsSettled:
+        """Let an interval go by after `begin` and `move`."""
         rows, workload = self.open, self.workload
         running = self.phase[rows] == Phase.RUNNING
         gpus = np.where(running, self.on_gpus[rows], 0)
@@ -162,22 +151,40 @@ class JobBook:
         need_s = np.where(running, left_s / np.maximum(gpus, 1), 0.0)
         run_s = np.where(running, np.minimum(interval_s - restart_s, need_s), 0.0)
         ended = running & (need_s <= interval_s - restart_s + DONE_S)
-        active_s = np.where(ended, restart_s + run_s, np.where(running, interval_s, 0.0))
+        active_share = np.where(ended, (restart_s + run_s) / interval_s, running)
         done_s = run_s * gpus
         self.done_s[rows] += done_s
         self.restart_left_s[rows] = np.where(running, self.restart_left_s[rows] - restart_s, 0.0)
-        credit_usd = credit_usd + self._late(rows, at_s, interval_s, restart_s, run_s, gpus, left_s)
-        self._end(rows[ended], at_s + active_s[ended])
+        late = self._late(rows, at_s, interval_s, restart_s, run_s, gpus, left_s)
+        in_time = rows[ended & (self.outcome[rows] == NONE)]
+        self.outcome[in_time] = Outcome.ON_TIME
         self.open = rows[~ended]
-        shown = running | (credit_usd > 0.0)
+
+        shown = running | np.isin(rows, np.concatenate([late, self._stopped]))
+        told = np.concatenate([rows[shown], self._withdrawn])
+        idle = np.zeros(len(self._withdrawn))
+        settled = np.concatenate([late, in_time, self._withdrawn])
+        credit_usd = self._owed_usd[told]
+        self._owed_usd[told] = 0.0
         return JobsSettled(
-            rows=rows[shown],
-            gpus=gpus[shown],
-            it_kw=(gpus * self._rise_kw[workload.pool[rows]] * active_s / interval_s)[shown],
-            gpu_hours=done_s[shown] / SECONDS_PER_HOUR,
-            revenue_usd=(done_s * workload.usd_per_gpu_h[rows])[shown] / SECONDS_PER_HOUR,
-            credit_usd=credit_usd[shown],
+            rows=told,
+            gpus=np.concatenate([(gpus * active_share)[shown], idle]),
+            it_kw=np.concatenate([(gpus * self._rise_kw[workload.pool[rows]] * active_share)[shown], idle]),
+            gpu_hours=np.concatenate([done_s[shown] / SECONDS_PER_HOUR, idle]),
+            revenue_usd=np.concatenate(
+                [(done_s * workload.usd_per_gpu_h[rows])[shown] / SECONDS_PER_HOUR, idle],
+            ),
+            credit_usd=credit_usd,
+            starts=np.isin(told, self._started).astype(np.int64),
+            interruptions=np.isin(told, self._stopped).astype(np.int64),
+            outcome=np.where(np.isin(told, settled), self.outcome[told], NONE),
         )
+
+    def end(self) -> JobsSettled:
+        """What is open when the period ends, as rows that say so; to be told beside the last interval."""
+        rows = self.open[self.outcome[self.open] == NONE]
+        none, zero = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows))
+        return JobsSettled(rows, zero, zero, zero, zero, zero, none, none, np.full(len(rows), Outcome.OPEN))
 
     def _late(
         self,
@@ -188,25 +195,28 @@ class JobBook:
         run_s: Floats,
         gpus: Ints,
         left_s: Floats,
-    ) -> Floats:
-        """Credits, by open job, for deadlines that pass in the interval: pro rata to the work not done by then."""
+    ) -> Ints:
+        """Rows whose deadline passes in the interval with work left, credited pro rata to what was not done by then."""
         workload = self.workload
         deadline = workload.deadline[rows]
-        due: Flags = (deadline > at_s) & (deadline <= at_s + interval_s) & (self.outcome[rows] == Outcome.OPEN)
+        due: Flags = (deadline > at_s) & (deadline <= at_s + interval_s) & (self.outcome[rows] == NONE)
         if not due.any():
-            return np.zeros(len(rows))
+            return rows[due]
         before_s = np.clip(deadline - at_s - restart_s, 0.0, run_s)
         undone_s = np.where(due, left_s - before_s * gpus, 0.0)
-        late = due & (undone_s > DONE_S)
-        self.outcome[rows[late]] = Outcome.LATE
-        most = workload.credit_share[rows] * workload.usd_per_gpu_h[rows] * workload.work_s[rows] / SECONDS_PER_HOUR
-        usd = workload.credit_share[rows] * workload.usd_per_gpu_h[rows] * undone_s / SECONDS_PER_HOUR
-        credit = np.where(late, np.minimum(usd, most - self.credited_usd[rows]), 0.0)
-        self.credited_usd[rows] += credit
-        return credit
+        late = undone_s > DONE_S
+        missed = rows[late]
+        self.outcome[missed] = Outcome.LATE
+        rate = workload.credit_share[missed] * workload.usd_per_gpu_h[missed] / SECONDS_PER_HOUR
+        self._credit(missed, rate * undone_s[late])
+        return missed
 
-    def _end(self, rows: Ints, at_s: Floats) -> None:
-        in_time = self.outcome[rows] == Outcome.OPEN
-        self.outcome[rows[in_time]] = Outcome.ON_TIME
-        self.done_s[rows] = self.workload.work_s[rows]
-        self.changed_at[rows] = at_s
+    def _most_usd(self, rows: Ints) -> Floats:
+        workload = self.workload
+        return workload.credit_share[rows] * workload.usd_per_gpu_h[rows] * workload.work_s[rows] / SECONDS_PER_HOUR
+
+    def _credit(self, rows: Ints, usd: Floats) -> None:
+        """All credits of a job together are never more than `credit_share` of its price."""
+        usd = np.minimum(usd, self._most_usd(rows) - self.credited_usd[rows])
+        self.credited_usd[rows] += usd
+        self._owed_usd[rows] += usd
