@@ -32,7 +32,7 @@ class Racks:
     """
 
     def __init__(self, site: Site, start: datetime, *, awake: bool) -> None:
-        """Asleep, or warm in their default modes if `awake`."""
+        """Asleep, or warm if `awake`: in the default mode, or the next lower one that is worth using at some price."""
         at = start.timestamp() - LONG_AGO_S
         steps = [mode_steps(fleet, 1.0, 1.0) for fleet in site.fleets]  # the hull is the same at any hashprice
         shape = (len(site.fleets), max((len(of_fleet) for of_fleet in steps), default=0))

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.backtest.racks import Racks
 from orchestrator.domain.site import Site
+from orchestrator.planning.always_on import always_on_site
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 QUARTER_S = 900.0
@@ -17,6 +18,7 @@ def racks(site: Site, *, awake: bool = True) -> Racks:
 
 
 def test_awake_fleets_hash_in_their_default_modes(site: Site) -> None:
+    site = always_on_site(site)
     settled = racks(site).settle(np.zeros(len(site.fleets), dtype=np.int64), QUARTER_S)
     for row, fleet in enumerate(site.fleets):
         default = fleet.mode(fleet.default_mode)
