@@ -1,24 +1,20 @@
-"""What dispatch chooses between: blocks of power with a value, from fleets' mode steps and from jobs."""
+"""What dispatch chooses between: blocks of power with a value, from fleets' mode steps and from jobs.
 
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
+A table of them, a row for each block in merit order. It depends on everything but the price, so it is laid out before
+a price comes in, and a new price only has to walk down it.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
 from enum import IntEnum
-from functools import cache
 from typing import NamedTuple
 
-from orchestrator.domain.economics import (
-    Step,
-    gpus_rise_kw,
-    job_pause_threshold_usd_per_mwh,
-    job_value_usd_per_mwh,
-    mode_steps,
-    sleep_threshold_usd_per_mwh,
-    wake_value_usd_per_mwh,
-)
-from orchestrator.domain.site import SLEEP, GpuPool, Site, SlaClass
-from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
-from orchestrator.domain.work import JobPhase
+import numpy as np
+
+from orchestrator.domain.site import GpuPool, Site
+from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH, SECONDS_PER_HOUR
+from orchestrator.planning.columns import Flags, FleetColumns, Floats, Ints, JobColumns, Phase, Sla
+from orchestrator.planning.compiled import compiled
 
 STEP_HYSTERESIS = 0.02
 """A throttle costs nearly nothing; this share of its value keeps it from following every cent."""
@@ -31,9 +27,11 @@ BUDGET_SPAN = timedelta(hours=1)
 SHORTEST_AWAY = timedelta(minutes=5)
 """ERCOT's dispatch interval: prices last no shorter."""
 
-
 RESIZE_EVERY = timedelta(minutes=10)
 """An elastic job is not let grow again sooner: it pauses to share its work out anew."""
+
+SAME_TIME_S = 1e-6
+"""Unix seconds as floats are good to less than this."""
 
 
 class Rank(IntEnum):
@@ -46,206 +44,425 @@ class Rank(IntEnum):
     WORTH = 2
 
 
-class Block(NamedTuple):
-    """`units` equal units of IT power that can be on or off. A tuple, since thousands are made each tick."""
+_GUARANTEED, _DUE, _WORTH = int(Rank.GUARANTEED), int(Rank.DUE), int(Rank.WORTH)
+_SLA_GUARANTEED, _SLA_FLEXIBLE = int(Sla.GUARANTEED), int(Sla.FLEXIBLE)
+_RUNNING, _STOPPING = int(Phase.RUNNING), int(Phase.STOPPING)
+_DEADLINE_MARGIN_S, _BUDGET_SPAN_S = DEADLINE_MARGIN.total_seconds(), BUDGET_SPAN.total_seconds()
+_SHORTEST_AWAY_S, _RESIZE_EVERY_S = SHORTEST_AWAY.total_seconds(), RESIZE_EVERY.total_seconds()
+_NO_DEADLINE_S = timedelta(days=1).total_seconds()
 
-    target: str
-    name: str
-    feeder: str
-    rank: Rank
-    units: int
-    unit_kw: float
-    value_usd_per_mwh: float
+
+class Blocks(NamedTuple):
+    """A row for each block, in merit order: rank, then what is worth most, then what runs already.
+
+    A block is `units` equal units of IT power that can be on or off. Among what must run, a promise kept goes before a
+    new one.
+    """
+
+    fleet: Ints
+    """Row of the fleet; -1 for jobs."""
+    job: Ints
+    """Row of the job; -1 for fleets."""
+    level: Ints
+    """Number of a fleet's step; a rack takes a step only from the one below."""
+    rank: Ints
+    """As `Rank`."""
+    running: Flags
+    units: Ints
+    unit_kw: Floats
+    value_usd_per_mwh: Floats
     """Start and stop costs counted in: the price above which the block should be off."""
-    running: bool
-    step: Step | None = None
-    level: int = 0
-    """Number of the step; a rack takes a step only from the one below."""
-    pool: str = ""
-    gpus: int = 0
+    feeder: Ints
+    pool: Ints
+    """-1 for fleets."""
+    gpus: Ints
     """GPUs of the pool that a unit needs; 0 for racks."""
-    least_units: int = 1
+    least_units: Ints
     """With fewer the block is not taken: an elastic job has its least number of GPUs."""
-    queued_at: float = 0.0
-    """When a job was submitted, unix seconds: of equals the older goes first."""
-
-    def worth(self, price_usd_per_mwh: float) -> bool:
-        return self.value_usd_per_mwh > price_usd_per_mwh
-
-    @property
-    def order(self) -> tuple[int, int, float, int, float, str]:
-        """Merit order: rank, then what is worth most, then what runs already. A promise kept goes before a new one."""
-        waits = 0 if self.running else 1
-        kept_first = 0 if self.rank is Rank.WORTH else waits
-        return (self.rank, kept_first, -self.value_usd_per_mwh, waits, self.queued_at, self.target)
+    fleet_stay_usd_per_mwh: Floats
+    """By fleet: the price above which its racks should sleep."""
+    fleet_wake_usd_per_mwh: Floats
+    """By fleet: the price below which a rack should wake."""
+    job_stay_usd_per_mwh: Floats
+    """By job: the price above which it should pause."""
+    job_wake_usd_per_mwh: Floats
+    """By job: the price below which it should start or grow."""
 
 
-def expected_away(status: FleetStatus, now: datetime, outlook: timedelta) -> timedelta:
-    """How long a sleep is expected to last: the outlook, but after a recent wake-up half the time awake since.
+class PoolColumns(NamedTuple):
+    """A row for each pool of the site file."""
 
-    Prices that go to and fro would else put a fleet to sleep each time for an hour that never comes: in turn around
-    the break-even each 15 minutes, that costs more than sleeping saves.
+    feeder: Ints
+    gpus: Ints
+    gpu_power_w: Floats
+    gpu_min_power_w: Floats
+    gpu_idle_w: Floats
+
+
+class Moment(NamedTuple):
+    """What holds of the whole site when a table is laid out."""
+
+    at: float
+    """Unix seconds."""
+    hashprice_usd_per_ph_day: float
+    pue: float
+    outlook_s: float
+    """How long a price is expected to last."""
+    interruptions_left: Ints
+    """By tenant: how many of its jobs may still be interrupted in this hour."""
+
+
+class Switches(NamedTuple):
+    """Prices from a plan, USD/MWh, by row; NaN where it does not know the fleet or job."""
+
+    fleet_stay: Floats
+    fleet_wake: Floats
+    job_stay: Floats
+    job_wake: Floats
+    gpu_usd_per_h: Floats
+    """By pool: jobs that the plan does not know pay it."""
+
+
+class Places(NamedTuple):
+    """Rows in the order in which equals go first, so that the same site always gives the same answer."""
+
+    fleets: Ints
+    """Rows of fleets, in order of name."""
+    jobs: Ints
+    """Rows of jobs, the oldest first."""
+    jobs_by_name: Ints
+
+
+def pool_columns(site: Site) -> PoolColumns:
+    """In the order of the site file."""
+    feeders = {feeder.name: row for row, feeder in enumerate(site.feeders)}
+    pools: Sequence[GpuPool] = site.pools
+    return PoolColumns(
+        feeder=np.array([feeders[pool.feeder] for pool in pools], dtype=np.int64),
+        gpus=np.array([pool.gpus for pool in pools], dtype=np.int64),
+        gpu_power_w=np.array([pool.gpu_power_w for pool in pools], dtype=np.float64),
+        gpu_min_power_w=np.array([pool.gpu_min_power_w for pool in pools], dtype=np.float64),
+        gpu_idle_w=np.array([pool.gpu_idle_w for pool in pools], dtype=np.float64),
+    )
+
+
+def no_plan(fleets: int, jobs: int, pools: int) -> Switches:
+    """Where there is no plan, or it knows nothing of so many fleets and jobs."""
+    unknown_fleets, unknown_jobs = np.full(fleets, np.nan), np.full(jobs, np.nan)
+    return Switches(unknown_fleets, unknown_fleets, unknown_jobs, unknown_jobs, np.zeros(pools))
+
+
+def as_they_are(fleets: int, jobs: int) -> Places:
+    """Of equals the first row goes first."""
+    rows = np.arange(jobs)
+    return Places(np.arange(fleets), rows, rows)
+
+
+def lay_out(
+    fleets: FleetColumns, jobs: JobColumns, pools: PoolColumns, moment: Moment, switches: Switches, places: Places
+) -> Blocks:
+    """The table of everything that runs or could run and may be moved; held and stopping jobs are not in it."""
+    rise_w = np.maximum(pools.gpu_power_w - pools.gpu_idle_w, 0.0)
+    fleet_stay, fleet_wake = _fleet_prices(
+        moment.at,
+        moment.hashprice_usd_per_ph_day,
+        moment.pue,
+        moment.outlook_s,
+        fleets.step_count,
+        fleets.step_kw,
+        fleets.step_hs,
+        fleets.warm_up_s,
+        fleets.min_off_s,
+        fleets.woken_at,
+        switches.fleet_stay,
+        switches.fleet_wake,
+    )
+    slack_s, job_stay, job_wake = _job_prices(
+        moment.at,
+        moment.pue,
+        moment.outlook_s,
+        jobs.pool,
+        jobs.phase,
+        jobs.gpus,
+        jobs.on_gpus,
+        jobs.left_s,
+        jobs.deadline,
+        jobs.restart_s,
+        jobs.usd_per_gpu_h,
+        jobs.credit_share,
+        rise_w,
+        switches.job_stay,
+        switches.job_wake,
+        switches.gpu_usd_per_h,
+    )
+    must_run = _must_run(
+        moment.at,
+        moment.interruptions_left,
+        jobs.tenant,
+        jobs.sla,
+        jobs.phase,
+        jobs.held,
+        jobs.work_s - jobs.left_s,
+        jobs.interrupted_at,
+        slack_s,
+        places.jobs_by_name,
+    )
+    return _table(
+        moment.at,
+        places,
+        (fleets.feeder, fleets.movable, fleets.held, fleets.step_count, fleets.step_kw, fleets.step_hs),
+        (fleets.at_step, fleets.draw_share, fleets.min_on_s, fleets.min_off_s, fleets.woken_at, fleets.slept_at),
+        (fleet_stay, fleet_wake, moment.hashprice_usd_per_ph_day, moment.pue),
+        (jobs.pool, jobs.sla, jobs.phase, jobs.held, jobs.gpus, jobs.least_gpus, jobs.step_gpus, jobs.on_gpus),
+        (jobs.changed_at, must_run, slack_s, job_stay, job_wake),
+        pools.feeder,
+        rise_w,
+    )
+
+
+@compiled
+def _step_value(step_hs: float, step_kw: float, hashprice_usd_per_ph_day: float, pue: float) -> float:
+    """What the rise of a rack by one step earns, USD per MWh more at the grid."""
+    usd_per_hour = step_hs * SECONDS_PER_HOUR / HASHES_PER_PH_DAY * hashprice_usd_per_ph_day
+    return usd_per_hour / (step_kw * pue / KWH_PER_MWH)
+
+
+@compiled
+def _fleet_prices(
+    now: float,
+    hashprice_usd_per_ph_day: float,
+    pue: float,
+    outlook_s: float,
+    step_count: Ints,
+    step_kw: Floats,
+    step_hs: Floats,
+    warm_up_s: Floats,
+    min_off_s: Floats,
+    woken_at: Floats,
+    plan_stay: Floats,
+    plan_wake: Floats,
+) -> tuple[Floats, Floats]:
+    """By fleet, the prices above which a rack should sleep and below which it should wake.
+
+    A sleep is expected to last for the outlook, but after a recent wake-up half the time awake since. Prices that go
+    to and fro would else put a fleet to sleep each time for an hour that never comes: in turn around the break-even
+    each 15 minutes, that costs more than sleeping saves.
     """
-    awake = (now - status.view.last_wake_at) / 2
-    return min(max(awake, status.fleet.min_off, SHORTEST_AWAY), outlook)
-
-
-def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta) -> list[Block]:
-    """A block for the racks above and one for those below each step of the fleet's modes."""
-    fleet, view, now = status.fleet, status.view, snapshot.at
-    if view.held:
-        return []
-    hashprice = snapshot.hashprice.value
-    assert hashprice is not None, "the stale policy gives a hashprice"
-    steps = mode_steps(fleet, hashprice, snapshot.pue)
-    unmoved = status.silent | status.stuck
-    modes = [mode for rack, mode in view.rack_modes.items() if rack not in unmoved]
-    power_w = {SLEEP: fleet.sleep_w, **{mode.name: mode.power_w for mode in fleet.modes}}
-    keep_on = now < view.last_wake_at + fleet.min_on
-    keep_off = now < view.last_sleep_at + fleet.min_off
-    blocks: list[Block] = []
-    wake = stay = 0.0
-    for number, step in enumerate(steps):
-        on = sum(1 for mode in modes if power_w[mode] >= power_w[step.to_mode])
-        off = len(modes) - on
-        if number == 0:
-            away = expected_away(status, now, outlook)
-            stay = sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, fleet.warm_up, away)
-            wake = wake_value_usd_per_mwh(step.value_usd_per_mwh, fleet.warm_up, outlook)
-        else:
-            stay = min(stay, step.value_usd_per_mwh * (1.0 + STEP_HYSTERESIS))
-            wake = min(wake, step.value_usd_per_mwh * (1.0 - STEP_HYSTERESIS))
-        unit_kw = step.rise_kw * status.draw_share
-        for running, units in ((True, on), (False, 0 if keep_off and number == 0 else off)):
-            if units:
-                blocks.append(
-                    Block(
-                        target=f"fleet/{fleet.name}",
-                        name=fleet.name,
-                        feeder=fleet.feeder,
-                        rank=Rank.DUE if running and keep_on and number == 0 else Rank.WORTH,
-                        units=units,
-                        unit_kw=unit_kw,
-                        value_usd_per_mwh=stay if running else wake,
-                        running=running,
-                        step=step,
-                        level=number,
-                    )
-                )
-    return blocks
-
-
-def job_blocks(site: Site, snapshot: Snapshot) -> list[Block]:
-    """Blocks for each job that runs or could run, and may be moved."""
-    may_stop = _may_stop(snapshot)
-    outlook = site.controls.outlook
-    pools = {name: status.pool for name, status in snapshot.pools.items()}
-    tenants = {tenant.name: tenant for tenant in site.tenants}
-
-    @cache
-    def worth(tenant: str, pool: str, gpus: int, restart: timedelta) -> tuple[float, float]:
-        """USD per MWh of a job once it runs, and to start it: one calculation for all that are alike."""
-        rise_kw = gpus_rise_kw(gpus, pools[pool], pools[pool].gpu_power_w)
-        value = job_value_usd_per_mwh(gpus, tenants[tenant], rise_kw, snapshot.pue)
-        return value, wake_value_usd_per_mwh(value, restart, outlook)
-
-    return [
-        block
-        for status in snapshot.jobs.values()
-        if status.view.phase is not JobPhase.STOPPING and not status.view.held
-        for block in _job_blocks(status, pools[status.job.pool], snapshot, outlook, may_stop, worth)
-    ]
-
-
-def _may_stop(snapshot: Snapshot) -> AbstractSet[str]:
-    """Running jobs that their tenants' budgets of interruptions let go, those with the least work done first.
-
-    A job is stopped once in an hour at most, so that counting jobs counts interruptions.
-    """
-    chosen: set[str] = set()
-    left: dict[str, int] = {}
-    for status in sorted(snapshot.jobs.values(), key=lambda status: (status.done_gpu_seconds, status.job.name)):
-        tenant, last = status.tenant, status.last_interrupted_at
-        if (
-            not status.view.phase.holds_gpus
-            or status.view.held
-            or (last is not None and snapshot.at - last < BUDGET_SPAN)
-        ):
+    stay, wake = np.full(len(step_count), -np.inf), np.full(len(step_count), -np.inf)
+    for row in range(len(step_count)):
+        if not step_count[row]:
             continue
-        if tenant.sla is SlaClass.FLEXIBLE and slack(status, snapshot.at) < DEADLINE_MARGIN:
-            continue  # it runs on for its deadline
-        spent = snapshot.interruptions_last_hour.get(tenant.name, 0)
-        if left.setdefault(tenant.name, tenant.interruptions_per_hour - spent) > 0:
-            left[tenant.name] -= 1
-            chosen.add(status.job.name)
-    return chosen
+        if not np.isnan(plan_stay[row]):
+            stay[row] = plan_stay[row]
+            wake[row] = min(plan_wake[row], plan_stay[row])
+            continue
+        value = _step_value(step_hs[row, 0], step_kw[row, 0], hashprice_usd_per_ph_day, pue)
+        away_s = min(max((now - woken_at[row]) / 2.0, min_off_s[row], _SHORTEST_AWAY_S), outlook_s)
+        stay[row] = value * (1.0 + warm_up_s[row] / away_s)
+        wake[row] = value * max(1.0 - warm_up_s[row] / outlook_s, 0.0)
+    return stay, wake
 
 
-def _job_blocks(
-    status: JobStatus,
-    pool: GpuPool,
-    snapshot: Snapshot,
-    outlook: timedelta,
-    may_stop: AbstractSet[str],
-    worth: Callable[[str, str, int, timedelta], tuple[float, float]],
-) -> list[Block]:
-    """What the job holds or would start with, in units of its pods, and what an elastic one that runs could grow by."""
-    job, tenant, view = status.job, status.tenant, status.view
-    elastic = job.elastic and tenant.sla is not SlaClass.GUARANTEED  # what is guaranteed is all of its GPUs
-    step, least = (job.gpu_step or job.gpus, job.min_gpus or job.gpus) if elastic else (job.gpus, job.gpus)
-    value, wake = worth(tenant.name, pool.name, job.gpus, job.restart)
-    running = view.phase.holds_gpus
-    block = Block(
-        target=f"job/{job.name}",
-        name=job.name,
-        feeder=pool.feeder,
-        rank=_job_rank(status, snapshot, must_run=running and job.name not in may_stop),
-        units=(view.gpus if running else job.gpus) // step,
-        unit_kw=gpus_rise_kw(step, pool, pool.gpu_power_w),
-        value_usd_per_mwh=pause_threshold_usd_per_mwh(status, value, snapshot.at, outlook) if running else wake,
-        running=running,
-        pool=pool.name,
-        gpus=step,
-        least_units=least // step,
-        queued_at=job.submitted_at.timestamp(),
+@compiled
+def _job_prices(
+    now: float,
+    pue: float,
+    outlook_s: float,
+    pool: Ints,
+    phase: Ints,
+    gpus: Ints,
+    on_gpus: Ints,
+    left_s: Floats,
+    deadline: Floats,
+    restart_s: Floats,
+    usd_per_gpu_h: Floats,
+    credit_share: Floats,
+    rise_w: Floats,
+    plan_stay: Floats,
+    plan_wake: Floats,
+    gpu_usd_per_h: Floats,
+) -> tuple[Floats, Floats, Floats]:
+    """By job: time it can still wait and meet its deadline, s (a day where it has none or it is past), and the prices
+    above which it should pause and below which it should start.
+
+    Pausing gives up what it earns in the outlook and in its restart, and risks the credit for a missed deadline. It
+    loses no work: it writes a checkpoint when it is asked to stop.
+    """
+    slack_s, stay, wake = np.empty(len(pool)), np.empty(len(pool)), np.empty(len(pool))
+    for row in range(len(pool)):
+        slack_s[row] = _NO_DEADLINE_S
+        if now < deadline[row] < np.inf:
+            wait_s = 0.0 if phase[row] == _RUNNING else restart_s[row]
+            slack_s[row] = deadline[row] - now - wait_s - left_s[row] / on_gpus[row]
+        if not np.isnan(plan_stay[row]):
+            stay[row] = plan_stay[row]
+            wake[row] = min(plan_wake[row], plan_stay[row])
+            continue
+        rise_kw = gpus[row] * rise_w[pool[row]] / 1000.0
+        value = usd_per_gpu_h[row] * gpus[row] / (rise_kw * pue) * KWH_PER_MWH
+        others = gpu_usd_per_h[pool[row]] * gpus[row] / (rise_kw * pue) * KWH_PER_MWH
+        missed = max((outlook_s - slack_s[row]) / outlook_s, 0.0)
+        stay[row] = value * (1.0 + restart_s[row] / outlook_s) + credit_share[row] * value * missed - others
+        wake[row] = value * max(1.0 - restart_s[row] / outlook_s, 0.0) - others
+    return slack_s, stay, wake
+
+
+@compiled
+def _must_run(
+    now: float,
+    interruptions_left: Ints,
+    tenant: Ints,
+    sla: Ints,
+    phase: Ints,
+    held: Flags,
+    done_s: Floats,
+    interrupted_at: Floats,
+    slack_s: Floats,
+    by_name: Ints,
+) -> Flags:
+    """Jobs that hold GPUs and that their tenants' budgets of interruptions do not let go.
+
+    Those with the least work done are let go first. A job is stopped once in an hour at most, so that counting jobs
+    counts interruptions; one that runs on for its deadline is not counted.
+    """
+    must_run = np.zeros(len(tenant), dtype=np.bool_)
+    candidates = np.zeros(len(interruptions_left), dtype=np.int64)
+    asked = np.zeros(len(tenant), dtype=np.bool_)
+    for row in range(len(tenant)):
+        if phase[row] != _RUNNING and phase[row] != _STOPPING:
+            continue
+        must_run[row] = True
+        if held[row] or now - interrupted_at[row] < _BUDGET_SPAN_S - SAME_TIME_S:
+            continue
+        if sla[row] == _SLA_FLEXIBLE and slack_s[row] < _DEADLINE_MARGIN_S - SAME_TIME_S:
+            continue
+        asked[row] = True
+        candidates[tenant[row]] += 1
+    in_turn = by_name
+    for number in range(len(candidates)):
+        if interruptions_left[number] < candidates[number]:
+            in_turn = by_name[np.argsort(done_s[by_name], kind="mergesort")]
+            break
+    left = interruptions_left.copy()
+    for row in in_turn:
+        if asked[row] and left[tenant[row]] > 0:
+            left[tenant[row]] -= 1
+            must_run[row] = False
+    return must_run
+
+
+@compiled
+def _table(  # noqa: PLR0912, PLR0915  # one walk over what there is; in parts it would be compiled several times
+    now: float,
+    places: Places,
+    fleets: tuple[Ints, Ints, Flags, Ints, Floats, Floats],
+    fleet_state: tuple[Ints, Floats, Floats, Floats, Floats, Floats],
+    fleet_prices: tuple[Floats, Floats, float, float],
+    jobs: tuple[Ints, Ints, Ints, Flags, Ints, Ints, Ints, Ints],
+    job_state: tuple[Floats, Flags, Floats, Floats, Floats],
+    pool_feeder: Ints,
+    rise_w: Floats,
+) -> Blocks:
+    """The blocks, laid out in the order in which equals go first (what runs, then fleets by name, then jobs by age),
+    then sorted by value, then by rank, each without changing the order of equals."""
+    fleet_feeder, movable, fleet_held, step_count, step_kw, step_hs = fleets
+    at_step, draw_share, min_on_s, min_off_s, woken_at, slept_at = fleet_state
+    fleet_stay, fleet_wake, hashprice_usd_per_ph_day, pue = fleet_prices
+    job_pool, sla, phase, job_held, job_gpus, least_gpus, step_gpus, on_gpus = jobs
+    changed_at, must_run, slack_s, job_stay, job_wake = job_state
+    most = 2 * (step_kw.size + len(job_pool))
+    fleet, job = np.full(most, -1), np.full(most, -1)
+    level, rank = np.zeros(most, dtype=np.int64), np.full(most, _WORTH)
+    units, value = np.zeros(most, dtype=np.int64), np.zeros(most)
+    least, bucket = np.ones(most, dtype=np.int64), np.zeros(most, dtype=np.int64)
+    count = 0
+    for running in (True, False):
+        for row in places.fleets:
+            stay, wake = fleet_stay[row], fleet_wake[row]
+            for number in range(0 if fleet_held[row] else step_count[row]):
+                if number:
+                    step_value = _step_value(step_hs[row, number], step_kw[row, number], hashprice_usd_per_ph_day, pue)
+                    stay = min(stay, step_value * (1.0 + STEP_HYSTERESIS))
+                    wake = min(wake, step_value * (1.0 - STEP_HYSTERESIS))
+                on = at_step[row, number]
+                here = on if running else movable[row] - on
+                if not running and number == 0 and now < slept_at[row] + min_off_s[row] - SAME_TIME_S:
+                    here = 0
+                if here <= 0:
+                    continue
+                keep_on = running and number == 0 and now < woken_at[row] + min_on_s[row] - SAME_TIME_S
+                fleet[count], level[count], units[count] = row, number, here
+                rank[count] = _DUE if keep_on else _WORTH
+                value[count] = stay if running else wake
+                bucket[count] = 2 if keep_on else 4
+                count += 1
+        for row in places.jobs:
+            if job_held[row] or phase[row] == _STOPPING:
+                continue
+            runs = phase[row] == _RUNNING
+            more = (job_gpus[row] - on_gpus[row]) // step_gpus[row] if runs else 0
+            if running == runs:
+                place = _WORTH
+                if sla[row] == _SLA_GUARANTEED:
+                    place = _GUARANTEED
+                elif must_run[row] or (sla[row] == _SLA_FLEXIBLE and slack_s[row] < _DEADLINE_MARGIN_S - SAME_TIME_S):
+                    place = _DUE
+                job[count], rank[count] = row, place
+                units[count] = (on_gpus[row] if runs else job_gpus[row]) // step_gpus[row]
+                value[count] = job_stay[row] if runs else job_wake[row]
+                least[count] = least_gpus[row] // step_gpus[row]
+                bucket[count] = 4 if place == _WORTH else 2 * place + (0 if runs else 1)
+                count += 1
+            elif more > 0 and now - changed_at[row] >= _RESIZE_EVERY_S - SAME_TIME_S:
+                job[count], units[count], value[count], bucket[count] = row, more, job_wake[row], 4
+                count += 1
+        if running:
+            first_waiting = count
+    order = _sorted(value[:count], bucket[:count])
+    fleet, job, level = fleet[order], job[order], level[order]
+    feeder, pool = np.zeros(count, dtype=np.int64), np.full(count, -1)
+    gpus, unit_kw = np.zeros(count, dtype=np.int64), np.zeros(count)
+    for at in range(count):
+        if fleet[at] >= 0:
+            row = fleet[at]
+            feeder[at] = fleet_feeder[row]
+            unit_kw[at] = step_kw[row, level[at]] * draw_share[row]
+        else:
+            row = job[at]
+            pool[at] = job_pool[row]
+            feeder[at] = pool_feeder[pool[at]]
+            gpus[at] = step_gpus[row]
+            unit_kw[at] = step_gpus[row] * rise_w[pool[at]] / 1000.0
+    return Blocks(
+        fleet,
+        job,
+        level,
+        rank[order],
+        order < first_waiting,
+        units[order],
+        unit_kw,
+        value[order],
+        feeder,
+        pool,
+        gpus,
+        least[order],
+        fleet_stay,
+        fleet_wake,
+        job_stay,
+        job_wake,
     )
-    more = (job.gpus - view.gpus) // step
-    if not running or not more or snapshot.at - view.changed_at < RESIZE_EVERY:
-        return [block]
-    growth = block._replace(rank=Rank.WORTH, units=more, value_usd_per_mwh=wake, running=False, least_units=1)
-    return [block, growth]
 
 
-def pause_threshold_usd_per_mwh(
-    status: JobStatus, value_usd_per_mwh: float, now: datetime, outlook: timedelta
-) -> float:
-    """The price above which pausing a running job for the outlook pays, its restart and its deadline counted in."""
-    tenant = status.tenant
-    missed = max((outlook - slack(status, now)) / outlook, 0.0)
-    return job_pause_threshold_usd_per_mwh(
-        value_usd_per_mwh,
-        status.job.restart,
-        lost=timedelta(0),  # it writes a checkpoint when it is asked to stop
-        credit_usd_per_mwh=tenant.credit_share * value_usd_per_mwh * missed,
-        away=outlook,
-    )
-
-
-def _job_rank(status: JobStatus, snapshot: Snapshot, *, must_run: bool) -> Rank:
-    tenant = status.tenant
-    if tenant.sla is SlaClass.GUARANTEED:
-        return Rank.GUARANTEED
-    if must_run:
-        return Rank.DUE
-    if tenant.sla is SlaClass.FLEXIBLE and slack(status, snapshot.at) < DEADLINE_MARGIN:
-        return Rank.DUE
-    return Rank.WORTH
-
-
-def slack(status: JobStatus, now: datetime) -> timedelta:
-    """Time a job can still wait and meet its deadline; a day where it has none or it is past."""
-    job = status.job
-    if job.deadline is None or now >= job.deadline:
-        return timedelta(days=1)
-    restart = timedelta(0) if status.view.phase is JobPhase.RUNNING else job.restart
-    return job.deadline - now - restart - timedelta(seconds=status.left_gpu_seconds / status.view.gpus)
+@compiled
+def _sorted(value: Floats, bucket: Ints) -> Ints:
+    """Rows by bucket, then by descending value, then as they are."""
+    by_value = np.argsort(-value, kind="mergesort")
+    start = np.zeros(6, dtype=np.int64)
+    for row in range(len(bucket)):
+        start[bucket[row] + 1] += 1
+    start = np.cumsum(start)
+    order = np.empty(len(value), dtype=np.int64)
+    for row in by_value:
+        order[start[bucket[row]]] = row
+        start[bucket[row]] += 1
+    return order
