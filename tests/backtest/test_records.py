@@ -62,6 +62,16 @@ def run(tmp_path_factory: pytest.TempPathFactory, site: Site, market: MarketSeri
     return made
 
 
+def decoded(table: Table) -> Table:
+    """With names as strings: row groups number theirs each by itself."""
+    return Table.from_pydict(
+        {
+            column.name: table[column.name].cast("string") if column.kind == "name" else table[column.name]
+            for column in COLUMNS
+        }
+    )
+
+
 def usd(column: Any) -> Decimal:
     return Decimal(pc.sum(column).as_py() or 0.0).quantize(Decimal("0.01"))
 
@@ -174,7 +184,7 @@ def test_rows_are_written_in_groups_of_bounded_size(
     sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     assert len(sizes) > 10
     assert max(sizes) <= 500
-    assert file.read().equals(parquet.read_table(run.path))
+    assert decoded(file.read()).equals(decoded(parquet.read_table(run.path)))
 
 
 def test_a_batch_larger_than_a_group_is_split(
