@@ -21,7 +21,7 @@ from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH
 from orchestrator.planning.blocks import BUDGET_SPAN, Moment
 from orchestrator.planning.choose import Room
 from orchestrator.planning.columns import FleetColumns, Floats, Ints, JobColumns
-from orchestrator.planning.dispatch import NEW_BLOCK_MARGIN
+from orchestrator.planning.room import NEW_BLOCK_MARGIN
 
 ROUNDING_KW = 1e-6
 
@@ -217,7 +217,11 @@ class Fixed:
             cost_usd=it_kw * (pue * hours / KWH_PER_MWH * float(market.settled_usd_per_mwh[index])),
             credit_usd=np.concatenate([unpaid, jobs.credit_usd]),
             starts=np.concatenate(
-                [fleets.woken if fleets is not None else np.empty(0, dtype=np.int64), still.astype(np.int64), jobs.starts]
+                [
+                    fleets.woken if fleets is not None else np.empty(0, dtype=np.int64),
+                    still.astype(np.int64),
+                    jobs.starts,
+                ]
             ),
             interruptions=np.concatenate([unpaid.astype(np.int64), jobs.interruptions]),
             outcome=np.concatenate([nobody, jobs.outcome]),
