@@ -164,7 +164,7 @@ def market_history(
     if paid is Market.DAY_AHEAD and (lost := int((basis[begin:stop] == Basis.FALLBACK).sum())):
         hours = lost * step / timedelta(hours=1)
         notes.append(f"{hours:g} h without any price: settled at the fallback, {policy.fallback_usd_per_mwh:g} USD/MWh")
-    at = grid.start_s + grid.step_s * np.arange(rows)
+    at: Floats = grid.start_s + grid.step_s * np.arange(rows, dtype=np.float64)
     earned, assumed_rows = _held(hashprice, at)
     if assumed := int(assumed_rows[begin:stop].sum()):
         notes.append(

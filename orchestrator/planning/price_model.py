@@ -1,0 +1,146 @@
+"""How prices ahead are told from what is known: the day-ahead price or a profile, and an error now that decays.
+
+The price expected at row `t` as seen from row `r` is
+
+    base(t) + (price(r) - base(r)) x 2^(-(t - r) / half-life)
+
+where base is the day-ahead price with half of its usual premium taken off, as far as published, and beyond it the
+median of the last days at that time of day, mixed with yesterday's price. Half-life and mix are those of `CANDIDATES`
+that erred least over the last `WINDOW`, chosen once a day; so are the quantiles of the errors by hours ahead. All of
+it is additive, so that negative prices are prices like others.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.planning.track import AHEAD, Floats, Ints, Track
+
+Flags = NDArray[np.bool_]
+
+PREMIUM_SHARE = 0.5
+"""Of the usual difference between both markets: the median of a few weeks is itself uncertain."""
+HALF_LIVES_H = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+YESTERDAY_SHARES = (0.0, 0.5)
+"""Of yesterday's price in the base, where there is no day-ahead price; the rest is the median of the last days."""
+CANDIDATES = tuple((half_life_h, share) for half_life_h in HALF_LIVES_H for share in YESTERDAY_SHARES)
+DEFAULT = CANDIDATES.index((1.0, 0.0))
+"""Until `LEAST_ERRORS` were seen."""
+WINDOW = timedelta(days=28)
+LEAST_ERRORS = 96
+"""Hours with errors by which candidates and quantiles are told: four days."""
+LEADS_H = (0.25, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 20.0, 24.0)
+"""Hours ahead for which errors are kept; quantiles are linear between them."""
+DEFAULT_ERRORS = {0.1: -9.0, 0.25: -3.0, 0.5: 0.0, 0.75: 4.0, 0.9: 12.0}
+"""Quantiles of the errors, USD/MWh, a few hours ahead until enough were seen: about those of ERCOT's hubs in 2024."""
+PROBABILITIES = tuple(DEFAULT_ERRORS)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceModel:
+    """What was fitted, for each day of a track (`steps_a_day` rows from its start on), on the rows before that day."""
+
+    half_life_steps: Floats
+    """(days,)"""
+    yesterday_share: Floats
+    """(days,)"""
+    spread: Floats
+    """(days, probabilities, steps): quantiles of price less forecast by steps ahead, USD/MWh."""
+
+
+def fit_model(track: Track, *, only_last: bool = False) -> PriceModel:
+    """The model of each day of the track, or (live) of the day of its last real-time price alone, as one that holds
+    for all days."""
+    a_day, an_hour = track.steps_a_day, max(track.steps_a_day // 24, 1)
+    targets = np.arange(0, len(track), an_hour)
+    leads = np.maximum(np.rint(np.array(LEADS_H) * a_day / 24.0).astype(np.int64), 1)
+    origins = targets[:, np.newaxis] - leads
+    errors = np.full((len(CANDIDATES), len(targets), len(leads)), np.nan)
+    there = origins >= 0
+    rows, ahead = origins[there], np.broadcast_to(targets[:, np.newaxis], origins.shape)[there]
+    truth = track.real_time[ahead]
+    bases = {share: _base(track, rows, ahead, share) for share in YESTERDAY_SHARES}
+    now = {share: _error_now(track, rows, share) for share in YESTERDAY_SHARES}
+    for index, (half_life_h, share) in enumerate(CANDIDATES):
+        (error, age), half_life = now[share], half_life_h * a_day / 24.0
+        errors[index][there] = truth - bases[share] - error * 2.0 ** (-(ahead - rows + age) / half_life)
+    days = len(track) // a_day + 1
+    first, window = 0, round(WINDOW / timedelta(hours=1))
+    if only_last:
+        days, first = 1, int(track.last_known[-1]) + 1
+    chosen = np.full(days, DEFAULT)
+    steps = round(AHEAD / track.step)
+    spread = np.empty((days, len(PROBABILITIES), steps))
+    for day in range(days):
+        stop = -(-(first + day * a_day) // an_hour)  # targets before the day
+        seen = errors[:, max(stop - window, 0) : stop]
+        if (~np.isnan(seen[DEFAULT]).any(axis=1)).sum() >= LEAST_ERRORS:
+            chosen[day] = int(np.argmin(np.nansum(np.abs(seen), axis=(1, 2))))
+            offsets = _quantiles(seen[chosen[day]])
+        else:
+            offsets = np.repeat(np.array(list(DEFAULT_ERRORS.values()))[:, np.newaxis], len(leads), axis=1)
+            offsets[:, 0] /= 2.0
+        for index in range(len(PROBABILITIES)):
+            spread[day, index] = np.interp(np.arange(steps), [0, *leads], [0.0, *offsets[index]])
+    fitted = np.array(CANDIDATES)[chosen]
+    return PriceModel(fitted[:, 0] * a_day / 24.0, fitted[:, 1], spread)
+
+
+def prices_ahead(track: Track, model: PriceModel, row: int, steps: int) -> Floats:
+    """(steps,) expected from `row` on, as seen from `row`; the first is the price at `row` itself where it is known.
+
+    NaN where nothing at all is known.
+    """
+    day = min(row // track.steps_a_day, len(model.half_life_steps) - 1)
+    share, half_life = float(model.yesterday_share[day]), float(model.half_life_steps[day])
+    now = np.array([row])
+    ahead = np.minimum(np.arange(row, row + steps), len(track) - 1)
+    error, age = _error_now(track, now, share)
+    base = _base(track, row, ahead, share)
+    prices = base + error * 2.0 ** (-(ahead - row + age) / half_life)
+    last = int(track.last_known[row])
+    if last == row:
+        prices[0] = track.real_time[row]
+    if np.isnan(prices).any():
+        prices = np.where(np.isnan(prices), track.real_time[last] if last >= 0 else np.nan, prices)
+    return prices
+
+
+def source_rows(track: Track, row: int | Ints, ahead: Ints) -> Ints:
+    """For each row ahead, itself or the same time of a day so much earlier that the day before it is known at `row`."""
+    source = ahead
+    while True:
+        before = track.day_before[source]
+        late = before > row
+        if not late.any():
+            return source
+        source = np.where(late, before, source)
+
+
+def _base(track: Track, row: int | Ints, ahead: Ints, yesterday_share: float) -> Floats:
+    source = source_rows(track, row, ahead)
+    profile = track.profile[source]
+    if yesterday_share:
+        before = track.day_before[source]
+        yesterday = np.where(before >= 0, track.real_time[np.maximum(before, 0)], np.nan)
+        mixed = profile + yesterday_share * (yesterday - profile)
+        profile = np.where(np.isnan(mixed), profile, mixed)
+    day_ahead = track.day_ahead[ahead]
+    published = (track.known_from[ahead] <= row) & ~np.isnan(day_ahead)
+    return np.where(published, day_ahead + PREMIUM_SHARE * track.premium[source], profile)
+
+
+def _error_now(track: Track, rows: Ints, yesterday_share: float) -> tuple[Floats, Ints]:
+    """The last known price less its base, and how many steps ago it was; zero where there is none."""
+    last = track.last_known[rows]
+    known = np.maximum(last, 0)
+    error = track.real_time[known] - _base(track, known, known, yesterday_share)
+    return np.where((last < 0) | np.isnan(error), 0.0, error), rows - known
+
+
+def _quantiles(errors: Floats) -> Floats:
+    """(probabilities, leads) of errors (hours, leads); hours with a NaN are left out."""
+    whole = errors[~np.isnan(errors).any(axis=1)]
+    return np.asarray(np.quantile(whole, PROBABILITIES, axis=0))
