@@ -16,7 +16,8 @@ from orchestrator.backtest.batch import NONE, Kind, RowBatch
 from orchestrator.backtest.job_book import JobBook, JobsSettled, Workload
 from orchestrator.backtest.racks import FleetsSettled, Racks
 from orchestrator.backtest.result import MarketSeries
-from orchestrator.domain.site import Site
+from orchestrator.domain.economics import mode_steps
+from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH
 from orchestrator.planning.blocks import BUDGET_SPAN, Moment
 from orchestrator.planning.choose import Room
@@ -68,19 +69,21 @@ def run(
     *,
     hashprice_known_usd_per_ph_day: Floats,
     awake: bool,
+    levels: list[str],
     emit: Callable[[RowBatch], None],
     progress: Callable[[int], None] = lambda done: None,
 ) -> Kept:
     """Play the market's intervals in order. `emit` is given the settled rows, `progress` how many intervals are done.
 
     `hashprice_known_usd_per_ph_day` (N,) is what was known of it when decisions were made. Fleets begin warm in their
-    default modes if `awake`, else asleep.
+    default modes if `awake`, else asleep. `levels` gets the names that the rows' levels are row numbers of.
     """
     interval_s = market.step.total_seconds()
     racks = Racks(site, datetime.fromtimestamp(int(market.start_s[0]), UTC), awake=awake)
     book = JobBook(site, workload)
     fixed = Fixed.of(site, racks.columns)
     budget = _Budget(site)
+    naming = _Levels(site, levels)
     above_s = highest_kw = 0.0
     for index in range(len(market)):
         at_s, pue = float(market.start_s[index]), float(market.pue[index])
@@ -108,13 +111,39 @@ def run(
         book.move(gpus, at_s)
         fleets_settled, jobs_settled = racks.settle(woken, interval_s), book.settle(at_s, interval_s)
         budget.spend(at_s, workload.tenant[jobs_settled.rows[jobs_settled.interruptions > 0]])
-        emit(fixed.rows(index, market, workload, fleets_settled, jobs_settled))
+        emit(fixed.rows(index, market, workload, fleets_settled, naming.rows(at_step), jobs_settled))
         grid_kw, above = fixed.kept(site, pue, workload, fleets_settled, jobs_settled)
         above_s += interval_s if above else 0.0
         highest_kw = max(highest_kw, grid_kw)
         progress(index + 1)
-    emit(fixed.rows(len(market) - 1, market, workload, None, book.end()))
+    nothing = np.empty(0, dtype=np.int64)
+    emit(fixed.rows(len(market) - 1, market, workload, None, nothing, book.end()))
     return Kept(above_s, highest_kw)
+
+
+class _Levels:
+    """Names for how many racks of a fleet are in which mode."""
+
+    def __init__(self, site: Site, names: list[str]) -> None:
+        self._modes = [
+            [SLEEP, *(step.to_mode for step in mode_steps(fleet, 1.0, 1.0))] for fleet in site.fleets
+        ]  # the hull is the same at any hashprice
+        self._racks = [fleet.racks for fleet in site.fleets]
+        self._names = names
+        self._rows: dict[tuple[int, ...], int] = {}
+
+    def rows(self, at_step: Ints) -> Ints:
+        """By fleet, the row of its name."""
+        return np.array([self._row(fleet, steps) for fleet, steps in enumerate(at_step.tolist())], dtype=np.int64)
+
+    def _row(self, fleet: int, steps: list[int]) -> int:
+        key = (fleet, *steps)
+        if key not in self._rows:
+            above = [self._racks[fleet], *steps, 0]
+            counts = [(mode, above[level] - above[level + 1]) for level, mode in enumerate(self._modes[fleet])]
+            self._rows[key] = len(self._names)
+            self._names.append(", ".join(f"{count} {mode}" for mode, count in counts if count))
+        return self._rows[key]
 
 
 class _Budget:
@@ -186,7 +215,13 @@ class Fixed:
         return grid_kw, bool(above)
 
     def rows(
-        self, index: int, market: MarketSeries, workload: Workload, fleets: FleetsSettled | None, jobs: JobsSettled
+        self,
+        index: int,
+        market: MarketSeries,
+        workload: Workload,
+        fleets: FleetsSettled | None,
+        levels: Ints,
+        jobs: JobsSettled,
     ) -> RowBatch:
         """One interval's rows: fleets, then pools, then jobs; without `fleets` those of jobs alone."""
         hours, pue = market.step_h, float(market.pue[index])
@@ -202,13 +237,14 @@ class Fixed:
         nobody = np.full(int(counts[:2].sum()), NONE)
         it_kw = np.concatenate([fleet_kw, pool_kw, jobs.it_kw])
         fleet_revenue = hash_ph_days * market.hashprice_usd_per_ph_day[index]
+        woken = fleets.woken if fleets is not None else np.empty(0, dtype=np.int64)
         still = np.zeros(len(pool_kw))
         return RowBatch(
             interval=np.full(size, index),
             kind=kind,
             subject=np.concatenate([np.arange(len(fleet_kw)), np.arange(len(pool_kw)), jobs.rows]),
             tenant=np.concatenate([nobody, workload.tenant[jobs.rows]]),
-            level=np.full(size, NONE),
+            level=np.concatenate([levels, np.full(size - len(levels), NONE)]),
             gpus=np.concatenate([np.full(len(fleet_kw), np.nan), busy, jobs.gpus]),
             it_kw=it_kw,
             hash_ph_days=np.concatenate([hash_ph_days, np.full(size - len(fleet_kw), np.nan)]),
@@ -216,13 +252,7 @@ class Fixed:
             revenue_usd=np.concatenate([fleet_revenue, still, jobs.revenue_usd]),
             cost_usd=it_kw * (pue * hours / KWH_PER_MWH * float(market.settled_usd_per_mwh[index])),
             credit_usd=np.concatenate([unpaid, jobs.credit_usd]),
-            starts=np.concatenate(
-                [
-                    fleets.woken if fleets is not None else np.empty(0, dtype=np.int64),
-                    still.astype(np.int64),
-                    jobs.starts,
-                ]
-            ),
+            starts=np.concatenate([woken, still.astype(np.int64), jobs.starts]),
             interruptions=np.concatenate([unpaid.astype(np.int64), jobs.interruptions]),
             outcome=np.concatenate([nobody, jobs.outcome]),
         )
