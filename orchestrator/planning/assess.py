@@ -294,11 +294,6 @@ def _interruptions(records: Iterable[JobRecord], now: datetime) -> Mapping[str, 
     return counts
 
 
-def gpus_free(pool: GpuPool, jobs: Iterable[JobView]) -> int:
-    """GPUs of a pool that no running or stopping job holds."""
-    return pool.gpus - sum(view.gpus for view in jobs if view.job.pool == pool.name and view.phase.holds_gpus)
-
-
 def waiting(phase: JobPhase) -> bool:
     """Could be started or resumed."""
     return phase in (JobPhase.WAITING, JobPhase.PAUSED)

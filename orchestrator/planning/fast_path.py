@@ -16,7 +16,7 @@ from orchestrator.planning.blocks import (
 )
 from orchestrator.planning.choose import Chosen, Room, choose
 from orchestrator.planning.columns import FleetColumns, Floats, JobColumns
-from orchestrator.planning.relief import Excused, relieve
+from orchestrator.planning.relief import Excused, relieve, shortfall_kw
 
 
 class Decided(NamedTuple):
@@ -28,7 +28,7 @@ class Decided(NamedTuple):
     @property
     def shortfall_kw(self) -> float:
         """Power above the tightest cap that only an interruption of guaranteed jobs could shed."""
-        return max(-self.chosen.grid_kw, -float(self.chosen.feeder_kw.min(initial=0.0)), 0.0)
+        return shortfall_kw(self.chosen)
 
 
 def decide(

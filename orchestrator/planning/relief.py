@@ -23,7 +23,13 @@ class Excused(NamedTuple):
 
 def short(chosen: Chosen) -> bool:
     """What runs exceeds a cap."""
-    return chosen.grid_kw < 0.0 or bool((chosen.feeder_kw < 0.0).any())
+    return shortfall_kw(chosen) > 0.0
+
+
+def shortfall_kw(chosen: Chosen) -> float:
+    """Power above the tightest cap, kW; 0 where it is no more than a rounding error."""
+    over_kw = -min(chosen.grid_kw, float(chosen.feeder_kw.min(initial=np.inf)))
+    return over_kw if over_kw > ROUNDING_KW else 0.0
 
 
 def relieve(
