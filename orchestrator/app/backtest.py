@@ -1,32 +1,31 @@
 """`wattshift backtest`: reads the inputs, plays each strategy in a process of its own, puts the results together."""
 
 import hashlib
+import json
 import platform
 import shutil
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
 from orchestrator import __version__
+from orchestrator.app.backtest_inputs import Request
 from orchestrator.app.devices import progress_bar
 from orchestrator.app.history import load_history
 from orchestrator.app.processes import Work, run_all
-from orchestrator.app.workload import LoadedWorkload, load_workload
+from orchestrator.app.workload import Workload, load_workload
 from orchestrator.backtest.clairvoyant import bound_of
 from orchestrator.backtest.play import Period, peak_mb, play
 from orchestrator.backtest.records import join_records
+from orchestrator.backtest.report.page import page
 from orchestrator.backtest.result import BacktestResult, Source
-from orchestrator.backtest.strategies import Named
-from orchestrator.backtest.summary import document
-from orchestrator.settings import FilePrices, Settings
+from orchestrator.backtest.summary import document, table
+from orchestrator.settings import Settings
 from orchestrator.settings import values as setting
 
 BOUND = "bound"
@@ -39,54 +38,19 @@ ASSUMPTIONS = (
 )
 
 
-class BacktestError(Exception):
-    """A backtest that can't be run as asked; the text says why and what is allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What `wattshift backtest` was asked for."""
-
-    prices: tuple[Path, ...]
-    """None: those of the site file."""
-    point: str | None
-    timezone: str | None
-    usd_per_eur: float | None
-    start: datetime | None
-    end: datetime | None
-    hashprice: Path | None
-    trace: Path | None
-    jobs_per_month: int | None
-    strategies: tuple[Named, ...]
-    cores: int
-    seed: int
-    records: Path | None
-    command: str
-
-
-def at_site(settings: Settings, text: str, option: str) -> datetime:
-    """A day or a time, the site's own where it names no offset; BacktestError for anything else."""
-    try:
-        if len(text) == len("2024-05-01"):
-            day = date.fromisoformat(text)
-            return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(settings.site.timezone)).astimezone(UTC)
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise BacktestError(
-            f"{option} {text}: write a day such as 2024-05-01 or a time such as 2024-05-01T12:00Z"
-        ) from None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=ZoneInfo(settings.site.timezone))
-    return at.astimezone(UTC)
-
-
 def backtest(settings: Settings, asked: Request, console: Console) -> BacktestResult:
-    """Run it. Raises BacktestError, DataFileError, MarketError, TraceError, RecordsError and ProcessError."""
+    """Run it. Raises DataFileError, MarketError, ScalingError, RecordsError and ProcessError."""
     began = time.perf_counter()
-    feed = _feed(settings, asked)
-    history = load_history(settings, feed, hashprice=asked.hashprice, start=asked.start, end=asked.end)
-    loaded = load_workload(settings, history, asked.trace, jobs_per_month=asked.jobs_per_month, seed=asked.seed)
-    period = Period(settings.site, history, loaded.workload, asked.seed, _versions())
+    history = load_history(settings, asked.feed, hashprice=asked.hashprice, start=asked.start, end=asked.end)
+    loaded = load_workload(
+        settings,
+        asked.trace,
+        history.at(history.begin),
+        history.at(history.end),
+        seed=asked.seed,
+        jobs_a_month=asked.jobs_a_month,
+    )
+    period = Period(settings.site, history, loaded.jobs, asked.seed, _versions())
     folder = Path(tempfile.mkdtemp(prefix="wattshift-backtest-", dir=asked.records.parent if asked.records else None))
     try:
         parts = {strategy.name: folder / f"{number}.parquet" for number, strategy in enumerate(asked.strategies)}
@@ -99,7 +63,7 @@ def backtest(settings: Settings, asked: Request, console: Console) -> BacktestRe
         with progress_bar(console) as bar:
             tasks = {work.name: bar.add_task(work.name, total=intervals) for work in works}
             results = run_all(works, asked.cores, lambda name, done: bar.update(tasks[name], completed=done))
-        result = _result(settings, asked, feed, period, loaded, results, time.perf_counter() - began)
+        result = _result(settings, asked, period, loaded, results, time.perf_counter() - began)
         if asked.records is not None:
             join_records([parts[strategy.name] for strategy in asked.strategies], asked.records, document(result))
     finally:
@@ -110,9 +74,8 @@ def backtest(settings: Settings, asked: Request, console: Console) -> BacktestRe
 def _result(
     settings: Settings,
     asked: Request,
-    feed: FilePrices,
     period: Period,
-    loaded: LoadedWorkload,
+    loaded: Workload,
     results: Mapping[str, Any],
     seconds: float,
 ) -> BacktestResult:
@@ -126,13 +89,13 @@ def _result(
         strategies=strategies,
         bound_usd=bound.usd,
         bound_note=bound.note,
-        prices=tuple(_source(path) for path in feed.paths),
+        prices=tuple(_source(path) for path in asked.feed.paths),
         hashprice=_series_source(asked.hashprice, settings.hashprice, "USD per PH/s per day"),
         weather=_series_source(None, settings.weather, "degC"),
-        trace=loaded.source,
+        trace=_source(asked.trace) if asked.trace is not None else None,
         seed=asked.seed,
         warnings=(*history.notes, *loaded.notes),
-        assumptions=(*ASSUMPTIONS, *loaded.assumptions),
+        assumptions=ASSUMPTIONS,
         versions=period.versions,
         seconds=seconds,
         peak_mb=max([peak_mb(), bound.peak_mb, *(strategy.peak_mb for strategy in strategies)]),
@@ -140,18 +103,16 @@ def _result(
     )
 
 
-def _feed(settings: Settings, asked: Request) -> FilePrices:
-    own = settings.prices
-    if not asked.prices:
-        if not isinstance(own, FilePrices):
-            raise BacktestError("--prices: name price files; this site's prices come from no file")
-        return own
-    return FilePrices(
-        paths=asked.prices,
-        point=asked.point,
-        timezone=asked.timezone or (own.timezone if isinstance(own, FilePrices) else settings.site.timezone),
-        usd_per_eur=asked.usd_per_eur,
-    )
+def write_results(result: BacktestResult, json_file: Path | None, report: Path | None, console: Console) -> None:
+    """Print the figures, and write the files that were asked for."""
+    figures = document(result)
+    console.print(table(figures))
+    for warning in result.warnings:
+        console.print(f"note: {warning}", style="yellow", markup=False, soft_wrap=True)
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n")
+    if report is not None:
+        report.write_text(page(result), encoding="utf-8")
 
 
 def _source(path: Path) -> Source:

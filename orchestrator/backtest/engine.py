@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from orchestrator.backtest.batch import NONE, Kind, RowBatch
-from orchestrator.backtest.job_book import JobBook, JobsSettled, Workload
+from orchestrator.backtest.job_book import JobBook, JobsSettled
+from orchestrator.backtest.jobs import SubmittedJobs
 from orchestrator.backtest.racks import FleetsSettled, Racks
 from orchestrator.backtest.result import MarketSeries
 from orchestrator.domain.economics import mode_steps
@@ -64,7 +65,7 @@ class Kept:
 def run(
     site: Site,
     market: MarketSeries,
-    workload: Workload,
+    workload: SubmittedJobs,
     strategy: Strategy,
     *,
     hashprice_known_usd_per_ph_day: Floats,
@@ -202,7 +203,7 @@ class Fixed:
         return Room(float(left_kw[0]), left_kw[1:], float(margin_kw[0]), margin_kw[1:], self.pool_gpus)
 
     def kept(
-        self, site: Site, pue: float, workload: Workload, fleets: FleetsSettled, jobs: JobsSettled
+        self, site: Site, pue: float, workload: SubmittedJobs, fleets: FleetsSettled, jobs: JobsSettled
     ) -> tuple[float, bool]:
         """Power at the grid, and whether that or a feeder's is above its limit."""
         job_feeder = self.pool_feeder[workload.pool[jobs.rows]] if len(jobs.rows) else jobs.rows
@@ -218,7 +219,7 @@ class Fixed:
         self,
         index: int,
         market: MarketSeries,
-        workload: Workload,
+        workload: SubmittedJobs,
         fleets: FleetsSettled | None,
         levels: Ints,
         jobs: JobsSettled,

@@ -1,43 +1,17 @@
 """The jobs of a backtest: what each has done, earned and lost."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from orchestrator.backtest.batch import NONE, Outcome
+from orchestrator.backtest.jobs import SubmittedJobs
 from orchestrator.domain.site import Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
 from orchestrator.planning.columns import Flags, Floats, Ints, JobColumns, Phase, Sla
 
 DONE_S = 1e-6
 """GPU-seconds that are no work left, by rounding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """All jobs of the period, in order of submission. Times are unix seconds, work GPU-seconds."""
-
-    names: Sequence[str]
-    pool: Ints
-    tenant: Ints
-    """Row of the tenant in the site file."""
-    sla: Ints
-    gpus: Ints
-    least_gpus: Ints
-    step_gpus: Ints
-    work_s: Floats
-    submitted_at: Floats
-    deadline: Floats
-    """+inf where there is none."""
-    until: Floats
-    """When the tenant withdraws the job, whatever has become of it."""
-    restart_s: Floats
-    usd_per_gpu_h: Floats
-    credit_share: Floats
-
-    def __len__(self) -> int:
-        return len(self.pool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +36,11 @@ class JobsSettled:
 class JobBook:
     """Jobs start and stop at the starts of intervals; one that ends in between frees its GPUs for the next."""
 
-    def __init__(self, site: Site, workload: Workload) -> None:
+    def __init__(self, site: Site, workload: SubmittedJobs) -> None:
         count = len(workload)
         self.workload = workload
+        self.usd_per_gpu_h = np.array([tenant.usd_per_gpu_h for tenant in site.tenants])[workload.tenant]
+        self.credit_share = np.array([tenant.credit_share for tenant in site.tenants])[workload.tenant]
         self.phase = np.full(count, Phase.WAITING, dtype=np.int64)
         self.on_gpus = workload.gpus.copy()
         self.done_s = np.zeros(count)
@@ -110,18 +86,18 @@ class JobBook:
             phase=self.phase[rows],
             held=np.zeros(len(rows), dtype=np.bool_),
             gpus=workload.gpus[rows],
-            least_gpus=workload.least_gpus[rows],
-            step_gpus=workload.step_gpus[rows],
+            least_gpus=workload.gpus[rows],
+            step_gpus=workload.gpus[rows],
             on_gpus=self.on_gpus[rows],
-            work_s=workload.work_s[rows],
-            left_s=workload.work_s[rows] - self.done_s[rows],
+            work_s=workload.work_gpu_seconds[rows],
+            left_s=workload.work_gpu_seconds[rows] - self.done_s[rows],
             submitted_at=workload.submitted_at[rows],
             changed_at=self.changed_at[rows],
             deadline=workload.deadline[rows],
             restart_s=workload.restart_s[rows],
             interrupted_at=self.interrupted_at[rows],
-            usd_per_gpu_h=workload.usd_per_gpu_h[rows],
-            credit_share=workload.credit_share[rows],
+            usd_per_gpu_h=self.usd_per_gpu_h[rows],
+            credit_share=self.credit_share[rows],
         )
 
     def move(self, gpus: Ints, at_s: float) -> None:
@@ -146,7 +122,7 @@ class JobBook:
         rows, workload = self.open, self.workload
         running = self.phase[rows] == Phase.RUNNING
         gpus = np.where(running, self.on_gpus[rows], 0)
-        left_s = workload.work_s[rows] - self.done_s[rows]
+        left_s = workload.work_gpu_seconds[rows] - self.done_s[rows]
         restart_s = np.minimum(self.restart_left_s[rows], interval_s)
         need_s = np.where(running, left_s / np.maximum(gpus, 1), 0.0)
         run_s = np.where(running, np.minimum(interval_s - restart_s, need_s), 0.0)
@@ -172,7 +148,7 @@ class JobBook:
             it_kw=np.concatenate([(gpus * self._rise_kw[workload.pool[rows]] * active_share)[shown], idle]),
             gpu_hours=np.concatenate([done_s[shown] / SECONDS_PER_HOUR, idle]),
             revenue_usd=np.concatenate(
-                [(done_s * workload.usd_per_gpu_h[rows])[shown] / SECONDS_PER_HOUR, idle],
+                [(done_s * self.usd_per_gpu_h[rows])[shown] / SECONDS_PER_HOUR, idle],
             ),
             credit_usd=credit_usd,
             starts=np.isin(told, self._started).astype(np.int64),
@@ -207,13 +183,13 @@ class JobBook:
         late = undone_s > DONE_S
         missed = rows[late]
         self.outcome[missed] = Outcome.LATE
-        rate = workload.credit_share[missed] * workload.usd_per_gpu_h[missed] / SECONDS_PER_HOUR
+        rate = self.credit_share[missed] * self.usd_per_gpu_h[missed] / SECONDS_PER_HOUR
         self._credit(missed, rate * undone_s[late])
         return missed
 
     def _most_usd(self, rows: Ints) -> Floats:
         workload = self.workload
-        return workload.credit_share[rows] * workload.usd_per_gpu_h[rows] * workload.work_s[rows] / SECONDS_PER_HOUR
+        return self.credit_share[rows] * self.usd_per_gpu_h[rows] * workload.work_gpu_seconds[rows] / SECONDS_PER_HOUR
 
     def _credit(self, rows: Ints, usd: Floats) -> None:
         """All credits of a job together are never more than `credit_share` of its price."""

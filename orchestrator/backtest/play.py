@@ -11,11 +11,12 @@ import numpy as np
 
 from orchestrator.backtest.batch import RowBatch
 from orchestrator.backtest.engine import Strategy, run
-from orchestrator.backtest.job_book import Workload
+from orchestrator.backtest.jobs import SubmittedJobs
 from orchestrator.backtest.market import MarketHistory
+from orchestrator.backtest.planning import Planning
 from orchestrator.backtest.records import RecordsWriter
 from orchestrator.backtest.result import MarketSeries, PlannerFacts, StrategyResult
-from orchestrator.backtest.strategies import Greedy, Named, Planning, Rule, Threshold, site_of
+from orchestrator.backtest.strategies import Greedy, Named, Rule, Threshold, site_of
 from orchestrator.backtest.tally import Tally
 from orchestrator.domain.site import Site
 
@@ -34,7 +35,7 @@ class Period:
 
     site: Site
     history: MarketHistory
-    workload: Workload
+    workload: SubmittedJobs
     seed: int
     versions: dict[str, str]
 
@@ -69,11 +70,12 @@ def play(
     if records is not None:
         writer = RecordsWriter(records, period.site, market, seed=period.seed, versions=period.versions)
     levels: list[str] = []
+    names = [period.workload.name(row, period.site) for row in range(len(period.workload))]
 
     def emit(batch: RowBatch) -> None:
         tally.add(batch)
         if writer is not None:
-            writer.write(strategy.name, batch, jobs=period.workload.names, levels=levels)
+            writer.write(strategy.name, batch, jobs=names, levels=levels)
 
     try:
         rows = slice(period.history.begin, period.history.end)

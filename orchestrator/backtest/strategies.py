@@ -102,7 +102,3 @@ def chosen(
         instant.fleets, instant.jobs, pools, instant.moment, instant.room, price_usd_per_mwh, switches=switches
     )
     return decided.chosen.at_step, decided.chosen.gpus
-
-
-class Planning:
-    pass

@@ -76,10 +76,10 @@ def _alone(cost, room, step_h, tasks, j, theta, delay, gpus, load, share_at, wor
     value, credit, restart_h = tasks.usd_per_gpu_h[j], tasks.credit_usd_per_gpu_h[j], tasks.restart_h[j]
     first, last, running, least = tasks.first[j], tasks.last[j], tasks.running[j], tasks.least_share[j]
     if restart_h <= step_h and least >= 1.0:
-        usd = plain_programme(
-            cost, step_h, value, credit, tasks.deadline[j], restart_h, first, last, running, theta, delay, work
+        on, off = plain_programme(
+            cost, step_h, value, credit, tasks.deadline[j], restart_h, first, last, theta, delay, work
         )
-        return usd, plain_path(work.choice, step_h, restart_h, first, last, running, gpus, load)
+        return on if running else off, plain_path(work.choice, step_h, restart_h, first, last, running, gpus, load)
     usd, hours = job_programme(
         cost, room, step_h, value, credit, tasks.deadline[j], restart_h, first, last, running, least, theta, delay,
         True, work,
@@ -92,7 +92,7 @@ def _alone(cost, room, step_h, tasks, j, theta, delay, gpus, load, share_at, wor
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _tightened(cost, room, step_h, tasks, j, theta, delay, tries, load, share_at, work):  # type: ignore[no-untyped-def]
+def tightened(cost, room, step_h, tasks, j, theta, delay, tries, load, share_at, work):  # type: ignore[no-untyped-def]
     """The price of the job's own work that makes its bound least, by cutting planes: (bound, price).
 
     The bound is convex in that price, with work left less hours done as its slope: two tangents meet below its least.
@@ -128,9 +128,7 @@ def _tightened(cost, room, step_h, tasks, j, theta, delay, tries, load, share_at
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def respond(
-    supply, racks, tasks, power, gpu_cost, work_price, delay, tries, scratch, answer
-):  # type: ignore[no-untyped-def]
+def respond(supply, racks, tasks, power, gpu_cost, work_price, delay, tries, scratch, answer):  # type: ignore[no-untyped-def]
     """What all racks and jobs earn at the prices, USD, an upper bound; what they draw, into `answer`.
 
     With `tries` above 0 the prices of the jobs' own work are improved in `work_price`, by as many programmes each, and
@@ -156,7 +154,17 @@ def respond(
             continue
         hashprice = supply.hashprice_usd_per_ph_day
         rack_programme(
-            kw, phs, price, hashprice, room, step_h, racks.warm_up_h[f], racks.min_on[f], racks.min_off[f], True, scratch
+            kw,
+            phs,
+            price,
+            hashprice,
+            room,
+            step_h,
+            racks.warm_up_h[f],
+            racks.min_on[f],
+            racks.min_off[f],
+            True,
+            scratch,
         )
         for awake in range(2):
             count = racks.on[f] if awake else racks.off[f]
@@ -201,7 +209,7 @@ def respond(
             continue
         load = answer.gpus[g]
         if tries > 0:
-            usd, work_price[j] = _tightened(
+            usd, work_price[j] = tightened(
                 cost, room, step_h, tasks, j, work_price[j], delay, tries, load, share_at, scratch
             )
             total += gpus * usd
@@ -230,8 +238,20 @@ def _room_usd(supply, scarce):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def descend(
-    supply, racks, tasks, expected, expected_usd, scale, delay, iterations, first_rate, last_rate, scarce, work_price,
-    scratch, answer,
+    supply,
+    racks,
+    tasks,
+    expected,
+    expected_usd,
+    scale,
+    delay,
+    iterations,
+    first_rate,
+    last_rate,
+    scarce,
+    work_price,
+    scratch,
+    answer,
 ):  # type: ignore[no-untyped-def]
     """Improve the prices in place: `iterations` steps, then the mean of the last half.
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.backtest.batch import Kind, Outcome, RowBatch, joined
 from orchestrator.backtest.engine import Kept, Strategy, run
-from orchestrator.backtest.job_book import Workload
+from orchestrator.backtest.jobs import SubmittedJobs
 from orchestrator.backtest.result import MarketSeries
 from orchestrator.backtest.strategies import Greedy, Threshold, named
 from orchestrator.domain.site import Feeder, Site
@@ -35,7 +35,7 @@ def market(*prices: float, settled: tuple[float, ...] = ()) -> MarketSeries:
     )
 
 
-def workload(site: Site, count: int, seed: int = 1, quarters: int = 8) -> Workload:
+def workload(site: Site, count: int, seed: int = 1, quarters: int = 8) -> SubmittedJobs:
     """Jobs of all classes, handed in over the first half of so many quarters of an hour."""
     random = np.random.default_rng(seed)
     gpus = random.choice([8, 16, 80], count)
@@ -44,25 +44,21 @@ def workload(site: Site, count: int, seed: int = 1, quarters: int = 8) -> Worklo
     sla = np.array([classes[site.tenants[row].sla] for row in tenant], dtype=np.int64)
     submitted_at = np.sort(START.timestamp() + random.uniform(0.0, quarters * 450.0, count))
     hours = random.uniform(0.1, 2.0, count)
-    return Workload(
-        names=[f"job-{number}" for number in range(count)],
+    return SubmittedJobs(
         pool=np.zeros(count, dtype=np.int64),
         tenant=tenant,
         sla=sla,
         gpus=gpus,
-        least_gpus=gpus,
-        step_gpus=gpus,
-        work_s=hours * 3600.0 * gpus,
+        work_gpu_seconds=hours * 3600.0 * gpus,
         submitted_at=submitted_at,
         deadline=np.where(sla == Sla.FLEXIBLE, submitted_at + 2.0 * hours * 3600.0, np.inf),
         until=submitted_at + 86_400.0,
         restart_s=np.full(count, 300.0),
-        usd_per_gpu_h=np.array([site.tenants[row].usd_per_gpu_h for row in tenant]),
-        credit_share=np.array([site.tenants[row].credit_share for row in tenant]),
+        checkpoint_every_s=np.full(count, 1800.0),
     )
 
 
-def played(site: Site, prices: MarketSeries, jobs: Workload, strategy: Strategy) -> tuple[RowBatch, Kept]:
+def played(site: Site, prices: MarketSeries, jobs: SubmittedJobs, strategy: Strategy) -> tuple[RowBatch, Kept]:
     batches: list[RowBatch] = []
     kept = run(
         site,
@@ -105,8 +101,8 @@ def test_every_job_is_settled_once(site: Site) -> None:
     assert sorted(rows.subject[settled].tolist()) == list(range(40))
     done = rows.subject[rows.outcome == Outcome.ON_TIME]
     hours = np.bincount(rows.subject[rows.kind == Kind.JOB], rows.gpu_hours[rows.kind == Kind.JOB], minlength=40)
-    assert hours[done] == pytest.approx(jobs.work_s[done] / 3600.0)
-    assert (hours <= jobs.work_s / 3600.0 + 1e-6).all()
+    assert hours[done] == pytest.approx(jobs.work_gpu_seconds[done] / 3600.0)
+    assert (hours <= jobs.work_gpu_seconds / 3600.0 + 1e-6).all()
 
 
 @given(

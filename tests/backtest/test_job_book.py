@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from orchestrator.backtest.batch import NONE, Outcome
-from orchestrator.backtest.job_book import JobBook, Workload
+from orchestrator.backtest.job_book import JobBook
+from orchestrator.backtest.jobs import SubmittedJobs
 from orchestrator.domain.site import Site
 from orchestrator.planning.columns import Phase, Sla
 
@@ -14,25 +15,21 @@ NEVER = np.inf
 
 def workload(
     *jobs: tuple[int, float, float, float], restart_s: float = 0.0, sla: Sla = Sla.FLEXIBLE, until: float = NEVER
-) -> Workload:
-    """Jobs as (GPUs, hours of work, submitted at, deadline); 2 USD per GPU and hour, half of it credited if late."""
+) -> SubmittedJobs:
+    """Jobs as (GPUs, hours of work, submitted at, deadline); 2.1 USD per GPU and hour, half of it credited if late."""
     count = len(jobs)
     gpus = np.array([job[0] for job in jobs], dtype=np.int64)
-    return Workload(
-        names=[f"job-{number}" for number in range(count)],
+    return SubmittedJobs(
         pool=np.zeros(count, dtype=np.int64),
         tenant=np.ones(count, dtype=np.int64),
         sla=np.full(count, sla),
         gpus=gpus,
-        least_gpus=gpus,
-        step_gpus=gpus,
-        work_s=np.array([job[0] * job[1] * 3600.0 for job in jobs]),
+        work_gpu_seconds=np.array([job[0] * job[1] * 3600.0 for job in jobs]),
         submitted_at=np.array([job[2] for job in jobs]),
         deadline=np.array([job[3] for job in jobs]),
         until=np.full(count, until),
         restart_s=np.full(count, restart_s),
-        usd_per_gpu_h=np.full(count, 2.0),
-        credit_share=np.full(count, 0.5),
+        checkpoint_every_s=np.full(count, 1800.0),
     )
 
 
@@ -49,7 +46,7 @@ def test_work_is_billed_as_it_is_done_and_power_is_drawn_while_it_lasts(site: Si
     full_kw = 8 * (pool.gpu_power_w - pool.gpu_idle_w) / 1000.0
     assert first.it_kw.tolist() == [full_kw]
     assert first.gpu_hours.tolist() == [pytest.approx(2.0)]
-    assert first.revenue_usd.tolist() == [pytest.approx(4.0)]
+    assert first.revenue_usd.tolist() == [pytest.approx(4.2)]
     assert (first.starts.tolist(), first.outcome.tolist()) == ([1], [NONE])
     book.begin(QUARTER_S)
     book.move(whole(8), QUARTER_S)
@@ -92,7 +89,7 @@ def test_a_missed_deadline_is_credited_once_pro_rata(site: Site) -> None:
     book.move(whole(8), QUARTER_S)
     late = book.settle(QUARTER_S, QUARTER_S)  # 20 of its 60 minutes are done at the deadline
     assert late.outcome.tolist() == [Outcome.LATE]
-    assert late.credit_usd.tolist() == [pytest.approx(0.5 * 2.0 * 8 * 40 / 60)]
+    assert late.credit_usd.tolist() == [pytest.approx(0.5 * 2.1 * 8 * 40 / 60)]
     for number in (2, 3):
         book.move(whole(8), number * QUARTER_S)
         after = book.settle(number * QUARTER_S, QUARTER_S)
@@ -106,7 +103,7 @@ def test_a_job_that_never_ran_is_credited_its_whole_share(site: Site) -> None:
     book.begin(0.0)
     book.move(whole(0), 0.0)
     settled = book.settle(0.0, QUARTER_S)
-    assert settled.credit_usd.tolist() == [pytest.approx(0.5 * 2.0 * 8)]
+    assert settled.credit_usd.tolist() == [pytest.approx(0.5 * 2.1 * 8)]
     assert settled.gpu_hours.tolist() == [0.0]
 
 
@@ -117,7 +114,7 @@ def test_stopping_a_guaranteed_job_costs_its_credit(site: Site) -> None:
     book.settle(0.0, QUARTER_S)
     book.move(whole(0), QUARTER_S)
     settled = book.settle(QUARTER_S, QUARTER_S)
-    assert settled.credit_usd.tolist() == [pytest.approx(0.5 * 2.0 * 8)]
+    assert settled.credit_usd.tolist() == [pytest.approx(0.5 * 2.1 * 8)]
     assert settled.interruptions.tolist() == [1]
 
 
