@@ -26,6 +26,11 @@ def strong(value: str) -> Markup:
     return Markup(f"<strong>{markup(value)}</strong>")
 
 
+def unbroken(name: str) -> Markup:
+    """A name that is not broken at its hyphens."""
+    return Markup(f"<span class='name'>{markup(name)}</span>")
+
+
 def joined(*parts: str) -> Markup:
     return Markup("".join(markup(part) for part in parts))
 
@@ -112,6 +117,9 @@ def paragraph(*parts: str) -> Markup:
     return Markup(f"<p>{joined(*parts)}</p>")
 
 
-def chart(key: str, label: str) -> Markup:
-    """A place for the page's script to draw in."""
-    return Markup(f'<div class="chart" id="{key}-chart" role="img" aria-label="{markup(label)}"></div>')
+def chart(key: str, label: str, *, title: str = "") -> Markup:
+    """A place for the page's script to draw in; `label` is read out, `title` is shown above."""
+    above = f"<h3>{markup(title)}</h3>" if title else ""
+    return Markup(
+        f'<figure>{above}<div class="chart" id="{key}-chart" role="img" aria-label="{markup(label)}"></div></figure>'
+    )
