@@ -6,7 +6,7 @@ import numpy as np
 
 from orchestrator.backtest.result import BacktestResult, MarketSeries, StrategySeries
 
-EDGES = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0, 150.0, 250.0, 1000.0)
+EDGES = (0.0, 20.0, 40.0, 60.0, 80.0, 150.0, 250.0, 1000.0)
 """USD/MWh at which one band ends and the next begins."""
 
 

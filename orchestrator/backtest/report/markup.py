@@ -58,7 +58,7 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 def usd_in_words(value: Number) -> str:
     """For a sentence: `14.20 million USD`, `812,400 USD`."""
-    if abs(value) >= 1e6:
+    if abs(float(value)) >= 1e6:
         return f"{number(float(value) / 1e6, 2)}\u00a0million\u00a0USD"
     return f"{number(value)}\u00a0USD"
 

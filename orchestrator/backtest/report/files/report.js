@@ -351,6 +351,12 @@
   byId("power-chart").on("plotly_relayout", onZoom);
   byId("power-chart").on("plotly_doubleclick", () => show(FIRST_S, LAST_S));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  window.addEventListener("beforeprint", () => { document.documentElement.classList.add("paper"); drawAll(); });
-  window.addEventListener("afterprint", () => { document.documentElement.classList.remove("paper"); drawAll(); });
+  /** On paper charts are as wide as the sheet and light, whatever the screen shows. */
+  function forPaper(paper) {
+    document.documentElement.classList.toggle("paper", paper);
+    drawAll();
+    for (const chart of document.querySelectorAll(".chart")) if (chart.layout) window.Plotly.Plots.resize(chart);
+  }
+  window.addEventListener("beforeprint", () => forPaper(true));
+  window.addEventListener("afterprint", () => forPaper(false));
 })();
