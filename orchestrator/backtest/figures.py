@@ -65,11 +65,6 @@ def capture(profit: Decimal, result: BacktestResult) -> tuple[float | None, str]
     return float(profit) / bound, ""
 
 
-def per_year(usd: float, result: BacktestResult) -> float:
-    """At the same rate for a year of 365 days."""
-    return usd / (len(result.market) * result.market.step.total_seconds()) * 365 * 86_400
-
-
 @dataclass(frozen=True, slots=True)
 class Month:
     """A calendar month of the site's time zone, as far as it lies in the period."""

@@ -48,7 +48,7 @@ def ercot_market(site: Site) -> MarketSeries:
         step=timedelta(minutes=15),
         decided_usd_per_mwh=decided,
         settled_usd_per_mwh=price,
-        pue=np.array([site.cooling.pue(float(row["temperature_c"])) for row in rows]),
+        pue=np.array([site.cooling.pue(float(row["temperature_c"] or 20.0)) for row in rows]),
         hashprice_usd_per_ph_day=np.array([hashprice[f"{start - timedelta(days=1):%Y-%m-%d}"] for start in starts]),
     )
 
@@ -93,6 +93,8 @@ def _strategy(site: Site, market: MarketSeries, name: str, stop_share: float, pr
     gpus = sum(pool.gpus for pool in site.pools)
     hpc_kw = sum(pool.idle_kw + (pool.nameplate_kw - pool.idle_kw) * 0.95 for pool in site.pools) * busy
     hpc_kw = np.where(calm, hpc_kw, hpc_kw * 0.55) * market.pue
+    most_kw = site.grid.limit_kw * (1.0 - site.grid.measurement_uncertainty)
+    mining_kw = np.minimum(mining_kw, most_kw - hpc_kw)
     grid_kw = mining_kw + hpc_kw
     credits = np.where(chance.random(count) < 0.002, 45.0, 0.0)
     series = StrategySeries(
@@ -157,16 +159,14 @@ def ercot_year(site: Site) -> BacktestResult:
         prices=(Source(PRICES.name, "real-time and day-ahead, 15 min, ERCOT hub average", "5f" * 32),),
         hashprice=Source("hashprice_daily_2023_2025.csv", "each day's figure is known the day after", "1c" * 32),
         weather=Source(PRICES.name, "its column temperature_c", "5f" * 32),
-        trace=Source(
-            "philly_2017.csv", "82,247 jobs; GPUs of each job x 1, arrivals x 2.76 to fill 2,752 GPUs", "9e" * 32
-        ),
+        trace=Source("philly_2017.csv", "82,247 jobs; arrivals x 2.76 to fill 2,752 GPUs", "9e" * 32),
         seed=1,
         warnings=(
             "philly_2017.csv: 1,204 of 82,247 jobs have no run time or more GPUs than the site; they were left out.",
-            "hashprice_daily_2023_2025.csv: fees are unknown from 2024-04-28 on; the figure without fees is used there.",
+            "hashprice_daily_2023_2025.csv: fees are unknown from 2024-04-28 on and left out.",
         ),
         assumptions=(
-            "Devices are simulated by their nameplates and modes in the site file, in steps of 15 minutes of virtual time.",
+            "Devices are simulated by their nameplates in the site file, in steps of 15 minutes of virtual time.",
             "A machine draws full power and hashes nothing for its warm-up.",
         ),
         versions={"wattshift": "0.4.0", "python": "3.11.7", "numpy": "2.4.1", "numba": "0.68.0"},

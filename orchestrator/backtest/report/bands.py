@@ -6,7 +6,7 @@ import numpy as np
 
 from orchestrator.backtest.result import BacktestResult, MarketSeries, StrategySeries
 
-EDGES = (0.0, 20.0, 40.0, 60.0, 80.0, 100.0, 150.0, 250.0, 1000.0)
+EDGES = (0.0, 20.0, 40.0, 60.0, 80.0, 150.0, 250.0, 1000.0)
 """USD/MWh at which one band ends and the next begins."""
 
 
@@ -22,7 +22,7 @@ class Band:
     def name(self) -> str:
         if self.low == -np.inf:
             return "below 0"
-        return f"{self.low:,.0f} and more" if self.high == np.inf else f"{self.low:,.0f} to {self.high:,.0f}"
+        return f"\u2265 {self.low:,.0f}" if self.high == np.inf else f"{self.low:,.0f}\u2013{self.high:,.0f}"
 
 
 def price_bands(market: MarketSeries) -> tuple[Band, ...]:
@@ -40,8 +40,7 @@ def mean_mw(series: StrategySeries, band: Band) -> tuple[float, float]:
 
 
 def duration_curve(result: BacktestResult, points: int = 240) -> tuple[list[float], list[float]]:
-    """(Share of time in %, price that was exceeded for that share), closer together where prices are high."""
+    """(Share of time in %, lowest price of that share's dearest intervals), closer together where prices are high."""
     price = np.sort(result.market.settled_usd_per_mwh)[::-1]
-    share = np.linspace(0.0, 1.0, points) ** 2.5
-    at = np.unique(np.minimum((share * len(price)).astype(np.int64), len(price) - 1))
-    return [round(float(row) / len(price) * 100.0, 4) for row in at], [round(float(price[row]), 2) for row in at]
+    at = np.unique(np.geomspace(1.0, len(price), points).astype(np.int64)) - 1
+    return [round(float(row + 1) / len(price) * 100.0, 6) for row in at], [round(float(price[row]), 2) for row in at]

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from orchestrator.backtest.figures import energy_mwh, money
 from orchestrator.backtest.report.events import AROUND_H, PriceEvent
 from orchestrator.backtest.report.headline import beside, shown_strategy
-from orchestrator.backtest.report.markup import Head, Markup, number, signed, table
+from orchestrator.backtest.report.markup import Head, Markup, joined, number, signed, table, unbroken
 from orchestrator.backtest.result import BacktestResult
 
 
@@ -40,14 +40,14 @@ def events_table(result: BacktestResult, events: Sequence[PriceEvent]) -> Markup
         rows.append(row)
     heads = [
         Head("Dearest hour from"),
-        Head("Price, its mean", "USD/MWh"),
-        Head("Price, highest", "USD/MWh"),
-        Head(f"Power, {shown.name}", "MW in that hour"),
-        Head(f"Energy, {shown.name}", "MWh around it"),
-        Head(f"Profit, {shown.name}", "USD around it"),
+        Head("Mean price", "USD/MWh in that hour"),
+        Head("Highest", "USD/MWh"),
+        Head(joined("Power, ", unbroken(shown.name)), "MW in that hour"),
+        Head(joined("Energy, ", unbroken(shown.name)), "MWh around it"),
+        Head(joined("Profit, ", unbroken(shown.name)), "USD around it"),
     ]
     if first is not None:
-        heads.insert(4, Head(f"Power, {first.name}", "MW in that hour"))
-        heads.append(Head(f"More than {first.name}", "USD around it"))
+        heads.insert(4, Head(joined("Power, ", unbroken(first.name)), "MW in that hour"))
+        heads.append(Head(joined("More than ", unbroken(first.name)), "USD around it"))
     around = f"{AROUND_H:g} hours before and after"
     return table(f"The dearest hours; \u201caround it\u201d is with {around}", heads, rows)

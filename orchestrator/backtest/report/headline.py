@@ -5,7 +5,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from orchestrator.backtest.figures import Money, capture, money
-from orchestrator.backtest.report.markup import Markup, joined, number, percent, strong, usd_in_words
+from orchestrator.backtest.report.markup import Markup, joined, number, percent, strong, unbroken, usd_in_words
 from orchestrator.backtest.result import BacktestResult, StrategyResult
 from orchestrator.domain.site import SlaClass
 
@@ -61,10 +61,11 @@ def sentences(result: BacktestResult) -> list[Markup]:
 def _earned(result: BacktestResult, shown: StrategyResult) -> Markup:
     sums = money(shown.series)
     verb, amount = ("earned", sums.profit) if sums.profit >= 0 else ("lost", -sums.profit)
+    site = result.site.name
     share, _ = capture(sums.profit, result)
-    said = joined(strong(shown.name), f" {verb} ", strong(usd_in_words(amount)), " after energy and credits")
+    said = joined("Run by ", unbroken(shown.name), f", {site} {verb} ", strong(usd_in_words(amount)), " after energy")
     if share is not None:
-        said = joined(said, ", ", strong(percent(share)), " of the most that any decisions could have earned")
+        said = joined(said, ", ", strong(percent(share)), " of the most it could have earned")
     return joined(said, ".")
 
 
@@ -90,10 +91,10 @@ def _difference(sums: Money, other: StrategyResult, *, first: bool) -> Markup:
     before = money(other.series).profit
     difference = sums.profit - before
     if difference == 0:
-        return joined("as much as ", other.name)
+        return joined("as much as ", unbroken(other.name))
     relative = f" ({percent(abs(float(difference / before)))})" if first and before > Decimal(0) else ""
     word = "more" if difference > 0 else "less"
-    return joined(strong(usd_in_words(abs(difference))), f"{relative} {word} than ", other.name)
+    return joined(strong(usd_in_words(abs(difference))), f"{relative} {word} than ", unbroken(other.name))
 
 
 def _kept(result: BacktestResult, shown: StrategyResult) -> Markup:

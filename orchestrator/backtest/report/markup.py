@@ -26,6 +26,11 @@ def strong(value: str) -> Markup:
     return Markup(f"<strong>{markup(value)}</strong>")
 
 
+def unbroken(name: str) -> Markup:
+    """A name that is not broken at its hyphens."""
+    return Markup(f"<span class='name'>{markup(name)}</span>")
+
+
 def joined(*parts: str) -> Markup:
     return Markup("".join(markup(part) for part in parts))
 
@@ -53,7 +58,7 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 def usd_in_words(value: Number) -> str:
     """For a sentence: `14.20 million USD`, `812,400 USD`."""
-    if abs(value) >= 1e6:
+    if abs(float(value)) >= 1e6:
         return f"{number(float(value) / 1e6, 2)}\u00a0million\u00a0USD"
     return f"{number(value)}\u00a0USD"
 
@@ -112,6 +117,9 @@ def paragraph(*parts: str) -> Markup:
     return Markup(f"<p>{joined(*parts)}</p>")
 
 
-def chart(key: str, label: str) -> Markup:
-    """A place for the page's script to draw in."""
-    return Markup(f'<div class="chart" id="{key}-chart" role="img" aria-label="{markup(label)}"></div>')
+def chart(key: str, label: str, *, title: str = "") -> Markup:
+    """A place for the page's script to draw in; `label` is read out, `title` is shown above."""
+    above = f"<h3>{markup(title)}</h3>" if title else ""
+    return Markup(
+        f'<figure>{above}<div class="chart" id="{key}-chart" role="img" aria-label="{markup(label)}"></div></figure>'
+    )

@@ -3,8 +3,29 @@
 import numpy as np
 
 from orchestrator.backtest.report.headline import PERFECT
-from orchestrator.backtest.report.markup import Head, Markup, items, joined, markup, number, paragraph, table
+from orchestrator.backtest.report.markup import Head, Markup, items, joined, markup, number, paragraph, strong, table
 from orchestrator.backtest.result import BacktestResult, Source
+
+
+def what_they_do(result: BacktestResult) -> Markup:
+    """A line for each strategy that has a meaning of its own."""
+    lines = [
+        joined(strong(strategy.name), " ", told)
+        for strategy in result.strategies
+        if (told := _told(strategy.name)) is not None
+    ]
+    return items(lines) if lines else Markup("")
+
+
+def _told(name: str) -> str | None:
+    kind, _, value = name.partition("=")
+    return {
+        "always-on": "runs all that fits into the limits, whatever power costs.",
+        "threshold": f"stops mining and what may be paused above {value} USD/MWh.",
+        "greedy": "decides each moment by its price alone.",
+        "plan": "looks 24 hours ahead with forecasts, as the live controller does.",
+        "perfect-prices": "is the plan with the prices of the next 24 hours known: what better forecasts could add.",
+    }.get(kind)
 
 
 def data_faults(result: BacktestResult) -> Markup:

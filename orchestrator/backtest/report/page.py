@@ -22,7 +22,7 @@ from orchestrator.backtest.report.markup import (
     section,
     signed,
 )
-from orchestrator.backtest.report.method import again, data_faults, method
+from orchestrator.backtest.report.method import again, data_faults, method, what_they_do
 from orchestrator.backtest.report.tables import (
     capture_table,
     months_table,
@@ -112,7 +112,7 @@ def _sections(result: BacktestResult) -> tuple[str, ...]:
     versus = f" beside {first.name}" if first is not None else ""
     share, why_not = capture(money(shown.series).profit, result)
     return (
-        section("strategies", "The strategies", strategies_table(result), paragraph(_rounding())),
+        section("strategies", "The strategies", strategies_table(result), what_they_do(result), paragraph(_rounding())),
         section(
             "capture",
             "How close to the best possible",
@@ -127,8 +127,8 @@ def _sections(result: BacktestResult) -> tuple[str, ...]:
             "profit",
             "Profit over time",
             _pair(
-                chart("profit", "Cumulative profit of all strategies"),
-                chart("gain", f"Cumulative profit more than {first.name}") if first is not None else "",
+                chart("profit", "Cumulative profit of all strategies", title="Cumulative profit"),
+                chart("gain", "The same, less that of " + first.name, title=f"More than {first.name}") if first else "",
             ),
         ),
         section(
@@ -155,7 +155,10 @@ def _sections(result: BacktestResult) -> tuple[str, ...]:
         section(
             "bands",
             "Power by price",
-            _pair(chart("duration", "Price-duration curve"), chart("bands", "Mean power by band of prices")),
+            _pair(
+                chart("duration", "Price-duration curve", title="Settled price: share of time at or above it"),
+                chart("bands", "Mean power by band of prices", title=f"Mean power by price, {shown.name}"),
+            ),
         ),
         section("months", "Month by month", months_table(result)),
         section("promises", "Promises to tenants", promises(result)),
@@ -189,7 +192,7 @@ def _scripts(result: BacktestResult) -> str:
     data = chart_data(result, price_events(result.market))
     return (
         f"<script>\n{_plotly()}\n</script>\n"
-        f'<script type="application/json" id="data">{_json(data)}</script>\n'
+        f'<script type="application/json" id="chart-data">{_json(data)}</script>\n'
         f"<script>\n{_file('report.js')}</script>\n"
         "<noscript><p>The charts need JavaScript; all figures are in the tables.</p></noscript>\n"
     )

@@ -16,11 +16,13 @@ from orchestrator.backtest.report.markup import (
     NOTHING,
     Head,
     Markup,
+    joined,
     markup,
     number,
     percent,
     signed,
     table,
+    unbroken,
 )
 from orchestrator.backtest.result import BacktestResult, SlaOutcome, StrategyResult
 
@@ -51,7 +53,7 @@ def strategies_table(result: BacktestResult) -> Markup:
         (
             Head("Strategy"),
             Head("Profit", "USD"),
-            Head(f"More than {first.name}" if first is not None else "More", "USD"),
+            Head(joined("More than ", unbroken(first.name)) if first is not None else "More", "USD"),
             Head("Mining", "USD"),
             Head("HPC", "USD"),
             Head("Energy cost", "USD"),
@@ -111,7 +113,7 @@ def months_table(result: BacktestResult) -> Markup:
             Head("Energy cost", "USD"),
             Head("SLA credits", "USD"),
             Head("Profit", "USD"),
-            *((Head(f"More than {first.name}", "USD"),) if first is not None else ()),
+            *((Head(joined("More than ", unbroken(first.name)), "USD"),) if first is not None else ()),
         ),
         rows,
         foot=1,
@@ -175,7 +177,8 @@ def promises(result: BacktestResult) -> Markup:
         return Markup("<p>There were no tenants.</p>")
     others = [strategy for strategy in result.strategies if strategy is not shown]
     folded = "".join(
-        f"<details><summary>{markup(other.name)}</summary>{_promises(result, other)}</details>" for other in others
+        f"<details><summary>The same under {markup(other.name)}</summary>{_promises(result, other)}</details>"
+        for other in others
     )
     return Markup(_promises(result, shown) + folded)
 
@@ -188,7 +191,7 @@ def _promises(result: BacktestResult, strategy: StrategyResult) -> Markup:
             Head("Class", text=True),
             Head("On time"),
             Head("Late"),
-            Head("On time", "of those due"),
+            Head("Kept", "of those due"),
             Head("Withdrawn"),
             Head("Failed"),
             Head("Open at the end"),

@@ -3,7 +3,7 @@
 (() => {
   "use strict";
 
-  const DATA = JSON.parse(document.getElementById("data").textContent);
+  const DATA = JSON.parse(document.getElementById("chart-data").textContent);
   const DAY_S = 86_400;
   const CLOSE_S = 21 * DAY_S; // up to here, power is drawn by intervals, beyond by days
   const BEND = 60; // USD/MWh up to which the price scale is nearly linear
@@ -73,7 +73,6 @@
   }
   const CONFIG = { displayModeBar: false, responsive: true, doubleClick: false };
   const draw = (id, traces, look_) => Plotly.react(byId(id), traces, look_, CONFIG);
-  const heading = (text) => ({ text, x: 0, xref: "paper", xanchor: "left", y: 0.99, yanchor: "top", yref: "container", font: { size: 13 } });
 
   /** Ticks of a bent price scale, and its range. */
   function priceAxis(values, colours, more) {
@@ -104,9 +103,9 @@
     const x = DATA.profit.end_s.map((second) => local(second, offset));
     const long = LAST_S - FIRST_S > CLOSE_S;
     const line = styles(colours);
-    const names = Object.keys(DATA.profit.usd);
+    const names = Object.keys(DATA.profit.usd).sort((a, b) => (a === DATA.shown) - (b === DATA.shown)); // on top of the others
     const base = DATA.beside && DATA.profit.usd[DATA.beside];
-    const chart = (id, title, of) => {
+    const chart = (id, of) => {
       const all = of.flatMap(([, values]) => values);
       const most = all.reduce((found, value) => Math.max(found, Math.abs(value)), 0);
       const [unit, each] = most >= 2e6 ? ["million USD", 1e6] : most >= 2e3 ? ["thousand USD", 1e3] : ["USD", 1];
@@ -114,14 +113,14 @@
         x, y: values.map((value) => value / each), customdata: values, name: plain(name), type: "scatter", mode: "lines", line: line[name],
         hovertemplate: "%{customdata:,.0f} USD",
       })), layout(colours, {
-        title: heading(title), margin: { l: 54, r: 14, t: 76, b: 36 },
+        margin: { l: 54, r: 14, t: 48, b: 36 },
         xaxis: axis(colours, { type: "date", showgrid: false, nticks: 8, hoverformat: long ? "%a %-d %b %Y" : "%a %-d %b, %H:%M" }),
         yaxis: axis(colours, { title: { text: unit }, zeroline: true, tickformat: ",~f" }),
       }));
     };
-    chart("profit-chart", "Cumulative profit", names.map((name) => [name, DATA.profit.usd[name]]));
+    chart("profit-chart", names.map((name) => [name, DATA.profit.usd[name]]));
     if (base) {
-      chart("gain-chart", `More than ${plain(DATA.beside)}`, names.filter((name) => name !== DATA.beside)
+      chart("gain-chart", names.filter((name) => name !== DATA.beside)
         .map((name) => [name, DATA.profit.usd[name].map((value, at) => value - base[at])]));
     }
   }
@@ -307,8 +306,9 @@
     const { share, price } = DATA.duration;
     draw("duration-chart", [{ x: share, y: bent(price), customdata: price, type: "scatter", mode: "lines", line: { width: 2, color: colours.ink },
       hovertemplate: "%{x:.2f} % of the time at or above %{customdata:,.2f} USD/MWh<extra></extra>" }], layout(colours, {
-      title: heading("Settled price: share of time at or above it"), showlegend: false, hovermode: "x", margin: { l: 54, r: 14, t: 40, b: 48 },
-      xaxis: axis(colours, { range: [0, 100], ticksuffix: " %", title: { text: "of the time" } }),
+      showlegend: false, hovermode: "x", margin: { l: 54, r: 14, t: 12, b: 48 },
+      xaxis: axis(colours, { type: "log", range: [Math.log10(share[0]), 2], tickvals: [0.01, 0.1, 1, 10, 100], ticktext: ["0.01 %", "0.1 %", "1 %", "10 %", "100 %"],
+        title: { text: "of the time (logarithmic)" } }),
       yaxis: priceAxis(price, colours, {}),
     }));
     const bands = DATA.bands;
@@ -320,10 +320,9 @@
       ...(bands.beside ? [{ x: bands.name, y: bands.beside.map((value) => value * scale), name: plain(DATA.beside), type: "scatter", mode: "markers",
         marker: { symbol: "line-ew", size: 22, line: { width: 2, color: colours.ink } }, hovertemplate: `%{y:,.1f} ${POWER}` }] : []),
     ], layout(colours, {
-      title: heading(`Mean power by price, ${plain(DATA.shown)}`), barmode: "stack", bargap: 0.28, margin: { l: 54, r: 14, t: 76, b: 48 },
-      annotations: bands.name.map((name, at) => ({ x: name, y: (bands.mining[at] + bands.hpc[at]) * scale, yanchor: "bottom", showarrow: false, yshift: 2,
-        text: `${number(bands.hours[at], bands.hours[at] < 10 ? 1 : 0)} h`, font: { size: 11, color: colours.muted } })),
-      xaxis: axis(colours, { type: "category", title: { text: "USD/MWh" }, ticks: "" }),
+      barmode: "stack", bargap: 0.28, margin: { l: 54, r: 14, t: 34, b: 64 },
+      xaxis: axis(colours, { type: "category", title: { text: "USD/MWh, and hours at such prices" }, ticks: "", tickangle: 0, tickfont: { size: 11 }, showgrid: false,
+        tickvals: bands.name, ticktext: bands.name.map((name, at) => `${name}<br>${number(bands.hours[at], bands.hours[at] < 10 ? 1 : 0)} h`) }),
       yaxis: axis(colours, { rangemode: "tozero", title: { text: POWER }, nticks: 6 }),
     }));
   }
@@ -352,6 +351,12 @@
   byId("power-chart").on("plotly_relayout", onZoom);
   byId("power-chart").on("plotly_doubleclick", () => show(FIRST_S, LAST_S));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  window.addEventListener("beforeprint", () => { document.documentElement.classList.add("paper"); drawAll(); });
-  window.addEventListener("afterprint", () => { document.documentElement.classList.remove("paper"); drawAll(); });
+  /** On paper charts are as wide as the sheet and light, whatever the screen shows. */
+  function forPaper(paper) {
+    document.documentElement.classList.toggle("paper", paper);
+    drawAll();
+    for (const chart of document.querySelectorAll(".chart")) if (chart.layout) window.Plotly.Plots.resize(chart);
+  }
+  window.addEventListener("beforeprint", () => forPaper(true));
+  window.addEventListener("afterprint", () => forPaper(false));
 })();
