@@ -22,7 +22,7 @@ from orchestrator.app.workload import Workload, load_workload
 from orchestrator.backtest.clairvoyant import bound_of
 from orchestrator.backtest.play import Period, peak_mb, play
 from orchestrator.backtest.records import join_records
-from orchestrator.backtest.report.page import page
+from orchestrator.backtest.report.page import write_report
 from orchestrator.backtest.result import BacktestResult, Source
 from orchestrator.backtest.summary import document, table
 from orchestrator.settings import Settings
@@ -112,7 +112,7 @@ def write_results(result: BacktestResult, json_file: Path | None, report: Path |
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n")
     if report is not None:
-        report.write_text(page(result), encoding="utf-8")
+        write_report(report, result)
 
 
 def _source(path: Path) -> Source:
