@@ -76,10 +76,10 @@ def _alone(cost, room, step_h, tasks, j, theta, delay, gpus, load, share_at, wor
     value, credit, restart_h = tasks.usd_per_gpu_h[j], tasks.credit_usd_per_gpu_h[j], tasks.restart_h[j]
     first, last, running, least = tasks.first[j], tasks.last[j], tasks.running[j], tasks.least_share[j]
     if restart_h <= step_h and least >= 1.0:
-        usd = plain_programme(
-            cost, step_h, value, credit, tasks.deadline[j], restart_h, first, last, running, theta, delay, work
+        on, off = plain_programme(
+            cost, step_h, value, credit, tasks.deadline[j], restart_h, first, last, theta, delay, work
         )
-        return usd, plain_path(work.choice, step_h, restart_h, first, last, running, gpus, load)
+        return on if running else off, plain_path(work.choice, step_h, restart_h, first, last, running, gpus, load)
     usd, hours = job_programme(
         cost, room, step_h, value, credit, tasks.deadline[j], restart_h, first, last, running, least, theta, delay,
         True, work,
@@ -92,7 +92,7 @@ def _alone(cost, room, step_h, tasks, j, theta, delay, gpus, load, share_at, wor
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _tightened(cost, room, step_h, tasks, j, theta, delay, tries, load, share_at, work):  # type: ignore[no-untyped-def]
+def tightened(cost, room, step_h, tasks, j, theta, delay, tries, load, share_at, work):  # type: ignore[no-untyped-def]
     """The price of the job's own work that makes its bound least, by cutting planes: (bound, price).
 
     The bound is convex in that price, with work left less hours done as its slope: two tangents meet below its least.
@@ -201,7 +201,7 @@ def respond(
             continue
         load = answer.gpus[g]
         if tries > 0:
-            usd, work_price[j] = _tightened(
+            usd, work_price[j] = tightened(
                 cost, room, step_h, tasks, j, work_price[j], delay, tries, load, share_at, scratch
             )
             total += gpus * usd

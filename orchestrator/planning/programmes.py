@@ -144,9 +144,12 @@ def job_path(level, step_h, restart_h, first, last, running, least, work, share_
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def plain_programme(
-    cost, step_h, value, credit, deadline, restart_h, first, last, running, theta, delay, work
+    cost, step_h, value, credit, deadline, restart_h, first, last, theta, delay, work
 ):  # type: ignore[no-untyped-def]
-    """`job_programme` for a job on all of its GPUs, with room everywhere, that restarts within a step: no branches."""
+    """`job_programme` for a job on all of its GPUs, with room everywhere, that restarts within a step: no branches.
+
+    The values of running at `first` and of not running.
+    """
     choice = work.choice
     on = off = 0.0
     whole = int(min(max(np.floor(deadline), float(first)), float(last)))
@@ -177,7 +180,7 @@ def plain_programme(
             on = stay if stay > off else off
             off = begun if begun > off else off
             t -= 1
-    return on if running else off
+    return on, off
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

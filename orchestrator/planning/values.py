@@ -1,0 +1,159 @@
+"""What a plan says of its first step: the prices of energy at which each rack and each job should be switched.
+
+The value of a step is what it earns, and what being on after it is worth over being off. Divided by the energy of the
+step, that is the price up to which it pays. Scarce power of the first step itself is left out, since whoever applies
+the prices keeps the caps by merit order; scarce GPUs are in, since a job that does not run leaves them to others.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from orchestrator.planning.duals import KWH, Prices, tightened, unit_costs
+from orchestrator.planning.problem import Problem
+from orchestrator.planning.programmes import (
+    ROUNDING,
+    awake_value,
+    job_programme,
+    plain_programme,
+    rack_programme,
+    scratch,
+    window_programme,
+)
+
+Floats = NDArray[np.float64]
+
+TRIES = 5
+"""Programmes a job to find the price of its own work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Prices of energy, USD/MWh at the grid, in the rows of the problem; +inf and -inf where no price matters."""
+
+    fleet_stay: Floats
+    """(F,) Above it a running rack should stop."""
+    fleet_wake: Floats
+    """(F,) Below it a sleeping rack should wake."""
+    job_stay: Floats
+    """(J,)"""
+    job_wake: Floats
+    """(J,)"""
+    gpu_usd_per_h: Floats
+    """(G,) what a GPU is worth to others in the first step."""
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _most(step_kw, step_phs, hashprice, hash_h, step_h, pue, worth):  # type: ignore[no-untyped-def]
+    """The highest price at which some mode pays, `worth` USD being gained beside its hash."""
+    best = -np.inf
+    usd, kwh = worth, 0.0
+    for number in range(len(step_kw)):
+        if step_kw[number] <= 0.0:
+            break
+        usd += step_phs[number] * hashprice / 24.0 * hash_h
+        kwh += step_kw[number] * step_h * pue
+        best = max(best, usd / kwh * KWH)
+    return best
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _thresholds(
+    supply, racks, tasks, power, gpu_cost, scarce_gpus, work_price, delay, tries, scratch,
+    fleet_stay, fleet_wake, job_stay, job_wake,
+):  # type: ignore[no-untyped-def]
+    steps, step_h, pue = len(supply.pue), supply.step_h, supply.pue[0]
+    hashprice = supply.hashprice_usd_per_ph_day
+    room, share_at, load = np.ones(steps), np.zeros(steps), np.zeros(steps)
+    till_end, total = np.full(steps, float(steps)), np.zeros(steps + 1)
+    for f in range(len(racks.feeder)):
+        price, kw, phs = power[racks.feeder[f]], racks.step_kw[f], racks.step_phs[f]
+        fleet_stay[f], fleet_wake[f] = -np.inf, -np.inf
+        if kw[0] <= 0.0:
+            continue
+        warm_h, left_h = racks.warm_up_h[f], racks.warm_left_h[f]
+        rack_programme(
+            kw, phs, price, hashprice, room, step_h, warm_h, racks.min_on[f], racks.min_off[f], False, scratch
+        )
+        asleep = scratch.off[min(racks.min_off[f], steps)]
+        awake = awake_value(1, max(left_h - step_h, 0.0), 0, kw, phs, price, hashprice, room, step_h, scratch)
+        fleet_stay[f] = _most(kw, phs, hashprice[0], max(step_h - left_h, 0.0), step_h, pue, awake - asleep)
+        asleep = scratch.off[min(1, steps)]
+        awake = awake_value(
+            1, max(warm_h - step_h, 0.0), racks.min_on[f] - 1, kw, phs, price, hashprice, room, step_h, scratch
+        )
+        fleet_wake[f] = _most(kw, phs, hashprice[0], max(step_h - warm_h, 0.0), step_h, pue, awake - asleep)
+    for j in range(len(tasks.pool)):
+        g, first, last = tasks.pool[j], tasks.first[j], tasks.last[j]
+        job_stay[j] = job_wake[j] = -np.inf
+        if first > 0 or last <= 0 or tasks.left_h[j] <= 0.0:
+            continue
+        cost, value, credit = gpu_cost[g], tasks.usd_per_gpu_h[j], tasks.credit_usd_per_gpu_h[j]
+        deadline, restart_h = tasks.deadline[j], tasks.restart_h[j]
+        mwh = max(supply.gpu_kw[g], 1e-9) * pue * step_h / KWH
+        in_time = min(max(deadline, 0.0), 1.0)
+        if tasks.guaranteed[j]:
+            job_stay[j] = np.inf
+            for t in range(steps):
+                total[t + 1] = total[t] + cost[t]
+            later, _ = window_programme(
+                total, till_end, step_h, value, credit, deadline, restart_h, 1, last, False, tasks.left_h[j], delay
+            )
+            now, start = window_programme(
+                total, till_end, step_h, value, credit, deadline, restart_h, 0, 1, False, tasks.left_h[j], delay
+            )
+            # From the second step on: what is left of the window costs the same whatever this step's price is.
+            length = min((tasks.left_h[j] + restart_h) / step_h, float(last))
+            whole = int(length)
+            done_h = min(tasks.left_h[j], length * step_h - restart_h)
+            in_time_h = min(max(done_h, 0.0), max(deadline * step_h - restart_h, 0.0))
+            rest = total[max(whole, 1)] - total[1]
+            if 1 <= whole < last:
+                rest += cost[whole] * (length - whole)
+            now = value * max(done_h, 0.0) + credit * in_time_h - rest * step_h - scarce_gpus[g] * step_h
+            job_wake[j] = (now - later) / mwh
+            continue
+        _, theta = tightened(cost, room, step_h, tasks, j, work_price[j], delay, tries, load, share_at, scratch)
+        work_price[j] = theta
+        rate = value - theta - scarce_gpus[g]
+        span = int(np.ceil(restart_h / step_h - ROUNDING))
+        if span <= 1 and tasks.least_share[j] >= 1.0:
+            on, off = plain_programme(
+                cost, step_h, value, credit, deadline, restart_h, min(1, last), last, theta, delay, scratch
+            )
+            after_start = on
+        else:
+            job_programme(
+                cost, room, step_h, value, credit, deadline, restart_h, min(1, last), last, False,
+                tasks.least_share[j], theta, delay, False, scratch,
+            )  # fmt: skip
+            on, off = scratch.on[min(1, last)], scratch.off[min(1, last)]
+            after_start = scratch.on[min(max(span, 1), last)]
+        job_stay[j] = (rate * step_h + credit * in_time * step_h + on - off) / mwh
+        done_h = max(span, 1) * step_h - restart_h
+        spent = 0.0
+        for t in range(1, min(span, last)):
+            spent += cost[t] * step_h
+        in_time_h = min(max(deadline * step_h - restart_h, 0.0), done_h)
+        begun = (value - theta) * done_h + credit * in_time_h - spent - scarce_gpus[g] * step_h
+        job_wake[j] = (begun + after_start - off) / mwh
+
+
+def thresholds(problem: Problem, prices: Prices, delay: float) -> Thresholds:
+    """Of the first step; improves `prices.work` in place, so that each job's work fits its time."""
+    supply = problem.supply
+    power, gpu_cost = np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus)
+    unit_costs(supply, prices.scarce, power, gpu_cost)
+    fleets, jobs = len(problem.racks.feeder), len(problem.tasks.pool)
+    feeders, pools = len(supply.feeder_kw), len(supply.pool_feeder)
+    found = Thresholds(
+        np.zeros(fleets), np.zeros(fleets), np.zeros(jobs), np.zeros(jobs),
+        prices.scarce[1 + feeders : 1 + feeders + pools, 0].copy(),
+    )  # fmt: skip
+    _thresholds(
+        supply, problem.racks, problem.tasks, power, gpu_cost, found.gpu_usd_per_h, prices.work, delay, TRIES,
+        scratch(problem.steps), found.fleet_stay, found.fleet_wake, found.job_stay, found.job_wake,
+    )  # fmt: skip
+    return found
