@@ -61,20 +61,8 @@ def _most(step_kw, step_phs, hashprice, hash_h, step_h, pue, worth):  # type: ig
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _thresholds(
-    supply,
-    racks,
-    tasks,
-    power,
-    gpu_cost,
-    scarce_gpus,
-    work_price,
-    delay,
-    tries,
-    scratch,
-    fleet_stay,
-    fleet_wake,
-    job_stay,
-    job_wake,
+    supply, racks, tasks, power, gpu_cost, scarce_gpus, work_price, delay, tries, scratch,
+    fleet_stay, fleet_wake, job_stay, job_wake,
 ):  # type: ignore[no-untyped-def]
     steps, step_h, pue = len(supply.pue), supply.step_h, supply.pue[0]
     hashprice = supply.hashprice_usd_per_ph_day

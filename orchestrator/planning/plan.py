@@ -1,0 +1,201 @@
+"""The plan: what fleets and jobs should do over the hours ahead, how much it earns, and how far from the best it is.
+
+`docs/planner.md` explains it; `make_plan` is pure, and the same problem gives the same plan.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.planning.duals import FIRST_RATE, LAST_RATE, WARM_RATE, Prices, bound_at, find_prices, unit_costs
+from orchestrator.planning.insertion import Placed, Room, insert, settle_jobs
+from orchestrator.planning.plan_values import DELAY_USD_PER_GPU_H2
+from orchestrator.planning.problem import Problem, energy_usd, given_usd
+from orchestrator.planning.programmes import scratch
+from orchestrator.planning.promises import BrokenPromise, broken_promises, with_room_for_promises
+from orchestrator.planning.rack_rounds import Mined, energy_cost, fill, merit_order
+from orchestrator.planning.values import Thresholds, thresholds
+from orchestrator.planning.warm_start import Duals, duals_of, start_of
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to look. The more, the smaller the gap."""
+
+    cold_iterations: int = 110
+    warm_iterations: int = 14
+    rounds_per_job: float = 1.0
+    """Of large-neighbourhood search."""
+    gpu_scalings: tuple[float, ...] = (1.0, 0.5)
+    """Shares of the prices of GPUs that jobs are placed by in turn; the best plan is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Rows and steps are those of the problem it was made for."""
+
+    start: float
+    """Unix seconds."""
+    step_s: float
+    fleet_racks: NDArray[np.int64]
+    """(F, S, T) racks in the upper mode of each step, or a stronger one."""
+    fleet_kw: Floats
+    """(F, T) IT power above sleep."""
+    job_gpus: NDArray[np.int32]
+    """(J, T)"""
+    done_h: Floats
+    """(J,) hours of each job's work, on all its GPUs, that the plan does."""
+    moved_kw: Floats
+    """(K, T) IT power on each feeder of all that the plan moves, on average over the step."""
+    revenue_usd: float
+    """Of mining and jobs, less credits owed."""
+    energy_usd: float
+    """From the power block on, fixed loads among it."""
+    bound_usd: float
+    """No plan of this problem earns more."""
+    thresholds: Thresholds
+    power_usd_per_mwh: Floats
+    """(T,) at the grid: what another MWh of room under the grid cap is worth, beyond its energy."""
+    feeder_usd_per_mwh: Floats
+    """(K, T) the same under each feeder's limit."""
+    gpu_usd_per_h: Floats
+    """(G, T)"""
+    energy_usd_per_mwh: Floats
+    """(T,) the marginal price of energy: spot, sell-back, or between where the block is just used up."""
+    broken: tuple[BrokenPromise, ...]
+    duals: Duals
+
+    @property
+    def profit_usd(self) -> float:
+        return self.revenue_usd - self.energy_usd
+
+    @property
+    def gap(self) -> float:
+        """How far the profit may be from the best, as a share of the bound."""
+        return (self.bound_usd - self.profit_usd) / max(abs(self.bound_usd), 1.0)
+
+
+EFFORT = Effort()
+
+
+def make_plan(problem: Problem, before: Duals | None = None, effort: Effort = EFFORT) -> Plan:
+    """The plan of `problem`, started from the prices `before` of an earlier one where they fit.
+
+    Where what must run does not fit under a cap it runs all the same, the rest stays off, and the plan says so.
+    """
+    asked = problem
+    problem = with_room_for_promises(problem)
+    start, is_warm = start_of(problem, before)
+    delay = DELAY_USD_PER_GPU_H2
+    iterations, rate = (
+        (effort.warm_iterations, WARM_RATE) if is_warm else (effort.cold_iterations, FIRST_RATE)
+    )
+    prices = find_prices(problem, start, iterations, rate, LAST_RATE, delay)
+    bound = bound_at(problem, Prices(prices.scarce, prices.work.copy()))
+    found = thresholds(problem, prices, delay)
+    placed, mined, usd, moved_kw, fleet_kw = _best_primal(problem, prices, delay, effort)
+    supply = problem.supply
+    feeders, pools = len(supply.feeder_kw), len(supply.pool_feeder)
+    at_grid = supply.pue / 1000.0
+    plan = Plan(
+        start=problem.start,
+        step_s=problem.step_s,
+        fleet_racks=mined.racks,
+        fleet_kw=fleet_kw,
+        job_gpus=placed.gpus,
+        done_h=placed.done_h,
+        moved_kw=moved_kw,
+        revenue_usd=usd,
+        energy_usd=energy_usd(supply, moved_kw.sum(axis=0)),
+        bound_usd=bound + given_usd(problem),
+        thresholds=found,
+        power_usd_per_mwh=prices.scarce[0] / at_grid,
+        feeder_usd_per_mwh=prices.scarce[1 : 1 + feeders] / at_grid,
+        gpu_usd_per_h=prices.scarce[1 + feeders : 1 + feeders + pools],
+        energy_usd_per_mwh=prices.scarce[-1],
+        broken=(),
+        duals=duals_of(problem, prices),
+    )
+    return replace(plan, broken=broken_promises(asked, plan.job_gpus, plan.done_h))
+
+
+def bound(problem: Problem, iterations: int = 120) -> float:
+    """What no plan of this problem can earn more than, USD, for any number of steps."""
+    problem = with_room_for_promises(problem)
+    start, _ = start_of(problem, None)
+    prices = find_prices(problem, start, iterations, FIRST_RATE, LAST_RATE, 0.0)
+    return bound_at(problem, prices) + given_usd(problem)
+
+
+def _best_primal(
+    problem: Problem, prices: Prices, delay: float, effort: Effort
+) -> tuple[Placed, Mined, float, Floats, Floats]:
+    """Jobs and racks placed by each scaling of the prices of GPUs; the best of them."""
+    supply, tasks = problem.supply, problem.tasks
+    jobs, steps = len(tasks.pool), problem.steps
+    pools, feeders = len(supply.pool_feeder), len(supply.feeder_kw)
+    power, gpu_cost = np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus)
+    density = _density(problem)
+    order = _order(problem, density)
+    rounds = int(effort.rounds_per_job * jobs)
+    best: tuple[Placed, Mined, float, Floats, Floats] | None = None
+    best_usd = -np.inf
+    scarce_gpus = slice(1 + feeders, 1 + feeders + pools)
+    for scaling in effort.gpu_scalings:
+        scaled = prices.scarce.copy()
+        scaled[scarce_gpus] *= scaling
+        unit_costs(supply, scaled, power, gpu_cost)
+        room = Room(supply.gpus.copy(), supply.import_kw.copy(), supply.feeder_kw.copy())
+        placed = Placed(np.zeros((jobs, steps), dtype=np.int32), np.zeros(jobs), np.zeros(jobs))
+        insert(
+            supply, tasks, order, gpu_cost, prices.work, delay, rounds, 1, density, room, placed, scratch(steps)
+        )
+        hpc_usd, hpc_kw = settle_jobs(supply, tasks, placed)
+        mined, mining_usd, fleet_kw, mining_kw = _mine(problem, prices, room)
+        moved_kw = hpc_kw + mining_kw
+        usd = hpc_usd + mining_usd + given_usd(problem)
+        profit = usd - energy_usd(supply, moved_kw.sum(axis=0))
+        if profit > best_usd:
+            best, best_usd = (placed, mined, usd, moved_kw, fleet_kw), profit
+    assert best is not None, "an effort has a scaling"
+    return best
+
+
+def _density(problem: Problem) -> Floats:
+    """(J,) by which jobs are placed: what a GPU-hour is worth, the more the less time there is for it."""
+    tasks = problem.tasks
+    window_h = np.maximum((np.minimum(tasks.deadline, tasks.last) - tasks.first) * problem.supply.step_h, 1e-6)
+    tight = np.minimum(tasks.left_h / window_h, 1.0)
+    return (tasks.usd_per_gpu_h + tasks.credit_usd_per_gpu_h) * (1.0 + 8.0 * tight)
+
+
+def _order(problem: Problem, density: Floats) -> NDArray[np.int64]:
+    """Guaranteed jobs first, those that run before those that wait; then by density, large ones before small."""
+    tasks = problem.tasks
+    rank = np.where(tasks.guaranteed, np.where(tasks.running, 0, 1), 2)
+    return np.lexsort((-tasks.gpus, -density, rank)).astype(np.int64)
+
+
+def _mine(problem: Problem, prices: Prices, room: Room) -> tuple[Mined, float, Floats, Floats]:
+    """Racks into what room jobs left: (racks, USD of hash, IT power by fleet, IT power by feeder)."""
+    supply, racks = problem.supply, problem.racks
+    shape = (*racks.step_kw.shape, problem.steps)
+    mined = Mined(np.zeros(shape, dtype=np.int64), np.zeros(shape))
+    fleets, levels = merit_order(racks.step_kw, racks.step_phs)
+    energy = energy_cost(prices.scarce[-1], supply.pue)
+    usd = fill(
+        supply, racks, energy, fleets, levels, room.import_kw, room.feeder_kw, mined, scratch(problem.steps)
+    )
+    fleet_kw: Floats = np.einsum("fst,fs->ft", mined.racks, racks.step_kw)
+    feeder_kw = np.zeros_like(supply.feeder_kw)
+    np.add.at(feeder_kw, racks.feeder, fleet_kw)
+    return mined, float(usd), fleet_kw, feeder_kw
+
+
+def job_row(plan: Plan, keys: Sequence[object], key: object) -> NDArray[np.int32]:
+    """(T,) GPUs of the job by that key."""
+    return plan.job_gpus[list(keys).index(key)]

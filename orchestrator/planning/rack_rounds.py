@@ -1,0 +1,95 @@
+"""Racks into the power that jobs leave: rack by rack in merit order, each by its own programme, compiled."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from orchestrator.planning.duals import KWH
+from orchestrator.planning.programmes import awake_value, rack_path, rack_programme
+
+Floats = NDArray[np.float64]
+
+
+class Mined(NamedTuple):
+    """What fleets do."""
+
+    racks: NDArray[np.int64]
+    """(F, S, T) racks in the upper mode of each step, or a stronger one."""
+    hash_h: Floats
+    """(F, S, T) hours hashed in that step, all those racks together."""
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def fill(supply, racks, energy, order_fleet, order_step, free_kw, free_feeder_kw, mined, scratch):  # type: ignore[no-untyped-def]
+    """Give steps of fleets, best first, what power is left; `energy` (T,): USD per kWh of IT load.
+
+    First steps go rack by rack, since waking takes time; a further step goes to what racks are warm, moment by moment.
+    Returns what they earn, USD, energy not counted.
+    """
+    steps, step_h = len(supply.pue), supply.step_h
+    hashprice = supply.hashprice_usd_per_ph_day
+    room, hash_at = np.ones(steps), np.zeros(steps)
+    mode_at = np.zeros(steps, dtype=np.int64)
+    warm = np.zeros((len(racks.feeder), steps), dtype=np.int64)
+    usd = 0.0
+    for number in range(len(order_fleet)):
+        f, s = order_fleet[number], order_step[number]
+        feeder_kw, kw, phs = free_feeder_kw[racks.feeder[f]], racks.step_kw[f], racks.step_phs[f]
+        if kw[s] <= 0.0:
+            continue
+        if s > 0:
+            for t in range(steps):
+                if phs[s] * hashprice[t] / 24.0 <= kw[s] * energy[t]:
+                    continue
+                fits = int(np.floor((min(free_kw[t], feeder_kw[t]) + 1e-7) / kw[s]))
+                count = max(min(fits, warm[f, t], mined.racks[f, s - 1, t]), 0)
+                mined.racks[f, s, t] = count
+                mined.hash_h[f, s, t] = count * step_h
+                free_kw[t] -= count * kw[s]
+                feeder_kw[t] -= count * kw[s]
+                usd += count * phs[s] * hashprice[t] / 24.0 * step_h
+            continue
+        for rack in range(racks.on[f] + racks.off[f]):
+            awake = rack < racks.on[f]
+            for t in range(steps):
+                room[t] = 1.0 if min(free_kw[t], feeder_kw[t]) + 1e-7 >= kw[0] else 0.0
+            rack_programme(
+                kw, phs, energy, hashprice, room, step_h, racks.warm_up_h[f], racks.min_on[f], racks.min_off[f], False,
+                scratch,
+            )  # fmt: skip
+            wait, warm_h = racks.off_left[f], 0.0
+            if awake:
+                wait, warm_h = racks.on_left[f], racks.warm_left_h[f]
+                stays = awake_value(0, warm_h, wait, kw, phs, energy, hashprice, room, step_h, scratch)
+                leaves = scratch.off[min(racks.min_off[f], steps)]
+                # Caps come before minimum times on; a rack that is still warming up may go back to sleep.
+                if stays == -np.inf or (wait == 0 and leaves > stays):
+                    wait, warm_h = 0, 0.0
+                    scratch.choice[0] = 0
+            rack_path(
+                kw, phs, energy, hashprice, step_h, racks.warm_up_h[f], racks.min_on[f], racks.min_off[f], awake, wait,
+                warm_h, scratch, mode_at, hash_at,
+            )  # fmt: skip
+            for t in range(steps):
+                if mode_at[t] > 0:
+                    mined.racks[f, 0, t] += 1
+                    mined.hash_h[f, 0, t] += hash_at[t]
+                    warm[f, t] += 1 if hash_at[t] >= step_h else 0
+                    free_kw[t] -= kw[0]
+                    feeder_kw[t] -= kw[0]
+                    usd += phs[0] * hashprice[t] / 24.0 * hash_at[t]
+    return usd
+
+
+def merit_order(racks_kw: Floats, racks_phs: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Fleets and steps, what earns most per kWh first; each fleet's steps in their order."""
+    worth = racks_phs / np.maximum(racks_kw, 1e-12)
+    fleets, steps = np.divmod(np.argsort(-worth, axis=None, kind="stable"), worth.shape[1])
+    return fleets.astype(np.int64), steps.astype(np.int64)
+
+
+def energy_cost(price_usd_per_mwh: Floats, pue: Floats) -> Floats:
+    """(T,) USD per kWh of IT load."""
+    return price_usd_per_mwh * pue / KWH
