@@ -170,7 +170,7 @@ def _racks(
             fleets.steps[row],
             decided.chosen.at_step[row].tolist(),
             short=above_cap,
-            pays=_pays(site, status, snapshot, planned),
+            pays=fleets.unmoved[row] == status.fleet.racks and _pays(site, status, snapshot, planned),
         )
         changed[row] = target != fleets.racks[row]
         racks[fleets.names[row]] = target
