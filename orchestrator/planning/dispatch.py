@@ -80,7 +80,7 @@ def dispatch(
         fleets.columns,
         jobs.columns,
         pools,
-        _moment(site, snapshot),
+        moment_of(site, snapshot),
         room,
         snapshot.price.usd_per_mwh,
         switches=live.switches(site, values, fleets, jobs) if values is not None else None,
@@ -138,7 +138,8 @@ def dispatch(
     )
 
 
-def _moment(site: Site, snapshot: Snapshot) -> Moment:
+def moment_of(site: Site, snapshot: Snapshot) -> Moment:
+    """What the table of blocks needs to know of the whole site."""
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
     spent = snapshot.interruptions_last_hour
@@ -170,7 +171,7 @@ def _racks(
             fleets.steps[row],
             decided.chosen.at_step[row].tolist(),
             short=above_cap,
-            pays=_pays(site, status, snapshot, planned),
+            pays=fleets.unmoved[row] == status.fleet.racks and _pays(site, status, snapshot, planned),
         )
         changed[row] = target != fleets.racks[row]
         racks[fleets.names[row]] = target

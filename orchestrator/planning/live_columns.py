@@ -122,6 +122,8 @@ def job_rows(site: Site, jobs: Mapping[str, JobStatus], before: JobRows | None =
     else:
         names_kept, figures = names, np.empty((len(names), len(_COLUMN)))
         new = _take_over(names, statuses, before, figures)
+    if before is not None and names_kept is before.names:
+        new = _take_progress(statuses, before.statuses, figures, new)
     if new:
         figures[new] = [
             job_row(statuses[row], pools[statuses[row].job.pool], tenants[statuses[row].tenant.name]) for row in new
@@ -135,6 +137,20 @@ def job_rows(site: Site, jobs: Mapping[str, JobStatus], before: JobRows | None =
         by_name = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
     by_age = by_name[np.argsort(figures[by_name, submitted], kind="stable")]
     return JobRows(names_kept, statuses, figures, columns_of(figures), by_age, by_name)
+
+
+def _take_progress(
+    statuses: Sequence[JobStatus], before: Sequence[JobStatus], figures: Floats, new: Sequence[int]
+) -> list[int]:
+    """Bring up to date those of the `new` rows whose job has only worked on; returns the others."""
+    worked, others = list[int](), list[int]()
+    for row in new:
+        status, was = statuses[row], before[row]
+        same = status.view is was.view and status.last_interrupted_at == was.last_interrupted_at
+        (worked if same else others).append(row)
+    done_s = np.array([statuses[row].done_gpu_seconds for row in worked])
+    figures[worked, _COLUMN["left_s"]] = np.maximum(figures[worked, _COLUMN["work_s"]] - done_s, 0.0)
+    return others
 
 
 def _take_over(

@@ -38,9 +38,8 @@ def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
         *_job_downs(snapshot, desired, jobs),
         *_limit_downs(snapshot, desired),
     ]
-    if not desired.gains and all(
-        desired.gpu_limit_w[name] <= pool.gpu_limit_w for name, pool in snapshot.pools.items()
-    ):
+    raised = any(desired.gpu_limit_w[name] > pool.gpu_limit_w for name, pool in snapshot.pools.items())
+    if not desired.gains and not raised:
         return Moves(now=tuple(downs), waiting=())  # nothing goes up: no need to know the room for it
     going_down = {planned.move.target for planned in downs}
     room = MeasuredRoom.measured(site, snapshot)
