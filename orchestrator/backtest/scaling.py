@@ -153,6 +153,8 @@ def _levelled(
     weeks = int(np.ceil(span_s / _WEEK_S))
     length = np.minimum(_WEEK_S, span_s - _WEEK_S * np.arange(weeks)) / span_s
     offered = np.bincount(week, weights=work[row], minlength=weeks)
+    if not len(row):
+        return row, at, row
     raised = length / np.maximum(offered, LEAST_WEEK * float(work[row].sum()) * length)
     times = raised[week] * count / max(float(raised[week].sum()), 1e-300)
     key = _mixed(_mixed(row.astype(np.uint64)) ^ np.floor(at).astype(np.uint64))

@@ -2,35 +2,32 @@
 
 The price expected at row `t` as seen from row `r` is
 
-    base(t) + (price(r) - base(r)) x 2^(-(t - r) / half-life)
+    base(t) + (price(r) - base(r)) x decay(t - r)
 
 where base is the day-ahead price with half of its usual premium taken off, as far as published, and beyond it the
-median of the last days at that time of day, mixed with yesterday's price. Half-life and mix are those of `CANDIDATES`
-that erred least over the last `WINDOW`, chosen once a day; so are the quantiles of the errors by hours ahead. All of
-it is additive, so that negative prices are prices like others.
+median of the last days at that time of day, mixed with yesterday's price. What decays slowly and what fast differs
+by hours ahead, so the decay at each of `LEADS_H` is that of the half-life which erred least there over the last
+`WINDOW`, chosen once a day like the mix; the quantiles of the errors left are the spread. All of it is additive, so
+that negative prices are prices like others.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orchestrator.planning.track import AHEAD, Floats, Ints, Track
-
-Flags = NDArray[np.bool_]
 
 PREMIUM_SHARE = 0.5
 """Of the usual difference between both markets: the median of a few weeks is itself uncertain."""
 HALF_LIVES_H = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 YESTERDAY_SHARES = (0.0, 0.5)
 """Of yesterday's price in the base, where there is no day-ahead price; the rest is the median of the last days."""
-CANDIDATES = tuple((half_life_h, share) for half_life_h in HALF_LIVES_H for share in YESTERDAY_SHARES)
-DEFAULT = CANDIDATES.index((1.0, 0.0))
-"""Until `LEAST_ERRORS` were seen."""
+DEFAULT = HALF_LIVES_H.index(1.0)
+"""Until `LEAST_ERRORS` were seen; then without yesterday's price."""
 WINDOW = timedelta(days=28)
 LEAST_ERRORS = 96
-"""Hours with errors by which candidates and quantiles are told: four days."""
+"""Hours with errors by which the decay and quantiles are told: four days."""
 LEADS_H = (0.25, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 20.0, 24.0)
 """Hours ahead for which errors are kept; quantiles are linear between them."""
 DEFAULT_ERRORS = {0.1: -9.0, 0.25: -3.0, 0.5: 0.0, 0.75: 4.0, 0.9: 12.0}
@@ -42,8 +39,8 @@ PROBABILITIES = tuple(DEFAULT_ERRORS)
 class PriceModel:
     """What was fitted, for each day of a track (`steps_a_day` rows from its start on), on the rows before that day."""
 
-    half_life_steps: Floats
-    """(days,)"""
+    decay: Floats
+    """(days, steps): what is left of an error so many steps later."""
     yesterday_share: Floats
     """(days,)"""
     spread: Floats
@@ -57,35 +54,48 @@ def fit_model(track: Track, *, only_last: bool = False) -> PriceModel:
     targets = np.arange(0, len(track), an_hour)
     leads = np.maximum(np.rint(np.array(LEADS_H) * a_day / 24.0).astype(np.int64), 1)
     origins = targets[:, np.newaxis] - leads
-    errors = np.full((len(CANDIDATES), len(targets), len(leads)), np.nan)
+    errors = np.full((len(YESTERDAY_SHARES), len(HALF_LIVES_H), len(targets), len(leads)), np.nan)
     there = origins >= 0
     rows, ahead = origins[there], np.broadcast_to(targets[:, np.newaxis], origins.shape)[there]
     truth = track.real_time[ahead]
-    bases = {share: _base(track, rows, ahead, share) for share in YESTERDAY_SHARES}
-    now = {share: _error_now(track, rows, share) for share in YESTERDAY_SHARES}
-    for index, (half_life_h, share) in enumerate(CANDIDATES):
-        (error, age), half_life = now[share], half_life_h * a_day / 24.0
-        errors[index][there] = truth - bases[share] - error * 2.0 ** (-(ahead - rows + age) / half_life)
+    weights = 0.5 ** (leads / (np.array(HALF_LIVES_H)[:, np.newaxis] * a_day / 24.0))  # (half-lives, leads)
+    by_lead = np.nonzero(there)[1]
+    for index, share in enumerate(YESTERDAY_SHARES):
+        base = _base(track, rows, ahead, share)
+        error, age = _error_now(track, rows, share)
+        for half_life in range(len(HALF_LIVES_H)):
+            aged = 0.5 ** (age / (HALF_LIVES_H[half_life] * a_day / 24.0))
+            errors[index, half_life][there] = truth - base - error * aged * weights[half_life, by_lead]
     days = len(track) // a_day + 1
     first, window = 0, round(WINDOW / timedelta(hours=1))
     if only_last:
         days, first = 1, int(track.last_known[-1]) + 1
-    chosen = np.full(days, DEFAULT)
     steps = round(AHEAD / track.step)
-    spread = np.empty((days, len(PROBABILITIES), steps))
+    model = PriceModel(np.empty((days, steps)), np.zeros(days), np.empty((days, len(PROBABILITIES), steps)))
     for day in range(days):
         stop = -(-(first + day * a_day) // an_hour)  # targets before the day
-        seen = errors[:, max(stop - window, 0) : stop]
-        if (~np.isnan(seen[DEFAULT]).any(axis=1)).sum() >= LEAST_ERRORS:
-            chosen[day] = int(np.argmin(np.nansum(np.abs(seen), axis=(1, 2))))
-            offsets = _quantiles(seen[chosen[day]])
-        else:
-            offsets = np.repeat(np.array(list(DEFAULT_ERRORS.values()))[:, np.newaxis], len(leads), axis=1)
-            offsets[:, 0] /= 2.0
+        seen = errors[:, :, max(stop - window, 0) : stop]
+        whole = ~np.isnan(seen[0, DEFAULT]).any(axis=1)
+        decay, offsets = weights[DEFAULT], _default_offsets(len(leads))
+        if whole.sum() >= LEAST_ERRORS:
+            sizes = np.abs(seen[:, :, whole]).sum(axis=2)  # (shares, half-lives, leads)
+            share = int(np.argmin(sizes.min(axis=1).sum(axis=1)))
+            best = sizes[share].argmin(axis=0)
+            of_lead = np.arange(len(leads))
+            decay = np.minimum.accumulate(weights[best, of_lead])
+            offsets = np.quantile(seen[share][best, :, of_lead][:, whole], PROBABILITIES, axis=1)
+            model.yesterday_share[day] = YESTERDAY_SHARES[share]
+        at = np.arange(steps)
+        model.decay[day] = np.interp(at, [0, *leads], [1.0, *decay])
         for index in range(len(PROBABILITIES)):
-            spread[day, index] = np.interp(np.arange(steps), [0, *leads], [0.0, *offsets[index]])
-    fitted = np.array(CANDIDATES)[chosen]
-    return PriceModel(fitted[:, 0] * a_day / 24.0, fitted[:, 1], spread)
+            model.spread[day, index] = np.interp(at, [0, *leads], [0.0, *offsets[index]])
+    return model
+
+
+def _default_offsets(leads: int) -> Floats:
+    offsets = np.repeat(np.array(list(DEFAULT_ERRORS.values()))[:, np.newaxis], leads, axis=1)
+    offsets[:, 0] /= 2.0
+    return offsets
 
 
 def prices_ahead(track: Track, model: PriceModel, row: int, steps: int) -> Floats:
@@ -93,13 +103,12 @@ def prices_ahead(track: Track, model: PriceModel, row: int, steps: int) -> Float
 
     NaN where nothing at all is known.
     """
-    day = min(row // track.steps_a_day, len(model.half_life_steps) - 1)
-    share, half_life = float(model.yesterday_share[day]), float(model.half_life_steps[day])
-    now = np.array([row])
+    day = min(row // track.steps_a_day, len(model.decay) - 1)
+    share = float(model.yesterday_share[day])
     ahead = np.minimum(np.arange(row, row + steps), len(track) - 1)
-    error, age = _error_now(track, now, share)
-    base = _base(track, row, ahead, share)
-    prices = base + error * 2.0 ** (-(ahead - row + age) / half_life)
+    error, age = _error_now(track, np.array([row]), share)
+    later = np.minimum(np.arange(steps) + age, model.decay.shape[1] - 1)
+    prices: Floats = _base(track, row, ahead, share) + error * model.decay[day][later]
     last = int(track.last_known[row])
     if last == row:
         prices[0] = track.real_time[row]
@@ -138,9 +147,3 @@ def _error_now(track: Track, rows: Ints, yesterday_share: float) -> tuple[Floats
     known = np.maximum(last, 0)
     error = track.real_time[known] - _base(track, known, known, yesterday_share)
     return np.where((last < 0) | np.isnan(error), 0.0, error), rows - known
-
-
-def _quantiles(errors: Floats) -> Floats:
-    """(probabilities, leads) of errors (hours, leads); hours with a NaN are left out."""
-    whole = errors[~np.isnan(errors).any(axis=1)]
-    return np.asarray(np.quantile(whole, PROBABILITIES, axis=0))

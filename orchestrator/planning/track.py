@@ -82,19 +82,19 @@ def price_track(
         outdoor[:rows] = outdoor_c
     at_s = int(start.timestamp()) + int(step.total_seconds()) * np.arange(padded, dtype=np.int64)
     wall_s = _wall_seconds(at_s, local)
-    day_before = _day_before(wall_s, int(step.total_seconds()))
+    step_s = int(step.total_seconds())
     known_from = _published_rows(at_s, wall_s, local)
     if published_by is not None:
         known_from = np.minimum(known_from, (published_by - start) // step)
-    premium = _profile(first - ahead, day_before, PREMIUM_DAYS)
+    premium = _profile(first - ahead, wall_s, step_s, PREMIUM_DAYS)
     return Track(
         start=start,
         step=step,
         real_time=first,
         day_ahead=ahead,
         known_from=known_from,
-        day_before=day_before,
-        profile=_profile(np.where(np.isnan(first), ahead, first), day_before, PROFILE_DAYS),
+        day_before=_days_before(wall_s, step_s, 1),
+        profile=_profile(np.where(np.isnan(first), ahead, first), wall_s, step_s, PROFILE_DAYS),
         premium=np.where(np.isnan(premium), 0.0, premium),
         last_known=np.maximum.accumulate(np.where(np.isnan(first), -1, np.arange(padded))),
         outdoor_c=outdoor,
@@ -121,22 +121,23 @@ def _published_rows(at_s: Ints, wall_s: Ints, local: tzinfo) -> Ints:
     return np.searchsorted(at_s, np.array(published_s)).astype(np.int64)[of_row]
 
 
-def _day_before(wall_s: Ints, step_s: int) -> Ints:
-    rows, a_day = np.arange(len(wall_s)), 86_400 // step_s
-    shifted_s = np.zeros(len(wall_s), dtype=np.int64)
-    shifted_s[a_day:] = wall_s[a_day:] - wall_s[:-a_day] - 86_400
-    before = rows - a_day + shifted_s // step_s
-    return np.where(rows >= a_day, before, -1)
+def _days_before(wall_s: Ints, step_s: int, days: int) -> Ints:
+    """Of each row, the row of the same local time so many days before; -1 where that is before the track."""
+    # Not by going back a day at a time: past an hour that clocks leave out, each day before would be off by that hour.
+    back = days * (86_400 // step_s)
+    shift_s = np.zeros(len(wall_s), dtype=np.int64)
+    shift_s[back:] = wall_s[back:] - wall_s[: max(len(wall_s) - back, 0)] - days * 86_400
+    rows = np.arange(len(wall_s)) - back
+    return np.where(rows >= 0, np.maximum(rows + shift_s // step_s, 0), -1)
 
 
-def _profile(prices: Floats, day_before: Ints, days: int) -> Floats:
+def _profile(prices: Floats, wall_s: Ints, step_s: int, days: int) -> Floats:
     """Of each row, the median of the prices on the days before at the same time of day; NaN where there is none."""
     past = np.full((days, len(prices)), np.nan)
-    rows = day_before
     for day in range(days):
+        rows = _days_before(wall_s, step_s, day + 1)
         there = rows >= 0
         past[day, there] = prices[rows[there]]
-        rows = np.where(there, day_before[rows], -1)
     past.sort(axis=0)  # what is not known comes last
     count = (~np.isnan(past)).sum(axis=0)
     every = np.arange(len(prices))
