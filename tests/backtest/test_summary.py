@@ -56,7 +56,7 @@ def test_profit_is_revenue_less_cost_and_penalty_to_the_cent(result: BacktestRes
             assert all(usd == usd.quantize(Decimal("0.01")) for usd in cents)
 
 
-def test_thirds_of_a_cent_are_rounded_before_they_are_added(result: BacktestResult) -> None:
+def test_parts_of_a_cent_are_rounded_before_they_are_added(result: BacktestResult) -> None:
     plan = result.strategy("plan")
     count = len(result.market)
     nothing = np.zeros(count)
