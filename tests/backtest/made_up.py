@@ -23,11 +23,12 @@ LEVELS = ["all asleep", "8 normal, 2 eco", "10 turbo"]
 
 
 def a_market(start: datetime, count: int, seed: int = 7) -> MarketSeries:
-    """Prices that swing by day, with a spike that was settled lower than it was published."""
+    """Prices that swing by day, with two spikes; the first was settled lower than it was published."""
     chance = np.random.default_rng(seed)
     hour = np.arange(count) / 4.0
     settled = 35.0 + 20.0 * np.sin(hour / 24.0 * 2.0 * np.pi) + chance.normal(0.0, 8.0, count)
     settled[count // 2 : count // 2 + 6] = 1800.0
+    settled[count * 5 // 6 : count * 5 // 6 + 4] = 900.0
     settled[count // 4] = -12.5
     decided = settled.copy()
     decided[count // 2] = 5000.0
