@@ -12,12 +12,11 @@ from orchestrator.backtest.job_book import JobBook
 from orchestrator.backtest.play import Period, peak_mb
 from orchestrator.backtest.racks import Racks
 from orchestrator.domain.site import Site
-from orchestrator.planning.duals import bound_at, find_prices, no_prices
 from orchestrator.planning.outlook import Outlook
+from orchestrator.planning.plan import bound
 from orchestrator.planning.pose import CapsAhead, problem_of
-from orchestrator.planning.problem import Problem, given_usd
+from orchestrator.planning.problem import Problem
 
-ITERATIONS = 40
 NOTE = (
     "Lagrangian bound of the whole period at final prices, every price, job and temperature known beforehand; racks "
     "and work divisible, caps without margins, so nothing that could be decided earns more"
@@ -36,8 +35,7 @@ def bound_of(period: Period, progress: Callable[[int], None] = lambda done: None
     """The bound of a period, from the fleets' state at its start on."""
     began = time.perf_counter()
     problem = clairvoyant_problem(period)
-    prices = find_prices(problem, no_prices(problem), ITERATIONS, 0.3, 0.03, 0.0)
-    usd = bound_at(problem, prices) + given_usd(problem)
+    usd = bound(problem)
     progress(len(period.market))
     return Bound(usd, NOTE, time.perf_counter() - began, peak_mb())
 

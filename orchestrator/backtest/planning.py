@@ -19,13 +19,13 @@ from orchestrator.domain.site import Site
 from orchestrator.planning.arrivals import ArrivalPattern, arrival_pattern, arrivals_ahead
 from orchestrator.planning.blocks import Switches, pool_columns
 from orchestrator.planning.columns import Floats, Ints
-from orchestrator.planning.duals import Prices, find_prices, no_prices
 from orchestrator.planning.forecast import knowing_prices, outlook_at
 from orchestrator.planning.outlook import Outlook
-from orchestrator.planning.pose import caps_ahead, fixed_kw, problem_of
+from orchestrator.planning.plan_values import quick_values
+from orchestrator.planning.pose import caps_ahead, problem_of
 from orchestrator.planning.price_model import fit_model
 from orchestrator.planning.track import price_track
-from orchestrator.planning.values import thresholds
+from orchestrator.planning.warm_start import Duals
 
 AHEAD = timedelta(hours=24)
 PATTERN_EVERY = timedelta(days=1)
@@ -53,8 +53,7 @@ class Planning:
         self._model = fit_model(self._track)
         self._caps = caps_ahead(site, (), history.start, history.step, self._steps)
         self._patterns: tuple[datetime, list[ArrivalPattern]] | None = None
-        self._scarce: Floats | None = None
-        self._work = np.zeros(len(workload))
+        self._before: Duals | None = None
         self._ms: list[float] = []
 
     def __call__(self, instant: Instant) -> tuple[Ints, Ints]:
@@ -81,21 +80,12 @@ class Planning:
             instant.jobs,
             outlook,
             self._caps,
-            job_keys=instant.job_rows,
-            fixed=fixed_kw(self._site, instant.fleets, instant.jobs),
+            job_keys=instant.job_rows.tolist(),
         )
-        prices = no_prices(problem)
-        if self._scarce is None:
-            prices = find_prices(problem, prices, 40, 0.3, 0.03, DELAY)
-        else:
-            prices.scarce[:-1, :-1] = self._scarce[:-1, 1:]
-            prices.scarce[:-1, -1] = self._scarce[:-1, -1]
-            prices = Prices(prices.scarce, self._work[instant.job_rows])
-            prices = find_prices(problem, prices, 2, 0.05, 0.05, DELAY)
-        values = thresholds(problem, prices, DELAY)
-        self._scarce = prices.scarce
-        self._work[instant.job_rows] = prices.work
-        return Switches(values.fleet_stay, values.fleet_wake, values.job_stay, values.job_wake, values.gpu_usd_per_h)
+        values, self._before = quick_values(problem, self._before)
+        return Switches(
+            values.fleet_stay, values.fleet_wake, values.job_stay, values.job_wake, values.gpu_usd_per_h
+        )
 
     def _outlook(self, instant: Instant) -> Outlook:
         row = self._history.begin + instant.index
@@ -140,6 +130,3 @@ class Planning:
             for pool, pattern in zip(self._site.pools, self._patterns[1], strict=True)
         }
 
-
-DELAY = 3e-4 * 12.0
-"""USD per GPU-hour of work for each hour that it is put off."""
