@@ -9,7 +9,7 @@ import csv
 import json
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,10 +17,11 @@ import numpy as np
 
 from orchestrator.adapters.prices.file import read_price_file
 from orchestrator.adapters.prices.layouts import hourly
-from orchestrator.backtest.market import FilePriced, MarketHistory, Series, market_history
+from orchestrator.backtest.market import FilePriced, MarketHistory, market_history
+from orchestrator.backtest.series import Series
 from orchestrator.domain.market import PricePolicy
 from orchestrator.planning.forecast import outlook_at
-from orchestrator.planning.price_model import PriceModel, fit_model
+from orchestrator.planning.price_model import PriceModel, fit_model, prices_ahead
 from orchestrator.planning.skill import Skill, forecast_skill
 from orchestrator.planning.track import Track, price_track
 
@@ -99,16 +100,17 @@ def published_forecasts(folder: Path) -> None:
         rows = list(csv.DictReader(lines))
     real = np.array([float(row["Real price"]) for row in rows])
     days = real.reshape(-1, 24)
-    # Of day d, what ours knows is the prices of the days before it: the profile of seven days, half mixed with
-    # yesterday's, as `price_model` does where no day-ahead price is published and a gap to the error now decays.
-    profile = np.array([np.median(days[day - 7 : day], axis=0) for day in range(29, len(days))])
-    ours = (profile + days[28:-1]) / 2.0
+    # What is known of a day when its forecast is made is the prices up to the end of the day before.
+    start, hour = datetime.fromisoformat(rows[0][""]).replace(tzinfo=UTC), timedelta(hours=1)
+    track = price_track(start, hour, real, np.full(len(real), np.nan), UTC)
+    model = fit_model(track)
+    ours = np.array([prices_ahead(track, model, day * 24 - 1, 25)[1:] for day in range(29, len(days))])
     truth = days[29:]
     print("\nDE 2016 and 2017, the auction of a day as told on the day before (EUR/MWh)\n| | MAE |\n|---|--:|")
     for name in ("LEAR Ensemble", "DNN Ensemble"):
         told = np.array([float(row[name]) for row in rows]).reshape(-1, 24)[29:]
         print(f"| {name}, published (with load, wind and solar forecasts) | {np.abs(told - truth).mean():.2f} |")
-    print(f"| seven days and yesterday, as ours without a day-ahead price | {np.abs(ours - truth).mean():.2f} |")
+    print(f"| ours | {np.abs(ours - truth).mean():.2f} |")
     print(f"| yesterday | {np.abs(days[28:-1] - truth).mean():.2f} |")
     print(f"| a week ago | {np.abs(days[22:-7] - truth).mean():.2f} |")
 

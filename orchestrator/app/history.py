@@ -11,7 +11,8 @@ import numpy as np
 from orchestrator.adapters.prices.file import PriceFile, read_price_file
 from orchestrator.adapters.prices.layouts import hourly
 from orchestrator.adapters.series.csv_series import read_hashprice_file, read_temperature_file
-from orchestrator.backtest.market import FilePriced, MarketHistory, Series, market_history
+from orchestrator.backtest.market import FilePriced, MarketHistory, market_history
+from orchestrator.backtest.series import Series
 from orchestrator.settings import values
 from orchestrator.settings.values import FilePrices, Settings
 

@@ -13,10 +13,10 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.backtest.series import Series, between, held
 from orchestrator.domain.market import Market, Price, PricePolicy
 
 Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 LONGEST_STEP = timedelta(minutes=15)
@@ -53,18 +53,6 @@ class FilePriced:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """A slowly changing figure: values in order of time."""
-
-    at: Floats
-    """Unix seconds."""
-    values: Floats
-    max_age_s: float
-    """An older value gives way to `assumed`; infinite for a constant."""
-    assumed: float
-
-
-@dataclass(frozen=True, slots=True)
 class Gap:
     """Rows of the period without a real-time price, and what stands in for it."""
 
@@ -89,7 +77,8 @@ class MarketHistory:
     basis: NDArray[np.int8]
     """(R,) as `Basis`: where `price_usd_per_mwh` is from."""
     real_time_usd_per_mwh: Floats
-    """(R,) as first published; NaN where there is none. Known from the beginning of the row."""
+    """(R,) as first published, to forecast from; NaN where there is none. Known from the beginning of the row. Where
+    no file has real-time prices, the day-ahead ones: what is paid."""
     day_ahead_usd_per_mwh: Floats
     """(R,) NaN where there is none. Known from 13:30 local time of the day before."""
     hashprice_usd_per_ph_day: Floats
@@ -165,14 +154,14 @@ def market_history(
         hours = lost * step / timedelta(hours=1)
         notes.append(f"{hours:g} h without any price: settled at the fallback, {policy.fallback_usd_per_mwh:g} USD/MWh")
     at: Floats = grid.start_s + grid.step_s * np.arange(rows, dtype=np.float64)
-    earned, assumed_rows = _held(hashprice, at)
+    earned, assumed_rows = held(hashprice, at)
     if assumed := int(assumed_rows[begin:stop].sum()):
         notes.append(
             f"hashprice: no value for {assumed * step / timedelta(days=1):.1f} days of the period: "
             f"{hashprice.assumed:g} USD per PH/s per day assumed, as the site file says"
         )
-    known, _ = _held(hashprice, at - 86_400.0, earned)
-    outdoor_c, assumed_rows = _between(outdoor, at)
+    known, _ = held(hashprice, at - 86_400.0, earned)
+    outdoor_c, assumed_rows = between(outdoor, at)
     if assumed := int(assumed_rows[begin:stop].sum()):
         notes.append(
             f"temperature: no value for {assumed * step / timedelta(days=1):.1f} days of the period: "
@@ -186,7 +175,7 @@ def market_history(
         price_usd_per_mwh=price,
         final_usd_per_mwh=final,
         basis=basis,
-        real_time_usd_per_mwh=first,
+        real_time_usd_per_mwh=first if paid is Market.REAL_TIME else day_ahead,
         day_ahead_usd_per_mwh=day_ahead,
         hashprice_usd_per_ph_day=earned,
         hashprice_known_usd_per_ph_day=known,
@@ -277,12 +266,12 @@ def _decided(first: Floats, day_ahead: Floats, grid: _Grid, policy: PricePolicy)
     row = np.arange(grid.rows)
     last = np.maximum.accumulate(np.where(np.isnan(first), -1, row))
     age_s = (row - last - 1) * grid.step_s
-    held = (last >= 0) & (age_s < policy.max_age.total_seconds())
+    is_held = (last >= 0) & (age_s < policy.max_age.total_seconds())
     basis = np.where(np.isnan(day_ahead), Basis.FALLBACK, Basis.DAY_AHEAD)
-    basis = np.where(held, Basis.HELD, basis)
+    basis = np.where(is_held, Basis.HELD, basis)
     basis = np.where(np.isnan(first), basis, Basis.REAL_TIME).astype(np.int8)
     price = np.where(basis == Basis.FALLBACK, policy.fallback_usd_per_mwh, day_ahead)
-    return np.where(held | ~np.isnan(first), first[np.maximum(last, 0)], price), basis
+    return np.where(is_held | ~np.isnan(first), first[np.maximum(last, 0)], price), basis
 
 
 def _gaps(basis: NDArray[np.int8], begin: int, stop: int, start: datetime, step: timedelta) -> tuple[Gap, ...]:
@@ -301,29 +290,6 @@ def _told(gap: Gap, step: timedelta, policy: PricePolicy) -> str:
         f"{rows * step / timedelta(hours=1):g} h at {name}" for rows, name in zip(gap.rows, names, strict=True) if rows
     ]
     return f"no real-time price from {gap.start:%FT%TZ} to {gap.end:%FT%TZ}: {', '.join(parts)}"
-
-
-def _held(series: Series, at: Floats, otherwise: Floats | None = None) -> tuple[Floats, Flags]:
-    """The newest value by each of `at`, and where none was new enough; there `otherwise` or what is assumed."""
-    index = np.searchsorted(series.at, at, side="right") - 1
-    known = np.maximum(index, 0)
-    old = (index < 0) | (at - series.at[known] > series.max_age_s)
-    values = np.where(old, series.assumed if otherwise is None else otherwise, series.values[known])
-    return values, old
-
-
-def _between(series: Series, at: Floats) -> tuple[Floats, Flags]:
-    """Linear between values up to two hours apart, else held and going over into what is assumed, as live."""
-    held, old = _held(series, at)
-    index = np.searchsorted(series.at, at, side="right") - 1
-    low, high = np.maximum(index, 0), np.minimum(index + 1, len(series.at) - 1)
-    span_s = series.at[high] - series.at[low]
-    near = (index >= 0) & (high > low) & (span_s <= 7200.0)
-    share = np.where(near, (at - series.at[low]) / np.where(near, span_s, 1.0), 0.0)
-    values = series.values[low] + (series.values[high] - series.values[low]) * share
-    age_s = np.where(near, 0.0, at - series.at[low])
-    faded = np.clip(age_s / series.max_age_s * 2.0 - 1.0, 0.0, 1.0)
-    return np.where(old & ~near, held, values + (series.assumed - values) * faded), old & ~near
 
 
 def _names(files: Sequence[FilePriced]) -> str:

@@ -4,11 +4,15 @@ Where jobs come at a rate of `g(u)` GPUs per hour and a share `s(a)` of their GP
 those that come after now ask for sum over u of g(u) s(t - u) GPUs at `t`: a queue with servers for all (M/G/inf).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
+
+from orchestrator.domain.site import Site
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -82,6 +86,40 @@ def arrivals_ahead(pattern: ArrivalPattern, now: datetime, local: tzinfo, *, ste
     wall_s = now.timestamp() + offset.total_seconds() + (np.arange(steps) + 0.5) * step_s
     rate = pattern.gpus_per_h[np.floor(wall_s / 3600.0).astype(np.int64) % HOURS_A_WEEK]
     return np.convolve(rate * step_s / 3600.0, pattern.still_asked)[:steps]
+
+
+def patterns_by_pool(
+    site: Site,
+    pool: Ints,
+    submitted_at: Floats,
+    gpus: Ints,
+    run_s: Floats,
+    now: datetime,
+    since: datetime,
+    *,
+    step: timedelta,
+    steps: int,
+) -> dict[str, ArrivalPattern]:
+    """The pattern of each pool of the site, of jobs in order of submission; `pool` is the row in the site file.
+
+    It changes slowly: once an hour or a day is often enough.
+    """
+    local = ZoneInfo(site.timezone)
+    first, stop = np.searchsorted(submitted_at, [(now - WINDOW).timestamp(), now.timestamp()], side="right")
+    patterns = {}
+    for row, of in enumerate(site.pools):
+        mine = first + np.flatnonzero(pool[first:stop] == row)
+        patterns[of.name] = arrival_pattern(
+            submitted_at[mine], gpus[mine], run_s[mine], now, since, local, step=step, steps=steps
+        )
+    return patterns
+
+
+def arrivals_by_pool(
+    patterns: Mapping[str, ArrivalPattern], now: datetime, local: tzinfo, *, step: timedelta, steps: int
+) -> dict[str, Floats]:
+    """By pool (steps,), as an `Outlook` has it: GPUs that jobs coming after `now` are expected to ask for."""
+    return {name: arrivals_ahead(pattern, now, local, step=step, steps=steps) for name, pattern in patterns.items()}
 
 
 def _hours_seen(begin_s: float, end_s: float) -> Floats:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from orchestrator.adapters.series.csv_series import CsvSeries
-from orchestrator.backtest.market import Basis, FilePriced, MarketError, MarketHistory, Series, market_history
+from orchestrator.backtest.market import Basis, FilePriced, MarketError, MarketHistory, market_history
+from orchestrator.backtest.series import Series
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, current_price
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -79,6 +80,7 @@ def test_day_ahead_prices_alone_are_what_is_paid() -> None:
     assert made.step == QUARTER
     assert made.price_usd_per_mwh.tolist() == [7.0] * 4 + [-8.0] * 4
     assert set(made.basis) == {Basis.DAY_AHEAD}
+    assert made.real_time_usd_per_mwh.tolist() == made.price_usd_per_mwh.tolist()  # to forecast from
     assert made.notes == ("no real-time prices in these files: energy is bought at the day-ahead price",)
 
 

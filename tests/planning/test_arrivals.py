@@ -1,11 +1,19 @@
 """Jobs yet to come, told from those that came."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from orchestrator.planning.arrivals import ArrivalPattern, arrival_pattern, arrivals_ahead
+from orchestrator.domain.site import Site
+from orchestrator.planning.arrivals import (
+    ArrivalPattern,
+    arrival_pattern,
+    arrivals_ahead,
+    arrivals_by_pool,
+    patterns_by_pool,
+)
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 STEP = timedelta(minutes=15)
@@ -70,3 +78,15 @@ def test_old_jobs_are_forgotten() -> None:
     submitted = [float(hour) for hour in range(24 * 7)]
     told = ahead(submitted, [5] * len(submitted), [2.0] * len(submitted), now_h=24 * 40.0)
     assert (told == 0.0).all()
+
+
+def test_each_pool_has_its_own_arrivals(site: Site) -> None:
+    site = replace(site, pools=(site.pools[0], replace(site.pools[0], name="other")))
+    at = START.timestamp() + 3600.0 * np.arange(240, dtype=np.float64)
+    now = START + timedelta(hours=240)
+    patterns = patterns_by_pool(
+        site, np.arange(240) % 2, at, np.full(240, 6), np.full(240, 7200.0), now, START, step=STEP, steps=96
+    )
+    told = arrivals_by_pool(patterns, now, UTC, step=STEP, steps=96)
+    assert list(told) == ["h100", "other"]
+    assert told["h100"][50] + told["other"][50] == pytest.approx(12.0, rel=0.1)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orchestrator.adapters.traces.nonsense import TraceError
 from orchestrator.adapters.traces.trace import JobTrace, read_trace
@@ -175,3 +177,29 @@ def test_phillys_trace_is_read_as_it_is() -> None:
         "the same as an earlier row": 65,
         "not in order of time, so sorted": 82_177,
     }
+
+
+CELLS = st.one_of(
+    st.text(alphabet='0123456789-+.einfa :T,;_"\t', max_size=12),
+    st.sampled_from(["2017-10-09 06:00:00", "60", "1", "1e308", "-0", "0x10", "4102444801", "\x00", "\u0661"]),
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=6))
+def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path: Path, rows: list[list[str]]) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("timestamp,duration,num_gpus\n" + "\n".join(",".join(row) for row in rows) + "\n")
+    log = tmp_path / "log.swf"
+    log.write_text("\n".join(f"1 {row[0]} 0 {row[1]} {row[2]} 0 0 {row[2]} 0 0 1 0 0 0 0 0 0 0" for row in rows))
+    for file in (path, log):
+        try:
+            trace = read_trace(file, 64)
+        except TraceError as error:
+            message = str(error)
+        else:
+            message = f"{file}: {len(trace)} jobs"
+            assert (trace.run_s > 0.0).all()
+            assert (trace.gpus > 0).all()
+            assert len(trace) <= trace.rows
+        assert file.name in message

@@ -9,6 +9,8 @@ LONGEST_RUN_S = 366 * 86_400.0
 """The longest jobs of the known traces ran for some months."""
 
 
+LATEST_S = 4_102_444_800.0
+"""Submissions in seconds: up to 2100, where they are unix time."""
 MOST = 10_000_000
 """GPUs or processors of a job, where nothing else limits them: the largest machines have about as many cores."""
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from orchestrator.adapters.prices.cells import YEARS, number
 from orchestrator.adapters.prices.table import Table
-from orchestrator.adapters.traces.cells import JobRow, count_of, run_seconds
+from orchestrator.adapters.traces.cells import LATEST_S, JobRow, count_of, run_seconds
 from orchestrator.adapters.traces.nonsense import Nonsense
 
 COLUMNS = (
@@ -54,7 +54,7 @@ def read(table: Table, layout: str, most_gpus: int, nonsense: Nonsense) -> list[
 def _seconds(cell: str, line: int, nonsense: Nonsense) -> float | None:
     """Seconds on local clocks; of a time with an offset the local time is taken, as people work by it."""
     value = number(cell)
-    if value is not None and value >= 0.0:
+    if value is not None and 0.0 <= value <= LATEST_S:
         return value
     try:
         at = datetime.fromisoformat(cell)

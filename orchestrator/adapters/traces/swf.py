@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from orchestrator.adapters.prices.cells import number
 from orchestrator.adapters.prices.faults import Faults
 from orchestrator.adapters.prices.text import read_text
-from orchestrator.adapters.traces.cells import JobRow, count_of, run_seconds
+from orchestrator.adapters.traces.cells import LATEST_S, JobRow, count_of, run_seconds
 from orchestrator.adapters.traces.nonsense import Nonsense, TraceError
 
 FIELDS = 18
@@ -65,7 +65,7 @@ def _job(
         return None
     seen.add(fields[0])
     submitted_s = number(fields[1])
-    if submitted_s is None or submitted_s < 0.0:
+    if submitted_s is None or not 0.0 <= submitted_s <= LATEST_S:
         nonsense.add("a time of submission that cannot be read", "seconds from 0", line, fields[1])
         return None
     run_s = run_seconds(fields[3], line, nonsense)
