@@ -1,5 +1,6 @@
 """The report as text: what stands in it, that it stands alone, and that nothing of a file becomes markup."""
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -18,8 +19,10 @@ from orchestrator.backtest.report.data import chart_data
 from orchestrator.backtest.report.events import price_events
 from orchestrator.backtest.report.headline import beside, period, sentences, shown_strategy
 from orchestrator.backtest.report.markup import number, percent, signed
-from orchestrator.backtest.result import BacktestResult, Source, StrategySeries
+from orchestrator.backtest.result import BacktestResult, MarketSeries, Source, StrategySeries
 from orchestrator.backtest.summary import document
+from orchestrator.domain.site import Site
+from tests.backtest.ercot_year import PRICES, ercot_year
 from tests.backtest.made_up import a_market, with_series
 
 SECTIONS = (
@@ -139,6 +142,14 @@ def test_a_year_of_quarter_hours_stays_small(result: BacktestResult) -> None:
     assert len(without_plotly(page)) < 1_000_000
 
 
+@pytest.mark.skipif(not PRICES.exists(), reason=f"{PRICES.name}: no such data beside the checkout")
+def test_a_real_year_makes_a_report(site: Site) -> None:
+    read = Reader(without_plotly(report_html(ercot_year(site))))
+    events = rows(read, "The dearest hours")
+    assert [row[0] for row in events[1:3]] == ["Wed 8 May 2024, 19:30", "Tue 20 Aug 2024, 19:15"]
+    assert len(rows(read, "plan, by month")) == 1 + 12 + 1
+
+
 def rows(read: Reader, caption: str) -> list[list[str]]:
     return next(rows for name, rows in read.tables.items() if name.startswith(caption))
 
@@ -201,6 +212,35 @@ def test_charts_are_drawn_from_the_figures(result: BacktestResult, page: str) ->
     assert days["highest"][3] == 1800.0
     assert days["mining"][5] == pytest.approx(plan.mining_grid_kw[480:].mean(), abs=0.6)
     assert sum(data["bands"]["hours"]) == pytest.approx(len(market) / 4)
+
+
+def alike(result: BacktestResult, market: MarketSeries) -> BacktestResult:
+    """The plan alone in another market, drawing as many kW in mining as the interval's number."""
+    columns = {name: np.zeros(len(market)) for name in StrategySeries.__dataclass_fields__}
+    columns["mining_grid_kw"] = np.arange(len(market), dtype=np.float64)
+    plan = replace(result.strategy("plan"), series=StrategySeries(**columns))
+    start = datetime.fromtimestamp(int(market.start_s[0]), UTC)
+    return replace(result, market=market, strategies=(plan,), start=start, end=start + len(market) * market.step)
+
+
+def test_a_day_on_which_clocks_go_back_has_25_hours(result: BacktestResult) -> None:
+    market = a_market(datetime(2024, 11, 2, 5, tzinfo=UTC), 96 + 100 + 96)
+    data = chart_data(alike(result, market), ())
+    assert data["days"]["date"] == ["2024-11-02", "2024-11-03", "2024-11-04"]
+    assert data["days"]["mining"] == [round(47.5), round(96 + 49.5), round(196 + 47.5)]
+    assert [(offset_s, name) for _, offset_s, name in data["zone"]] == [(-5 * 3600, "CDT"), (-6 * 3600, "CST")]
+    assert data["zone"][1][0] == datetime(2024, 11, 3, 7, tzinfo=UTC).timestamp()
+
+
+def test_more_than_a_year_of_quarter_hours_is_averaged(result: BacktestResult) -> None:
+    market = replace(a_market(datetime(2024, 1, 1, 6, tzinfo=UTC), 3 * 20_000), step=timedelta(minutes=5))
+    market = replace(market, start_s=market.start_s[0] + 300 * np.arange(60_000))
+    drawn = chart_data(alike(result, market), ())["intervals"]
+    assert drawn["step_s"] == 900
+    starts = np.frombuffer(base64.b64decode(drawn["start_s"]), dtype="<u4")
+    mining = np.frombuffer(base64.b64decode(drawn["mining"]["of"]), dtype="<u2") / 65_535 * drawn["mining"]["most"]
+    assert starts.tolist() == market.start_s[::3].tolist()
+    assert mining == pytest.approx(np.arange(60_000).reshape(-1, 3).mean(axis=1), abs=0.5)
 
 
 def test_the_dearest_hours_are_found_with_both_prices(result: BacktestResult) -> None:

@@ -107,7 +107,7 @@ async def test_a_stretch_can_be_looked_at(page: Page) -> None:
 async def test_another_spike_can_be_chosen(page: Page) -> None:
     async def highest() -> float:
         price = next(trace for trace in await traces(page, "event") if trace["name"] == "Settled price")
-        return max(value for value in price["customdata"] if value is not None)
+        return float(max(value for value in price["customdata"] if value is not None))
 
     buttons = page.locator("#event-buttons button")
     await expect(buttons).to_have_text(["Fri 1 Mar 2024, 00:00", "Sun 3 Mar 2024, 00:00"])

@@ -36,6 +36,8 @@ from orchestrator.backtest.result import BacktestResult
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """The page may load nothing, whatever is in it."""
+SCRIPTS = ("look.js", "profit.js", "power.js", "events.js", "bands.js", "start.js")
+"""In one scope, in this order."""
 
 
 def write_report(path: Path, result: BacktestResult) -> None:
@@ -190,10 +192,11 @@ def _rounding() -> str:
 
 def _scripts(result: BacktestResult) -> str:
     data = chart_data(result, price_events(result.market))
+    script = "\n".join(_file(name) for name in SCRIPTS)
     return (
         f"<script>\n{_plotly()}\n</script>\n"
         f'<script type="application/json" id="chart-data">{_json(data)}</script>\n'
-        f"<script>\n{_file('report.js')}</script>\n"
+        f'<script>\n(() => {{\n"use strict";\n{script}\n}})();\n</script>\n'
         "<noscript><p>The charts need JavaScript; all figures are in the tables.</p></noscript>\n"
     )
 
