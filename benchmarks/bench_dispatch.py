@@ -45,12 +45,13 @@ from orchestrator.domain.site import (
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads
 from orchestrator.planning.assess import Inputs, assess
-from orchestrator.planning.blocks import Blocks, lay_out, no_plan
+from orchestrator.planning.blocks import Blocks, no_plan
 from orchestrator.planning.choose import changed_fleets, changed_jobs, choose
 from orchestrator.planning.decision_record import write_up
 from orchestrator.planning.dispatch import dispatch, moment_of
 from orchestrator.planning.fast_path import decide
 from orchestrator.planning.live_columns import LiveColumns, places
+from orchestrator.planning.merit_order import lay_out
 from orchestrator.planning.moves import plan_moves
 from orchestrator.planning.room import room_left
 from orchestrator.planning.verify import breaches_now

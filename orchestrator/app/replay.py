@@ -9,7 +9,6 @@ from orchestrator.app.feeds import Series
 from orchestrator.controller import VERIFY_EVERY, Controller, Doors, Policy
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job
-from orchestrator.planning.dispatch import dispatch
 from orchestrator.ports import Store
 from orchestrator.sim.virtual import VirtualSite
 
@@ -32,7 +31,7 @@ async def replay(
     store: Store,
     *,
     step: timedelta,
-    policy: Policy = dispatch,
+    policy: Policy | None = None,
     on_progress: Callable[[datetime], None] = lambda now: None,
 ) -> None:
     """Run the controller over the day; all it saw, decided and earned is in `store` when this returns.

@@ -11,11 +11,11 @@ from orchestrator.planning.blocks import (
     PoolColumns,
     Switches,
     as_they_are,
-    lay_out,
     no_plan,
 )
 from orchestrator.planning.choose import Chosen, Room, choose
 from orchestrator.planning.columns import FleetColumns, Floats, JobColumns
+from orchestrator.planning.merit_order import lay_out
 from orchestrator.planning.relief import Excused, relieve, shortfall_kw
 
 

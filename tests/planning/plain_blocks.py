@@ -17,15 +17,10 @@ from orchestrator.domain.economics import (
 from orchestrator.domain.site import SLEEP, GpuPool, Site, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.work import JobPhase
-from orchestrator.planning.blocks import (
-    BUDGET_SPAN,
-    DEADLINE_MARGIN,
-    RESIZE_EVERY,
-    SHORTEST_AWAY,
-    STEP_HYSTERESIS,
-    Rank,
-)
+from orchestrator.planning.blocks import Rank
+from orchestrator.planning.merit_order import RESIZE_EVERY, STEP_HYSTERESIS
 from orchestrator.planning.outlook import PlanValues, Switch
+from orchestrator.planning.worth import BUDGET_SPAN, DEADLINE_MARGIN, SHORTEST_AWAY
 
 
 class Block(NamedTuple):
