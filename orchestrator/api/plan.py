@@ -20,14 +20,14 @@ from orchestrator.planning.plan_view import PlanState, PlanStep, PlanView, Stret
 
 router = APIRouter(tags=["plan"])
 
-NOT_MADE = "No plan is made yet: dispatch decides by the price now alone."
+NOT_MADE = "No plan is made yet: dispatch decides by the price now alone"
 
 ListLimit = Annotated[int, Query(ge=0, le=1000, description="At most this many; 0 leaves the list out")]
 ListOffset = Annotated[int, Query(ge=0, description="Skip this many")]
 
 
 class PlanOutline(BaseModel):
-    """How the plan stands, without its hours. All but `problem` and `broken_promises` is null before the first plan."""
+    """How the plan stands, without its hours; before the first plan its figures are null and `problem` says so."""
 
     made_at: datetime | None
     age_seconds: float | None = Field(description="Site time since it was made")
@@ -37,7 +37,8 @@ class PlanOutline(BaseModel):
     bound_usd: float | None = Field(description="No plan could earn more on the same forecasts, with the jobs known")
     gap: float | None = Field(description="(bound - profit) / |bound|: 0.01 is 1 %; null where it has no meaning")
     seconds_to_make: float | None = Field(description="On the wall")
-    problem: str | None = Field(description="Why there is no plan, or why the newest attempt failed or is late")
+    failed: bool = Field(description="The newest attempt failed or is late; the last plan, if any, stays in force")
+    problem: str | None = Field(description="Why it failed, or why there is no plan")
     broken_promises: list[str] = Field(description="What the plan cannot keep, why, and what it would take")
 
     @staticmethod
@@ -53,7 +54,8 @@ class PlanOutline(BaseModel):
                 bound_usd=None,
                 gap=None,
                 seconds_to_make=None,
-                problem=state.problem or NOT_MADE,
+                failed=bool(state.problem),
+                problem=f"{NOT_MADE} ({state.problem.rstrip('.')})" if state.problem else NOT_MADE,
                 broken_promises=[],
             )
         return PlanOutline(
@@ -65,6 +67,7 @@ class PlanOutline(BaseModel):
             bound_usd=_finite(view.bound_usd),
             gap=_finite(view.gap),
             seconds_to_make=view.seconds_to_make,
+            failed=bool(state.problem),
             problem=state.problem or None,
             broken_promises=list(view.broken_promises),
         )

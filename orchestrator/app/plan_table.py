@@ -17,7 +17,7 @@ from orchestrator.planning.local_times import clock_text, span_text
 
 MOST_JOBS = 1000
 """Asked for; of more, the changes of the others are not counted."""
-NAMED = 4
+NAMED = 6
 """Changes of fleets named in an hour; of more, the rest is counted."""
 
 Document = Mapping[str, Any]
@@ -95,7 +95,7 @@ def _in_words(changes: Sequence[Document], zone: ZoneInfo) -> str:
         for at, together in itertools.groupby(fleets[:NAMED], key=lambda change: change["at"])
     ]
     if len(fleets) > NAMED:
-        parts.append(f"{len(fleets) - NAMED} more changes of fleets")
+        parts.append(f"and {len(fleets) - NAMED} more of fleets")
     counts = Counter(change["what"] for change in changes if not change["fleet"])
     jobs = [
         f"{count} {'job' if count == 1 else 'jobs'} {what if count == 1 else what.removesuffix('s')}"

@@ -54,7 +54,8 @@ def fleet_next(status: FleetStatus, state: PlanState, moment: Moment) -> NextMov
     plan = view.fleets.get(fleet.name)
     if plan is None:
         return NextMove(f"The plan of {made} does not have {fleet.model}.", "")
-    return NextMove(_fleet_now(status, plan, moment), _fleet_then(status, plan, view, moment) + _age(view, moment))
+    then = _fleet_then(status, plan, view, moment) + _age(view, moment)
+    return NextMove(_fleet_now(status, plan, moment), then.strip())
 
 
 def job_next(status: JobStatus, state: PlanState, moment: Moment) -> NextMove:
@@ -72,7 +73,8 @@ def job_next(status: JobStatus, state: PlanState, moment: Moment) -> NextMove:
         why = "it came later" if job.submitted_at > view.made_at else "it was left out"
         due = "" if job.deadline is None else _capital(f"{_deadline(job.deadline, moment)}.")
         return NextMove(f"The plan of {made} does not have it: {why}.", (due + _age(view, moment)).strip())
-    return NextMove(_job_now(status, plan, moment), _job_then(status, plan, view, moment) + _age(view, moment))
+    then = _job_then(status, plan, view, moment) + _age(view, moment)
+    return NextMove(_job_now(status, plan, moment), then.strip())
 
 
 def _without_plan(state: PlanState, moment: Moment) -> str:
@@ -136,7 +138,8 @@ def _fleet_then(status: FleetStatus, plan: TargetPlan, view: PlanView, moment: M
         return ""
     switch = next((stretch for stretch in later if stretch.on != now.on), None)
     if now.on != bool(status.view.awake):
-        return otherwise_text("it on" if now.on else "it asleep", switch, view, moment)
+        once = _once(plan.switch, ("It wakes", "It sleeps"), now.on, moment)
+        return otherwise_text("it on" if now.on else "it asleep", once, switch, view, moment) + "."
     if switch is None:
         if later and later[0].level != now.level:
             return (
@@ -195,7 +198,8 @@ def _job_then(status: JobStatus, plan: TargetPlan, view: PlanView, moment: Momen
     switch = next((stretch for stretch in later if stretch.on != now.on), None)
     parts = []
     if now.on != runs and status.view.phase is not JobPhase.STOPPING and (ends_at is None or moment.now < ends_at):
-        parts.append(otherwise_text("it run" if now.on else "it wait", switch, view, moment, ends_at).rstrip("."))
+        once = _once(plan.switch, ("It goes on" if status.view.starts else "It starts", "It pauses"), now.on, moment)
+        parts.append(otherwise_text("it run" if now.on else "it wait", once, switch, view, moment, ends_at))
     elif not now.on and switch is None:
         parts.append(f"It does not run before the plan's end, {clock_at(view.end, moment)}")
     elif not now.on and switch is not None:
@@ -214,6 +218,16 @@ def _job_then(status: JobStatus, plan: TargetPlan, view: PlanView, moment: Momen
         if status.job.deadline is not None:
             parts.append(_unfinished(status.job.deadline, view, moment))
     return _capital("; ".join(parts)) + "."
+
+
+def _once(switch: Switch, verbs: tuple[str, str], planned_on: bool, moment: Moment) -> str:
+    """What the price must do for it to be as planned; empty where it is not the price that keeps it from that."""
+    price, (starts, stops) = moment.price_usd_per_mwh, verbs
+    if planned_on and -math.inf < switch.wake_usd_per_mwh <= price:
+        return f"{starts} once power is below {switch.wake_usd_per_mwh:.0f} USD/MWh"
+    if not planned_on and price < switch.stay_usd_per_mwh < math.inf:
+        return f"{stops} once power is above {switch.stay_usd_per_mwh:.0f} USD/MWh"
+    return ""
 
 
 def _slack(deadline: datetime | None, ends_at: datetime, moment: Moment) -> str:

@@ -21,16 +21,20 @@ class Moment:
 
 
 def otherwise_text(
-    what: str, switch: Stretch | None, view: PlanView, moment: Moment, ends_at: datetime | None = None
+    what: str, once: str, switch: Stretch | None, view: PlanView, moment: Moment, ends_at: datetime | None = None
 ) -> str:
-    """The plan has it otherwise than it is, since the price or the room is not what it was made with."""
-    price = expected_usd_per_mwh(view, moment.now)
+    """The plan has it otherwise than it is, since the price or the room is not what it was made with.
+
+    `once` is what the price must do for it to follow; empty where the price is not what keeps it.
+    """
+    price = expected_usd_per_mwh(view, moment.now) if once else None
     expected = "" if price is None else f", which expected {price:.0f} USD/MWh now,"
     if switch is not None:
         until = f" until {clock_at(switch.start, moment)}"
     else:
         until = "" if ends_at is not None else f" until its end, {clock_at(view.end, moment)}"
-    return f"The plan{expected} has {what}{until}."
+    the_plan = f"{once}; the plan" if once else "The plan"
+    return f"{the_plan}{expected} has {what}{until}"
 
 
 def stretches_from(plan: TargetPlan, now: datetime) -> tuple[Stretch | None, tuple[Stretch, ...]]:
