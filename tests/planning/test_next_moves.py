@@ -334,8 +334,8 @@ DONE = (RUNS, (local(15, 30), "waits", False))
             DONE,
             local(15, 20),
             "Paused for cheaper power: 305 USD/MWh is above 190, below which the plan would start it.",
-            "It goes on once power is below 190 USD/MWh; the plan, which expected 305 USD/MWh now, has it run; expected "
-            "to end at 15:20.",
+            "It goes on once power is below 190 USD/MWh; the plan, which expected 305 USD/MWh now, has it run; "
+            "expected to end at 15:20.",
         ),
         (
             job(JobPhase.WAITING),
