@@ -1,4 +1,4 @@
-"""The command line: `wattshift demo | serve | status | curtail | check | backtest`.
+"""The command line: `wattshift demo | serve | status | plan | curtail | backtest | check`.
 
 Commands import what they need when they run, so that `check` and `status` answer at once.
 """
@@ -270,6 +270,18 @@ def status(url: Url = HERE) -> None:
 
     try:
         show_status(url, os.environ.get("WATTSHIFT_API_KEY"), console)
+    except ClientError as problem:
+        _refuse(problem)
+
+
+@app.command()
+def plan(url: Url = HERE) -> None:
+    """Print what the site plans for the next 24 hours, and how good that provably is."""
+    from orchestrator.app.client import ClientError
+    from orchestrator.app.plan_table import show_plan
+
+    try:
+        show_plan(url, os.environ.get("WATTSHIFT_API_KEY"), console)
     except ClientError as problem:
         _refuse(problem)
 

@@ -31,6 +31,7 @@ from orchestrator.domain.observation import Quality
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobView
+from orchestrator.planning.plan_view import PlanState
 from orchestrator.ports import MetricSource, Record, Store, WorkloadDriver
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ class LiveSite:
         self._metrics = SiteMetrics(self.metrics_registry, lambda: self._controller.snapshot)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._book: PriceBook | None = None
+        self._plan = PlanState(view=None)
         self._ticked_at: float | None = None
         self._looked_at: float | None = None
         self._halted = False
@@ -241,6 +243,9 @@ class LiveSite:
 
     def reasons(self) -> Mapping[str, str]:
         return self._controller.reasons
+
+    def plan(self) -> PlanState:
+        return self._plan
 
     def ended_jobs(self) -> Sequence[tuple[JobView, JobRecord | None]]:
         workloads = self._controller.workloads
