@@ -16,7 +16,7 @@ from orchestrator.backtest.market import MarketHistory
 from orchestrator.backtest.result import PlannerFacts
 from orchestrator.backtest.strategies import chosen
 from orchestrator.domain.site import Site
-from orchestrator.planning.arrivals import ArrivalPattern, arrival_pattern, arrivals_ahead
+from orchestrator.planning.arrivals import ArrivalPattern, arrivals_by_pool, patterns_by_pool
 from orchestrator.planning.blocks import Switches, pool_columns
 from orchestrator.planning.columns import Floats, Ints
 from orchestrator.planning.forecast import knowing_prices, outlook_at
@@ -52,8 +52,10 @@ class Planning:
         )
         self._model = fit_model(self._track)
         self._caps = caps_ahead(site, (), history.start, history.step, self._steps)
-        self._patterns: tuple[datetime, list[ArrivalPattern]] | None = None
+        self._patterns: tuple[datetime, dict[str, ArrivalPattern]] | None = None
+        self._free = np.zeros(len(site.pools))
         self._before: Duals | None = None
+        self._forecasts: dict[int, Floats] = {}
         self._ms: list[float] = []
 
     def __call__(self, instant: Instant) -> tuple[Ints, Ints]:
@@ -82,10 +84,8 @@ class Planning:
             self._caps,
             job_keys=instant.job_rows.tolist(),
         )
-        values, self._before = quick_values(problem, self._before)
-        return Switches(
-            values.fleet_stay, values.fleet_wake, values.job_stay, values.job_wake, values.gpu_usd_per_h
-        )
+        values, self._before = quick_values(problem, self._before, outlook.paths_usd_per_mwh)
+        return Switches(values.fleet_stay, values.fleet_wake, values.job_stay, values.job_wake, self._free)
 
     def _outlook(self, instant: Instant) -> Outlook:
         row = self._history.begin + instant.index
@@ -98,6 +98,7 @@ class Planning:
             outdoor_c=float(self._history.outdoor_c[row]),
             fallback_usd_per_mwh=self._site.stale.price.fallback_usd_per_mwh,
             arrivals_gpus=self._arrivals(row),
+            forecasts=self._forecasts,
         )
         outlook.price_usd_per_mwh[0] = instant.price_usd_per_mwh
         if self._perfect:
@@ -109,24 +110,16 @@ class Planning:
         now, workload, step = self._history.at(row), self._workload, self._history.step
         if self._patterns is None or now - self._patterns[0] >= PATTERN_EVERY:
             since = datetime.fromtimestamp(self._history.at(self._history.begin).timestamp(), UTC)
-            patterns = []
-            for number in range(len(self._site.pools)):
-                of_pool = workload.pool == number
-                patterns.append(
-                    arrival_pattern(
-                        workload.submitted_at[of_pool],
-                        workload.gpus[of_pool],
-                        workload.run_s[of_pool],
-                        now,
-                        since,
-                        self._zone,
-                        step=step,
-                        steps=self._steps,
-                    )
-                )
+            patterns = patterns_by_pool(
+                self._site,
+                workload.pool,
+                workload.submitted_at,
+                workload.gpus,
+                workload.run_s,
+                now,
+                since,
+                step=step,
+                steps=self._steps,
+            )
             self._patterns = (now, patterns)
-        return {
-            pool.name: arrivals_ahead(pattern, now, self._zone, step=step, steps=self._steps)
-            for pool, pattern in zip(self._site.pools, self._patterns[1], strict=True)
-        }
-
+        return arrivals_by_pool(self._patterns[1], now, self._zone, step=step, steps=self._steps)

@@ -128,9 +128,7 @@ def tightened(cost, room, step_h, tasks, j, theta, delay, tries, load, share_at,
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def respond(
-    supply, racks, tasks, power, gpu_cost, work_price, delay, tries, scratch, answer
-):  # type: ignore[no-untyped-def]
+def respond(supply, racks, tasks, power, gpu_cost, work_price, delay, tries, scratch, answer):  # type: ignore[no-untyped-def]
     """What all racks and jobs earn at the prices, USD, an upper bound; what they draw, into `answer`.
 
     With `tries` above 0 the prices of the jobs' own work are improved in `work_price`, by as many programmes each, and
@@ -156,7 +154,17 @@ def respond(
             continue
         hashprice = supply.hashprice_usd_per_ph_day
         rack_programme(
-            kw, phs, price, hashprice, room, step_h, racks.warm_up_h[f], racks.min_on[f], racks.min_off[f], True, scratch
+            kw,
+            phs,
+            price,
+            hashprice,
+            room,
+            step_h,
+            racks.warm_up_h[f],
+            racks.min_on[f],
+            racks.min_off[f],
+            True,
+            scratch,
         )
         for awake in range(2):
             count = racks.on[f] if awake else racks.off[f]
@@ -230,8 +238,20 @@ def _room_usd(supply, scarce):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def descend(
-    supply, racks, tasks, expected, expected_usd, scale, delay, iterations, first_rate, last_rate, scarce, work_price,
-    scratch, answer,
+    supply,
+    racks,
+    tasks,
+    expected,
+    expected_usd,
+    scale,
+    delay,
+    iterations,
+    first_rate,
+    last_rate,
+    scarce,
+    work_price,
+    scratch,
+    answer,
 ):  # type: ignore[no-untyped-def]
     """Improve the prices in place: `iterations` steps, then the mean of the last half.
 

@@ -12,7 +12,14 @@ import numpy as np
 from orchestrator.domain.market import Price, PriceBook
 from orchestrator.domain.observation import Reading
 from orchestrator.planning.outlook import Outlook
-from orchestrator.planning.price_model import PROBABILITIES, PriceModel, fit_model, prices_ahead, source_rows
+from orchestrator.planning.price_model import (
+    PROBABILITIES,
+    PriceModel,
+    fit_model,
+    paths_ahead,
+    prices_ahead,
+    source_rows,
+)
 from orchestrator.planning.track import AHEAD, Floats, Track, price_track
 
 BEHIND = timedelta(days=8)
@@ -31,8 +38,11 @@ def outlook_at(
     outdoor_c: float,
     fallback_usd_per_mwh: float,
     arrivals_gpus: Mapping[str, Floats] | None = None,
+    forecasts: dict[int, Floats] | None = None,
 ) -> Outlook:
     """What is expected of `steps` steps from `row` on, as known at `row`; nothing later is looked at.
+
+    `forecasts` is a memory that whoever asks row by row may keep between calls.
 
     Hashprice stays as it is; the temperature goes from `outdoor_c`, measured now, over into yesterday's. The fallback
     stands where no price is known at all. Raises ValueError beyond two days.
@@ -41,6 +51,7 @@ def outlook_at(
         raise ValueError(f"{steps} steps of {track.step} are more than {AHEAD}, as far as forecasts go")
     prices = prices_ahead(track, model, row, steps)
     prices = np.where(np.isnan(prices), fallback_usd_per_mwh, prices)
+    paths = paths_ahead(track, model, row, prices, {} if forecasts is None else forecasts)
     spread = model.spread[min(row // track.steps_a_day, len(model.spread) - 1)]
     return Outlook(
         start=track.start + row * track.step,
@@ -52,6 +63,7 @@ def outlook_at(
         hashprice_usd_per_ph_day=np.full(steps, hashprice_usd_per_ph_day),
         outdoor_c=outdoor_ahead(track, row, steps, outdoor_c),
         arrivals_gpus={} if arrivals_gpus is None else arrivals_gpus,
+        paths_usd_per_mwh=paths if len(paths) else None,
     )
 
 
@@ -76,7 +88,7 @@ def knowing_prices(outlook: Outlook, truth: Floats) -> Outlook:
     for probability, values in outlook.price_quantiles.items():
         quantiles[probability] = values.copy()
         quantiles[probability][known] = truth[known]
-    return replace(outlook, price_usd_per_mwh=prices, price_quantiles=quantiles)
+    return replace(outlook, price_usd_per_mwh=prices, price_quantiles=quantiles, paths_usd_per_mwh=None)
 
 
 def live_outlook(

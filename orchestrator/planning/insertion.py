@@ -39,9 +39,7 @@ SLACK = 1e-7
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def walk(
-    share_at, cost, step_h, value, credit, deadline, restart_h, first, last, running, left_h, delay
-):  # type: ignore[no-untyped-def]
+def walk(share_at, cost, step_h, value, credit, deadline, restart_h, first, last, running, left_h, delay):  # type: ignore[no-untyped-def]
     """Run a job as `share_at` says until its work is done, and clear what comes after: (USD per GPU, hours done)."""
     usd = done_h = 0.0
     restart_left_h = 0.0
@@ -171,9 +169,7 @@ def place(
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def insert(
-    supply, tasks, order, gpu_cost, theta, delay, rounds, seed, density, room, placed, scratch
-):  # type: ignore[no-untyped-def]
+def insert(supply, tasks, order, gpu_cost, theta, delay, rounds, seed, density, room, placed, scratch):  # type: ignore[no-untyped-def]
     """Place all jobs in `order`, then improve: place again those that got too little, then `rounds` times take out a few
     that meet at one moment and place them in another order. USD at the prices; the same seed gives the same plan."""
     jobs, steps = len(tasks.pool), len(supply.pue)
@@ -262,7 +258,20 @@ def _again(
     before, before_h, row = placed.usd[j], placed.done_h[j], placed.gpus[j].copy()
     _take(supply, room, placed, tasks, j, -1)
     place(
-        supply, tasks, j, gpu_cost, theta[j], delay, room, placed, level, share_at, best_share, total, free_till, scratch
+        supply,
+        tasks,
+        j,
+        gpu_cost,
+        theta[j],
+        delay,
+        room,
+        placed,
+        level,
+        share_at,
+        best_share,
+        total,
+        free_till,
+        scratch,
     )
     if placed.usd[j] < before:
         _take(supply, room, placed, tasks, j, -1)

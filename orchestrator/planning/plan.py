@@ -91,9 +91,7 @@ def make_plan(problem: Problem, before: Duals | None = None, effort: Effort = EF
     problem = with_room_for_promises(problem)
     start, is_warm = start_of(problem, before)
     delay = DELAY_USD_PER_GPU_H2
-    iterations, rate = (
-        (effort.warm_iterations, WARM_RATE) if is_warm else (effort.cold_iterations, FIRST_RATE)
-    )
+    iterations, rate = (effort.warm_iterations, WARM_RATE) if is_warm else (effort.cold_iterations, FIRST_RATE)
     prices = find_prices(problem, start, iterations, rate, LAST_RATE, delay)
     bound = bound_at(problem, Prices(prices.scarce, prices.work.copy()))
     found = thresholds(problem, prices, delay)
@@ -151,9 +149,7 @@ def _best_primal(
         unit_costs(supply, scaled, power, gpu_cost)
         room = Room(supply.gpus.copy(), supply.import_kw.copy(), supply.feeder_kw.copy())
         placed = Placed(np.zeros((jobs, steps), dtype=np.int32), np.zeros(jobs), np.zeros(jobs))
-        insert(
-            supply, tasks, order, gpu_cost, prices.work, delay, rounds, 1, density, room, placed, scratch(steps)
-        )
+        insert(supply, tasks, order, gpu_cost, prices.work, delay, rounds, 1, density, room, placed, scratch(steps))
         hpc_usd, hpc_kw = settle_jobs(supply, tasks, placed)
         mined, mining_usd, fleet_kw, mining_kw = _mine(problem, prices, room)
         moved_kw = hpc_kw + mining_kw
@@ -187,9 +183,7 @@ def _mine(problem: Problem, prices: Prices, room: Room) -> tuple[Mined, float, F
     mined = Mined(np.zeros(shape, dtype=np.int64), np.zeros(shape))
     fleets, levels = merit_order(racks.step_kw, racks.step_phs)
     energy = energy_cost(prices.scarce[-1], supply.pue)
-    usd = fill(
-        supply, racks, energy, fleets, levels, room.import_kw, room.feeder_kw, mined, scratch(problem.steps)
-    )
+    usd = fill(supply, racks, energy, fleets, levels, room.import_kw, room.feeder_kw, mined, scratch(problem.steps))
     fleet_kw: Floats = np.einsum("fst,fs->ft", mined.racks, racks.step_kw)
     feeder_kw = np.zeros_like(supply.feeder_kw)
     np.add.at(feeder_kw, racks.feeder, fleet_kw)
