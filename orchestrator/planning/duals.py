@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 
 KWH = 1000.0
 """In a MWh."""
-FIRST_RATE, LAST_RATE = 0.12, 0.008
+FIRST_RATE, LAST_RATE = 0.3, 0.004
 """Step of a price at the first and the last cold iteration, as a share of what it can be worth."""
 FIRST_TRIES, NEXT_TRIES, BOUND_TRIES = 10, 4, 12
 """Programmes a job for the price of its own work: at the first iteration, at each later one, for the bound."""
@@ -361,7 +361,10 @@ def find_prices(
 
 
 def bound_at(problem: Problem, prices: Prices, tries: int = BOUND_TRIES) -> float:
-    """The bound at these prices, USD, credits if no work were done not counted; improves `prices.work` in place."""
+    """The bound at these prices, USD, credits if no work were done not counted.
+
+    Improves `prices.work` in place.
+    """
     supply = problem.supply
     power, gpu_cost = np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus)
     unit_costs(supply, prices.scarce, power, gpu_cost)
