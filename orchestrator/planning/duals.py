@@ -29,8 +29,12 @@ Floats = NDArray[np.float64]
 
 KWH = 1000.0
 """In a MWh."""
-FIRST_RATE, LAST_RATE = 0.12, 0.008
+FIRST_RATE, LAST_RATE = 0.3, 0.004
 """Step of a price at the first and the last cold iteration, as a share of what it can be worth."""
+FIRST_TRIES, NEXT_TRIES, BOUND_TRIES = 10, 4, 12
+"""Programmes a job for the price of its own work: at the first iteration, at each later one, for the bound."""
+NEAR = 1e-3
+"""How near an iteration finds it, as a share of the job's bound."""
 WARM_RATE = 0.03
 MOMENTUM, SQUARES = 0.8, 0.95
 """Decays of Adam's means."""
@@ -53,8 +57,6 @@ class Answer(NamedTuple):
     """(K, T) of racks alone."""
     gpus: Floats
     """(G, T)"""
-    hours: Floats
-    """(J,) of work done."""
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -72,32 +74,47 @@ def unit_costs(supply, scarce, power, gpu_cost):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _alone(cost, room, step_h, tasks, j, theta, delay, gpus, load, share_at, work):  # type: ignore[no-untyped-def]
-    """What a job that may stop does at these prices: (USD per GPU, hours); adds `gpus` where it runs to `load` (T,)."""
+    """What a job that may stop does at these prices: (USD per GPU, hours); its choices stay in `work`."""
     value, credit, restart_h = tasks.usd_per_gpu_h[j], tasks.credit_usd_per_gpu_h[j], tasks.restart_h[j]
     first, last, running, least = tasks.first[j], tasks.last[j], tasks.running[j], tasks.least_share[j]
     if restart_h <= step_h and least >= 1.0:
         on, off = plain_programme(
             cost, step_h, value, credit, tasks.deadline[j], restart_h, first, last, theta, delay, work
         )
-        return on if running else off, plain_path(work.choice, step_h, restart_h, first, last, running, gpus, load)
-    usd, hours = job_programme(
+        usd = on if running else off
+        return usd, plain_path(work.choice, step_h, restart_h, first, last, running, 0.0, load)
+    return job_programme(
         cost, room, step_h, value, credit, tasks.deadline[j], restart_h, first, last, running, least, theta, delay,
         True, work,
     )  # fmt: skip
-    if gpus > 0.0:
-        job_path(room, step_h, restart_h, first, last, running, least, work, share_at)
-        for t in range(first, last):
-            load[t] += gpus * share_at[t]
-    return usd, hours
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def tightened(cost, room, step_h, tasks, j, theta, delay, tries, load, share_at, work):  # type: ignore[no-untyped-def]
+def _draw(choice, room, step_h, tasks, j, gpus, load, share_at, work):  # type: ignore[no-untyped-def]
+    """Add `gpus` to `load` (T,) where job `j` runs by `choice`."""
+    first, last, restart_h = tasks.first[j], tasks.last[j], tasks.restart_h[j]
+    running, least = tasks.running[j], tasks.least_share[j]
+    if restart_h <= step_h and least >= 1.0:
+        plain_path(choice, step_h, restart_h, first, last, running, gpus, load)
+        return
+    work.choice[first:last] = choice[first:last]
+    job_path(room, step_h, restart_h, first, last, running, least, work, share_at)
+    for t in range(first, last):
+        load[t] += gpus * share_at[t]
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def tightened(
+    cost, room, step_h, tasks, j, theta, delay, tries, near, draws, load, share_at, low_choice, high_choice, work
+):  # type: ignore[no-untyped-def]
     """The price of the job's own work that makes its bound least, by cutting planes: (bound, price).
 
     The bound is convex in that price, with work left less hours done as its slope: two tangents meet below its least.
+    Where `draws`, what the job draws is added to `load` (T,): at the price where it goes from too much work to too
+    little, that mix of both which does just its work. `near` is the share of the bound that is near enough.
     """
-    left_h = tasks.left_h[j]
+    left_h, gpus = tasks.left_h[j], tasks.gpus[j]
+    first, last = tasks.first[j], tasks.last[j]
     low = high = -1.0
     low_usd = high_usd = low_slope = high_slope = 0.0
     best_usd, best = np.inf, theta
@@ -110,35 +127,51 @@ def tightened(cost, room, step_h, tasks, j, theta, delay, tries, load, share_at,
         if usd < best_usd:
             best_usd, best = usd, at
         if slope >= 0.0:
+            high, high_usd, high_slope = at, usd, slope
+            high_choice[first:last] = work.choice[first:last]
             if at <= 0.0:
                 break
-            high, high_usd, high_slope = at, usd, slope
         else:
             low, low_usd, low_slope = at, usd, slope
+            low_choice[first:last] = work.choice[first:last]
         if low >= 0.0 and high >= 0.0:
             meet = (low_usd - high_usd + high_slope * high - low_slope * low) / (high_slope - low_slope)
             least = low_usd + low_slope * (meet - low)
-            if best_usd - least <= 1e-4 * abs(best_usd) or meet <= low or meet >= high:
+            if best_usd - least <= near * abs(best_usd) or meet <= low or meet >= high:
                 break
             at = meet
         else:
             at = max(at - step, 0.0) if low < 0.0 else at + step
             step *= 4.0
+    if draws:
+        if high < 0.0:
+            share = left_h / (left_h - low_slope)
+        elif low < 0.0 or high <= 0.0:
+            share = 0.0
+        else:
+            share = high_slope / (high_slope - low_slope)
+        if share > 0.0:
+            _draw(low_choice, room, step_h, tasks, j, gpus * share, load, share_at, work)
+        if high >= 0.0:
+            _draw(high_choice, room, step_h, tasks, j, gpus * (1.0 - share), load, share_at, work)
     return best_usd, best
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def respond(supply, racks, tasks, power, gpu_cost, work_price, delay, tries, scratch, answer):  # type: ignore[no-untyped-def]
+def respond(
+    supply, racks, tasks, power, gpu_cost, work_price, delay, tries, near, draws, scratch, answer
+):  # type: ignore[no-untyped-def]
     """What all racks and jobs earn at the prices, USD, an upper bound; what they draw, into `answer`.
 
-    With `tries` above 0 the prices of the jobs' own work are improved in `work_price`, by as many programmes each, and
-    what jobs draw is left out.
+    The prices of the jobs' own work are improved in `work_price`, by `tries` programmes each at most. Where `draws` is
+    not set, what jobs draw is left out.
     """
     step_h, steps = supply.step_h, len(supply.pue)
     room = np.ones(steps)
     mode_at = np.zeros(steps, dtype=np.int64)
     hash_at = np.zeros(steps)
     share_at = np.zeros(steps)
+    low_choice, high_choice = np.zeros(steps, dtype=np.uint8), np.zeros(steps, dtype=np.uint8)
     till_end = np.full(steps, float(steps))
     total_cost = np.zeros((len(gpu_cost), steps + 1))
     for g in range(len(gpu_cost)):
@@ -154,17 +187,7 @@ def respond(supply, racks, tasks, power, gpu_cost, work_price, delay, tries, scr
             continue
         hashprice = supply.hashprice_usd_per_ph_day
         rack_programme(
-            kw,
-            phs,
-            price,
-            hashprice,
-            room,
-            step_h,
-            racks.warm_up_h[f],
-            racks.min_on[f],
-            racks.min_off[f],
-            True,
-            scratch,
+            kw, phs, price, hashprice, room, step_h, racks.warm_up_h[f], racks.min_on[f], racks.min_off[f], True, scratch
         )
         for awake in range(2):
             count = racks.on[f] if awake else racks.off[f]
@@ -208,16 +231,11 @@ def respond(supply, racks, tasks, power, gpu_cost, work_price, delay, tries, scr
                     load[t] += gpus * min(end - t, 1.0)
             continue
         load = answer.gpus[g]
-        if tries > 0:
-            usd, work_price[j] = tightened(
-                cost, room, step_h, tasks, j, work_price[j], delay, tries, load, share_at, scratch
-            )
-            total += gpus * usd
-        else:
-            usd, answer.hours[j] = _alone(
-                cost, room, step_h, tasks, j, work_price[j], delay, gpus, load, share_at, scratch
-            )
-            total += gpus * (usd + work_price[j] * tasks.left_h[j])
+        usd, work_price[j] = tightened(
+            cost, room, step_h, tasks, j, work_price[j], delay, tries, near, draws, load, share_at, low_choice,
+            high_choice, scratch,
+        )  # fmt: skip
+        total += gpus * usd
     return total
 
 
@@ -238,20 +256,8 @@ def _room_usd(supply, scarce):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def descend(
-    supply,
-    racks,
-    tasks,
-    expected,
-    expected_usd,
-    scale,
-    delay,
-    iterations,
-    first_rate,
-    last_rate,
-    scarce,
-    work_price,
-    scratch,
-    answer,
+    supply, racks, tasks, expected, expected_usd, scale, delay, iterations, first_rate, last_rate, scarce, work_price,
+    scratch, answer,
 ):  # type: ignore[no-untyped-def]
     """Improve the prices in place: `iterations` steps, then the mean of the last half.
 
@@ -259,18 +265,19 @@ def descend(
     earns. Steps shrink geometrically from `first_rate` to `last_rate`.
     """
     feeders, steps = supply.feeder_kw.shape
-    pools, jobs = len(supply.pool_feeder), len(tasks.pool)
+    pools = len(supply.pool_feeder)
     rows = 2 + feeders + pools
     power, gpu_cost = np.zeros((feeders, steps)), np.zeros((pools, steps))
     mean, square = np.zeros((rows, steps)), np.zeros((rows, steps))
-    sum_scarce, sum_work = np.zeros((rows, steps)), np.zeros(jobs)
+    sum_scarce = np.zeros((rows, steps))
     averaged = 0
     slope = np.zeros(rows)
     for iteration in range(iterations):
         done = iteration / max(iterations - 1, 1)
         rate = first_rate * (last_rate / first_rate) ** done
         unit_costs(supply, scarce, power, gpu_cost)
-        respond(supply, racks, tasks, power, gpu_cost, work_price, delay, 0, scratch, answer)
+        tries = FIRST_TRIES if iteration == 0 else NEXT_TRIES
+        respond(supply, racks, tasks, power, gpu_cost, work_price, delay, tries, NEAR, True, scratch, answer)
         for t in range(steps):
             import_kw = 0.0
             for k in range(feeders):
@@ -301,20 +308,11 @@ def descend(
                 if row == rows - 1:
                     low, high = supply.sell_usd_per_mwh[t], supply.price_usd_per_mwh[t]
                 scarce[row, t] = min(max(moved, low), high)
-        for j in range(jobs):
-            if tasks.guaranteed[j]:
-                continue
-            left_h = tasks.left_h[j]
-            short = min(max((answer.hours[j] - left_h) / max(left_h, supply.step_h), -1.0), 1.0)
-            worth = tasks.usd_per_gpu_h[j] + tasks.credit_usd_per_gpu_h[j]
-            work_price[j] = max(work_price[j] + rate * worth * short, 0.0)
         if iteration >= iterations // 2:
             averaged += 1
             sum_scarce += scarce
-            sum_work += work_price
     if averaged > 0:
         scarce[:] = sum_scarce / averaged
-        work_price[:] = sum_work / averaged
 
 
 def scales(problem: Problem) -> Floats:
@@ -340,8 +338,8 @@ def no_prices(problem: Problem) -> Prices:
     return Prices(scarce, np.zeros(len(problem.tasks.pool)))
 
 
-def empty_answer(supply: Supply, tasks: Tasks) -> Answer:
-    return Answer(np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus), np.zeros(len(tasks.pool)))
+def empty_answer(supply: Supply) -> Answer:
+    return Answer(np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus))
 
 
 def find_prices(
@@ -357,20 +355,24 @@ def find_prices(
     descend(
         problem.supply, problem.racks, tasks, problem.expected_gpus, np.maximum(worth, 1e-6), scales(problem), delay,
         iterations, first_rate, last_rate, prices.scarce, prices.work, scratch(problem.steps),
-        empty_answer(problem.supply, tasks),
+        empty_answer(problem.supply),
     )  # fmt: skip
     return prices
 
 
-def bound_at(problem: Problem, prices: Prices, tries: int = 12) -> float:
-    """The bound at these prices, USD, credits if no work were done not counted; improves `prices.work` in place."""
+def bound_at(problem: Problem, prices: Prices, tries: int = BOUND_TRIES) -> float:
+    """The bound at these prices, USD, credits if no work were done not counted.
+
+    Improves `prices.work` in place.
+    """
     supply = problem.supply
     power, gpu_cost = np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus)
     unit_costs(supply, prices.scarce, power, gpu_cost)
-    answer = empty_answer(supply, problem.tasks)
+    answer = empty_answer(supply)
     usd = respond(
-        supply, problem.racks, problem.tasks, power, gpu_cost, prices.work, 0.0, tries, scratch(problem.steps), answer
-    )
+        supply, problem.racks, problem.tasks, power, gpu_cost, prices.work, 0.0, tries, 1e-5, False,
+        scratch(problem.steps), answer,
+    )  # fmt: skip
     return float(usd) + float(_room_usd(supply, prices.scarce))
 
 

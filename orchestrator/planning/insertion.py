@@ -39,7 +39,9 @@ SLACK = 1e-7
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def walk(share_at, cost, step_h, value, credit, deadline, restart_h, first, last, running, left_h, delay):  # type: ignore[no-untyped-def]
+def walk(
+    share_at, cost, step_h, value, credit, deadline, restart_h, first, last, running, left_h, delay
+):  # type: ignore[no-untyped-def]
     """Run a job as `share_at` says until its work is done, and clear what comes after: (USD per GPU, hours done)."""
     usd = done_h = 0.0
     restart_left_h = 0.0
@@ -81,9 +83,13 @@ def _take(supply, room, placed, tasks, j, sign):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def place(
-    supply, tasks, j, gpu_cost, theta, delay, room, placed, level, share_at, best_share, total, free_till, scratch
+    supply, tasks, j, gpu_cost, true_cost, theta, delay, room, placed, level, share_at, best_share, total, free_till,
+    scratch,
 ):  # type: ignore[no-untyped-def]
-    """Place job `j` where it earns most at `gpu_cost` (G, T), in what room there is; it must not be placed already."""
+    """Place job `j` where it earns most at `gpu_cost` (G, T), in what room there is; it must not be placed already.
+
+    What it earns there is noted at `true_cost` (G, T), which leaves out what its GPUs are worth to others.
+    """
     g, first, last, gpus = tasks.pool[j], tasks.first[j], tasks.last[j], tasks.gpus[j]
     placed.gpus[j, :] = 0
     placed.usd[j] = placed.done_h[j] = 0.0
@@ -161,6 +167,10 @@ def place(
             else:
                 at = max(at - step, 0.0) if low < 0.0 else at + step
                 step *= 4.0
+    if best_h > 0.0:
+        best_usd, best_h = walk(
+            best_share, true_cost[g], step_h, value, credit, deadline, restart_h, first, last, running, left_h, delay
+        )
     placed.usd[j], placed.done_h[j] = best_usd * gpus, best_h
     if best_h > 0.0 or (running and tasks.guaranteed[j]):
         for t in range(first, last):
@@ -169,16 +179,18 @@ def place(
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def insert(supply, tasks, order, gpu_cost, theta, delay, rounds, seed, density, room, placed, scratch):  # type: ignore[no-untyped-def]
+def insert(
+    supply, tasks, order, gpu_cost, true_cost, theta, delay, rounds, seed, density, room, placed, scratch
+):  # type: ignore[no-untyped-def]
     """Place all jobs in `order`, then improve: place again those that got too little, then `rounds` times take out a few
-    that meet at one moment and place them in another order. USD at the prices; the same seed gives the same plan."""
+    that meet at one moment and place them in another order. USD at `true_cost`; the same seed gives the same plan."""
     jobs, steps = len(tasks.pool), len(supply.pue)
     level, share_at, best_share = np.zeros(steps), np.zeros(steps), np.zeros(steps)
     total, free_till = np.zeros(steps + 1), np.zeros(steps)
     for j in order:
         place(
-            supply, tasks, j, gpu_cost, theta[j], delay, room, placed, level, share_at, best_share, total, free_till,
-            scratch,
+            supply, tasks, j, gpu_cost, true_cost, theta[j], delay, room, placed, level, share_at, best_share, total,
+            free_till, scratch,
         )  # fmt: skip
     for _ in range(2):
         for j in order:
@@ -186,8 +198,8 @@ def insert(supply, tasks, order, gpu_cost, theta, delay, rounds, seed, density, 
             if placed.done_h[j] >= tasks.left_h[j] - ROUNDING or fixed:
                 continue
             _again(
-                supply, tasks, j, gpu_cost, theta, delay, room, placed, level, share_at, best_share, total, free_till,
-                scratch,
+                supply, tasks, j, true_cost, true_cost, theta, delay, room, placed, level, share_at, best_share, total,
+                free_till, scratch,
             )  # fmt: skip
     most = 10
     chosen = np.zeros(most, dtype=np.int64)
@@ -232,11 +244,13 @@ def insert(supply, tasks, order, gpu_cost, theta, delay, rounds, seed, density, 
             state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
             keys[other] = -density[chosen[other]] * (0.7 + 0.6 * float(state >> np.uint64(33)) / 2147483648.0)
         after = 0.0
+        state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+        shy = (state >> np.uint64(40)) % np.uint64(2) == 0
         for other in np.argsort(keys):
             j = chosen[other]
             place(
-                supply, tasks, j, gpu_cost, theta[j], delay, room, placed, level, share_at, best_share, total,
-                free_till, scratch,
+                supply, tasks, j, gpu_cost if shy else true_cost, true_cost, theta[j], delay, room, placed, level, share_at,
+                best_share, total, free_till, scratch,
             )  # fmt: skip
             after += placed.usd[j]
         if after < before:
@@ -252,27 +266,16 @@ def insert(supply, tasks, order, gpu_cost, theta, delay, rounds, seed, density, 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _again(
-    supply, tasks, j, gpu_cost, theta, delay, room, placed, level, share_at, best_share, total, free_till, scratch
+    supply, tasks, j, gpu_cost, true_cost, theta, delay, room, placed, level, share_at, best_share, total, free_till,
+    scratch,
 ):  # type: ignore[no-untyped-def]
     """Take job `j` out and place it anew; as it was where that earns less."""
     before, before_h, row = placed.usd[j], placed.done_h[j], placed.gpus[j].copy()
     _take(supply, room, placed, tasks, j, -1)
     place(
-        supply,
-        tasks,
-        j,
-        gpu_cost,
-        theta[j],
-        delay,
-        room,
-        placed,
-        level,
-        share_at,
-        best_share,
-        total,
-        free_till,
-        scratch,
-    )
+        supply, tasks, j, gpu_cost, true_cost, theta[j], delay, room, placed, level, share_at, best_share, total,
+        free_till, scratch,
+    )  # fmt: skip
     if placed.usd[j] < before:
         _take(supply, room, placed, tasks, j, -1)
         placed.gpus[j] = row

@@ -3,7 +3,6 @@
 `docs/planner.md` explains it; `make_plan` is pure, and the same problem gives the same plan.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,11 +25,11 @@ Floats = NDArray[np.float64]
 class Effort:
     """How long to look. The more, the smaller the gap."""
 
-    cold_iterations: int = 110
-    warm_iterations: int = 14
-    rounds_per_job: float = 1.0
+    cold_iterations: int = 50
+    warm_iterations: int = 10
+    rounds_per_job: float = 0.3
     """Of large-neighbourhood search."""
-    gpu_scalings: tuple[float, ...] = (1.0, 0.5)
+    gpu_scalings: tuple[float, ...] = (1.0,)
     """Shares of the prices of GPUs that jobs are placed by in turn; the best plan is kept."""
 
 
@@ -95,9 +94,14 @@ def make_plan(
     problem = with_room_for_promises(problem)
     start, is_warm = start_of(problem, before)
     delay = DELAY_USD_PER_GPU_H2
-    iterations, rate = (effort.warm_iterations, WARM_RATE) if is_warm else (effort.cold_iterations, FIRST_RATE)
-    prices = find_prices(problem, start, iterations, rate, LAST_RATE, delay)
-    bound = bound_at(problem, Prices(prices.scarce, prices.work.copy()))
+    if is_warm:
+        prices = find_prices(problem, start, effort.warm_iterations, WARM_RATE, LAST_RATE, delay)
+        bound_usd = bound_at(problem, Prices(prices.scarce, prices.work.copy()))
+    else:
+        # The bound is of what is really earned; a delay that costs something makes it a little looser.
+        prices = find_prices(problem, start, effort.cold_iterations, FIRST_RATE, LAST_RATE, 0.0)
+        bound_usd = bound_at(problem, Prices(prices.scarce, prices.work.copy()))
+        prices = find_prices(problem, prices, effort.warm_iterations, WARM_RATE, LAST_RATE, delay)
     found = switched(problem, prices, paths)
     placed, mined, usd, moved_kw, fleet_kw = _best_primal(problem, prices, delay, effort)
     supply = problem.supply
@@ -113,7 +117,7 @@ def make_plan(
         moved_kw=moved_kw,
         revenue_usd=usd,
         energy_usd=energy_usd(supply, moved_kw.sum(axis=0)),
-        bound_usd=bound + given_usd(problem),
+        bound_usd=bound_usd + given_usd(problem),
         thresholds=found,
         power_usd_per_mwh=prices.scarce[0] / at_grid,
         feeder_usd_per_mwh=prices.scarce[1 : 1 + feeders] / at_grid,
@@ -141,6 +145,7 @@ def _best_primal(
     jobs, steps = len(tasks.pool), problem.steps
     pools, feeders = len(supply.pool_feeder), len(supply.feeder_kw)
     power, gpu_cost = np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus)
+    true_cost = np.zeros_like(supply.gpus)
     density = _density(problem)
     order = _order(problem, density)
     rounds = int(effort.rounds_per_job * jobs)
@@ -151,9 +156,13 @@ def _best_primal(
         scaled = prices.scarce.copy()
         scaled[scarce_gpus] *= scaling
         unit_costs(supply, scaled, power, gpu_cost)
+        scaled[scarce_gpus] = 0.0
+        unit_costs(supply, scaled, power, true_cost)
         room = Room(supply.gpus.copy(), supply.import_kw.copy(), supply.feeder_kw.copy())
         placed = Placed(np.zeros((jobs, steps), dtype=np.int32), np.zeros(jobs), np.zeros(jobs))
-        insert(supply, tasks, order, gpu_cost, prices.work, delay, rounds, 1, density, room, placed, scratch(steps))
+        insert(
+            supply, tasks, order, gpu_cost, true_cost, prices.work, delay, rounds, 1, density, room, placed, scratch(steps)
+        )
         hpc_usd, hpc_kw = settle_jobs(supply, tasks, placed)
         mined, mining_usd, fleet_kw, mining_kw = _mine(problem, prices, room)
         moved_kw = hpc_kw + mining_kw
@@ -187,13 +196,10 @@ def _mine(problem: Problem, prices: Prices, room: Room) -> tuple[Mined, float, F
     mined = Mined(np.zeros(shape, dtype=np.int64), np.zeros(shape))
     fleets, levels = merit_order(racks.step_kw, racks.step_phs)
     energy = energy_cost(prices.scarce[-1], supply.pue)
-    usd = fill(supply, racks, energy, fleets, levels, room.import_kw, room.feeder_kw, mined, scratch(problem.steps))
+    usd = fill(
+        supply, racks, energy, fleets, levels, room.import_kw, room.feeder_kw, mined, scratch(problem.steps)
+    )
     fleet_kw: Floats = np.einsum("fst,fs->ft", mined.racks, racks.step_kw)
     feeder_kw = np.zeros_like(supply.feeder_kw)
     np.add.at(feeder_kw, racks.feeder, fleet_kw)
     return mined, float(usd), fleet_kw, feeder_kw
-
-
-def job_row(plan: Plan, keys: Sequence[object], key: object) -> NDArray[np.int32]:
-    """(T,) GPUs of the job by that key."""
-    return plan.job_gpus[list(keys).index(key)]

@@ -80,6 +80,7 @@ def _thresholds(
     steps, step_h, pue = len(supply.pue), supply.step_h, supply.pue[0]
     hashprice = supply.hashprice_usd_per_ph_day
     room, share_at, load = np.ones(steps), np.zeros(steps), np.zeros(steps)
+    low_choice, high_choice = np.zeros(steps, dtype=np.uint8), np.zeros(steps, dtype=np.uint8)
     till_end, total = np.full(steps, float(steps)), np.zeros(steps + 1)
     for f in range(len(racks.feeder)):
         price, kw, phs = power[racks.feeder[f]], racks.step_kw[f], racks.step_phs[f]
@@ -128,7 +129,7 @@ def _thresholds(
             now = value * max(done_h, 0.0) + credit * in_time_h - rest * step_h - scarce_gpus[g] * step_h
             job_wake[j] = (now - later) / mwh
             continue
-        _, theta = tightened(cost, room, step_h, tasks, j, work_price[j], delay, tries, load, share_at, scratch)
+        _, theta = tightened(cost, room, step_h, tasks, j, work_price[j], delay, tries, 1e-4, False, load, share_at, low_choice, high_choice, scratch)
         work_price[j] = theta
         rate = value - theta - scarce_gpus[g]
         span = int(np.ceil(restart_h / step_h - ROUNDING))
