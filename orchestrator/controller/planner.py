@@ -12,11 +12,14 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from orchestrator.controller.loop import Policy
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.planning.arrivals import arrivals_by_pool, patterns_by_pool
 from orchestrator.planning.columns import FleetColumns, JobColumns, fleet_columns, job_columns
+from orchestrator.planning.dispatch import Desired, dispatch
 from orchestrator.planning.forecast import live_outlook
+from orchestrator.planning.live_columns import LiveColumns
 from orchestrator.planning.outlook import Outlook, PlanValues
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.plan_reading import plan_view
@@ -167,6 +170,16 @@ class Planner:
             steps=steps,
         )
         return arrivals_by_pool(patterns, now, self._zone, step=STEP, steps=steps)
+
+
+def planned(planner: Planner) -> Policy:
+    """Dispatch by the price now and what the plan in force says."""
+    live = LiveColumns()
+
+    def policy(site: Site, snapshot: Snapshot) -> Desired:
+        return dispatch(site, snapshot, planner.values(snapshot.at), live)
+
+    return policy
 
 
 def answer(question: Question) -> Answer:
