@@ -69,7 +69,9 @@ async def test_the_hours_chosen_count_back_and_ahead(page: Page, served: "Served
     await page.get_by_role("button", name="2 h", exact=True).click()
     await page.wait_for_function("() => document.getElementById('power-chart').layout.xaxis.range[0] > '2023-09-06T16'")
     start, end = await page.locator("#power-chart").evaluate("chart => chart.layout.xaxis.range")
-    assert (start[:16], end[:13]) == ("2023-09-06T16:05", "2023-09-06T20")
+    assert start[:14] == "2023-09-06T16:", "from the first observation in these hours on"
+    assert end[:16] in ("2023-09-06T20:05", "2023-09-06T20:06")
+    assert (await page.locator("#power-chart").evaluate(X_OF, "Mining, planned"))[-1] == end
 
 
 async def test_age_profit_and_gap_are_in_a_line(page: Page, served: "Served") -> None:
