@@ -124,6 +124,11 @@ async def test_a_plan_that_is_old_or_failed_is_seen_to_be(page: Page, served: "S
     await expect(alerts).to_contain_text("planning took longer than 60 s. The one of 18:00 stays in force, 45 min old.")
     await expect(alerts).to_contain_text("train-3 ends late: <b>8</b> more GPUs would do")
     await expect(line).to_contain_text("the newest attempt failed")
+    desk.plan_again(
+        PlanState(replace(broken, broken_promises=tuple(f"job-{number} ends late" for number in range(40))))
+    )
+    await expect(alerts).to_contain_text("37 more promises")
+    await expect(alerts.locator("div", has_text="ends late")).to_have_count(3)
 
 
 async def test_a_site_without_a_plan_is_drawn_up_to_now(page: Page, served: "Served", desk: "FakeDesk") -> None:
