@@ -39,10 +39,13 @@ class PlanOutline(BaseModel):
     seconds_to_make: float | None = Field(description="On the wall")
     failed: bool = Field(description="The newest attempt failed or is late; the last plan, if any, stays in force")
     problem: str | None = Field(description="Why it failed, or why there is no plan")
-    broken_promises: list[str] = Field(description="What the plan cannot keep, why, and what it would take")
+    broken_promises_total: int
+    broken_promises: list[str] = Field(
+        description="What the plan cannot keep, why, and what it would take; in /state the first 20"
+    )
 
     @staticmethod
-    def of(state: PlanState, now: datetime) -> "PlanOutline":
+    def of(state: PlanState, now: datetime, most_promises: int | None = None) -> "PlanOutline":
         view = state.view
         if view is None:
             return PlanOutline(
@@ -56,6 +59,7 @@ class PlanOutline(BaseModel):
                 seconds_to_make=None,
                 failed=bool(state.problem),
                 problem=f"{NOT_MADE} ({state.problem.rstrip('.')})" if state.problem else NOT_MADE,
+                broken_promises_total=0,
                 broken_promises=[],
             )
         return PlanOutline(
@@ -69,7 +73,8 @@ class PlanOutline(BaseModel):
             seconds_to_make=view.seconds_to_make,
             failed=bool(state.problem),
             problem=state.problem or None,
-            broken_promises=list(view.broken_promises),
+            broken_promises_total=len(view.broken_promises),
+            broken_promises=list(view.broken_promises[:most_promises]),
         )
 
 

@@ -20,6 +20,9 @@ from orchestrator.domain.snapshot import Snapshot
 
 router = APIRouter(tags=["site"])
 
+MOST_PROMISES = 20
+"""Of a plan's broken promises told in a state: an infeasible site may have one a job, and a state is sent each tick."""
+
 
 class CapDocument(BaseModel):
     name: str
@@ -68,7 +71,7 @@ class StateDocument(BaseModel):
             site=desk.site.name,
             clock=clock,
             curtailments=running(desk.curtailments(), clock.now),
-            plan=PlanOutline.of(desk.plan(), clock.now),
+            plan=PlanOutline.of(desk.plan(), clock.now, MOST_PROMISES),
             observed=None if snapshot is None else _observed(snapshot, desk.site),
         )
 

@@ -17,6 +17,7 @@ from orchestrator.planning.local_times import clock_text, span_text
 
 MOST_JOBS = 1000
 """Asked for; of more, the changes of the others are not counted."""
+MOST_PROMISES = 20
 NAMED = 6
 """Changes of fleets named in an hour; of more, the rest is counted."""
 
@@ -57,8 +58,11 @@ def print_plan(plan: Document, now: datetime, zone: ZoneInfo, console: Console) 
     console.print(_worth(plan), soft_wrap=True)
     if plan["jobs_total"] > MOST_JOBS:
         console.print(f"Of {plan['jobs_total']} jobs the first {MOST_JOBS} are counted among what changes.")
-    for promise in plan["broken_promises"]:
+    promises = plan["broken_promises"]
+    for promise in promises[:MOST_PROMISES]:
         console.print(f"[red]cannot be kept:[/] {escape(promise)}", soft_wrap=True)
+    if len(promises) > MOST_PROMISES:
+        console.print(f"[red]cannot be kept:[/] {len(promises) - MOST_PROMISES} more promises")
 
 
 def _worth(plan: Document) -> str:

@@ -147,6 +147,11 @@ async def test_the_state_tells_how_the_plan_stands(client: httpx.AsyncClient, de
     plan = (await get(client, "state"))["plan"]
     assert (plan["made_at"], plan["gap"], plan["old"]) == ("2023-09-06T23:00:00Z", 0.009, False)
     assert "steps" not in plan
+    many = tuple(f"job-{number} ends late" for number in range(3000))
+    desk.planned = PlanState(replace(view_of(desk), broken_promises=many))
+    plan = (await get(client, "state"))["plan"]
+    assert (plan["broken_promises"], plan["broken_promises_total"]) == (list(many[:20]), 3000)
+    assert len((await get(client, "plan"))["broken_promises"]) == 3000
     desk.planned = PlanState(None)
     assert (await get(client, "state"))["plan"]["made_at"] is None
 
@@ -190,6 +195,10 @@ async def test_the_command_line_says_what_is_wrong_with_the_plan(client: httpx.A
     assert "Plan of 18:00, 1 h 5 min old" in text
     assert "The newest attempt failed: it took [too] long" in text
     assert "cannot be kept: train-3 ends late [8 GPUs]" in text
+    desk.planned = PlanState(replace(view_of(desk), broken_promises=tuple(f"job-{number}" for number in range(25))))
+    text = await printed(client, desk)
+    assert text.count("cannot be kept: job-") == 20
+    assert "cannot be kept: 5 more promises" in text
     desk.planned = PlanState(None)
     assert await printed(client, desk) == "No plan is made yet: dispatch decides by the price now alone\n"
 

@@ -69,7 +69,9 @@ async def test_the_hours_chosen_count_back_and_ahead(page: Page, served: "Served
     await page.get_by_role("button", name="2 h", exact=True).click()
     await page.wait_for_function("() => document.getElementById('power-chart').layout.xaxis.range[0] > '2023-09-06T16'")
     start, end = await page.locator("#power-chart").evaluate("chart => chart.layout.xaxis.range")
-    assert (start[:16], end[:13]) == ("2023-09-06T16:05", "2023-09-06T20")
+    assert start[:14] == "2023-09-06T16:", "from the first observation in these hours on"
+    assert end[:16] in ("2023-09-06T20:05", "2023-09-06T20:06")
+    assert (await page.locator("#power-chart").evaluate(X_OF, "Mining, planned"))[-1] == end
 
 
 async def test_age_profit_and_gap_are_in_a_line(page: Page, served: "Served") -> None:
@@ -122,6 +124,11 @@ async def test_a_plan_that_is_old_or_failed_is_seen_to_be(page: Page, served: "S
     await expect(alerts).to_contain_text("planning took longer than 60 s. The one of 18:00 stays in force, 45 min old.")
     await expect(alerts).to_contain_text("train-3 ends late: <b>8</b> more GPUs would do")
     await expect(line).to_contain_text("the newest attempt failed")
+    desk.plan_again(
+        PlanState(replace(broken, broken_promises=tuple(f"job-{number} ends late" for number in range(40))))
+    )
+    await expect(alerts).to_contain_text("37 more promises")
+    await expect(alerts.locator("div", has_text="ends late")).to_have_count(3)
 
 
 async def test_a_site_without_a_plan_is_drawn_up_to_now(page: Page, served: "Served", desk: "FakeDesk") -> None:

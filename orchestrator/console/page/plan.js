@@ -5,6 +5,7 @@ import { byId, setText } from "./dom.js";
 import * as format from "./format.js";
 import { now } from "./clock.js";
 
+const PROMISES = 3; // shown one by one
 let outline = null; // as each state event brings it
 let steps = []; // [{ ms, ... }] of the plan made at `held`
 let endMs = 0;
@@ -64,7 +65,9 @@ function words() {
 /** What the alert bar says of the plan. */
 export function planAlerts() {
   if (outline === null || outline.made_at === null) return [];
-  const alerts = outline.broken_promises.map((text) => ({ level: "warn", title: "The plan cannot keep a promise", text }));
+  const alerts = outline.broken_promises.slice(0, PROMISES).map((text) => ({ level: "warn", title: "The plan cannot keep a promise", text }));
+  const more = outline.broken_promises_total - alerts.length;
+  if (more > 0) alerts.push({ level: "warn", title: `${format.number(more)} more promises`, text: "The plan cannot keep these either; /api/v1/plan lists them." });
   const age = format.span(outline.age_seconds);
   const inForce = `The one of ${format.near(Date.parse(outline.made_at), now())} stays in force, ${age} old.`;
   if (outline.failed) alerts.unshift({ level: "warn", title: "No new plan", text: `${outline.problem.replace(/\.$/, "")}. ${inForce}` });

@@ -16,7 +16,7 @@ export function drawPower(observations, hours, ahead) {
   const at = now();
   const offset = format.offsetMs(at);
   const end = Math.max(at, observations.length ? observations[observations.length - 1].ms : 0);
-  const planned = ahead.filter((step) => step.ms <= end + hours * 3_600_000);
+  const planned = cut(ahead, end + hours * 3_600_000);
   const highest = Math.max(0, ...observations.map((row) => row.limit_kw), ...planned.map((step) => step.limit_kw));
   const [unit, kwEach] = highest < 1000 ? ["kW", 1] : ["MW", 1000];
   byId("power-unit").textContent = unit;
@@ -43,7 +43,7 @@ export function drawPower(observations, hours, ahead) {
   const first = observations.length ? observations[0].ms : end - 60_000;
   const least = planned.length ? hours * 3_600_000 * LEAST_PAST : 600_000;
   const start = Math.max(end - hours * 3_600_000, Math.min(first, end - least));
-  const last = planned.length ? Math.min(planned[planned.length - 1].ms, end + hours * 3_600_000) : end;
+  const last = planned.length ? planned[planned.length - 1].ms : end;
   const here = local(at, offset);
   window.Plotly.react(byId("power-chart"), traces, layout(colours, {
     margin: { l: 40, r: 12, t: 26, b: 26 },
@@ -52,4 +52,10 @@ export function drawPower(observations, hours, ahead) {
     xaxis: { range: [local(start, offset), local(last, offset)] },
     yaxis: { rangemode: "tozero", nticks: 6 },
   }), CONFIG);
+}
+
+/** Steps up to `until`, the last one repeated there if it goes on beyond. */
+function cut(ahead, until) {
+  const shown = ahead.filter((step) => step.ms < until);
+  return shown.length && shown.length < ahead.length ? [...shown, { ...shown[shown.length - 1], ms: until }] : shown;
 }
