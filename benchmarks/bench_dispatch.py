@@ -167,8 +167,7 @@ def make_snapshot(site: Site, jobs: int, rng: random.Random, price_usd_per_mwh: 
     pools = {
         pool.name: PoolStatus(pool, pool.gpu_power_w, pool.idle_kw, pool.idle_kw, frozenset()) for pool in site.pools
     }
-    start = NOW.replace(minute=0)
-    book = PriceBook.of([Price(start, start + timedelta(minutes=15), price_usd_per_mwh, Market.REAL_TIME)])
+    book = book_at(price_usd_per_mwh)
     nothing = Power(0.0, 0.0, 0.0, 0.0, {feeder.name: 0.0 for feeder in site.feeders})
     return Snapshot(
         at=NOW,
@@ -188,6 +187,17 @@ def make_snapshot(site: Site, jobs: int, rng: random.Random, price_usd_per_mwh: 
         stale=(),
         interruptions_last_hour={},
     )
+
+
+def book_at(price_usd_per_mwh: float) -> PriceBook:
+    start = NOW.replace(minute=0)
+    return PriceBook.of([Price(start, start + timedelta(minutes=15), price_usd_per_mwh, Market.REAL_TIME)])
+
+
+def priced(site: Site, snapshot: Snapshot, price_usd_per_mwh: float) -> Snapshot:
+    """The same at another price."""
+    book = book_at(price_usd_per_mwh)
+    return replace(snapshot, book=book, price=current_price(book, NOW, site.stale.price))
 
 
 def at_rest(site: Site, jobs: int, rng: random.Random) -> Snapshot:
@@ -358,7 +368,8 @@ def main() -> None:
     rng = random.Random(1)
     site = make_site(asked.fleets, 4, asked.jobs, rng)
     prices = (-20.0, 40.0, 90.0, 150.0, 400.0, 5000.0)
-    snapshots = [make_snapshot(site, asked.jobs, rng, price) for price in prices]
+    snapshot = make_snapshot(site, asked.jobs, rng, prices[0])
+    snapshots = [priced(site, snapshot, price) for price in prices]
     print(f"{asked.jobs} jobs, {asked.fleets} fleets, at {', '.join(f'{price:g}' for price in prices)} USD/MWh in turn")
     fast_path(site, snapshots[0], prices, asked.rounds)
     live = LiveColumns()

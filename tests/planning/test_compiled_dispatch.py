@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.site import SLEEP, Site, SlaClass
+from orchestrator.domain.site import SLEEP, Feeder, Grid, Site, SlaClass
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.columns import hull
 from orchestrator.planning.dispatch import Desired, dispatch
@@ -24,43 +25,95 @@ from tests.planning.test_planning_properties import ANY_SPEED, nameplate_kw, sce
 if TYPE_CHECKING:
     from tests.planning.conftest import Scene
 
-SWITCHES = st.builds(Switch, st.floats(-200, 1000), st.floats(-200, 1000))
+SWITCHES = st.builds(Switch, st.floats(-200, 5000), st.floats(-200, 5000))
 
 
 @st.composite
 def crowded(draw: st.DrawFn, scene_of: Callable[[Site], Scene], base: Site, now: datetime) -> Scene:
-    """Any scene, with elastic jobs, held ones, progress and interruptions on top."""
-    scene = draw(scenes(scene_of, base, now))
-    for number in range(draw(st.integers(0, 4))):
-        pool = draw(st.sampled_from(scene.site.pools))
-        free = pool.gpus - sum(view.gpus for view in scene.jobs if view.phase.holds_gpus and view.job.pool == pool.name)
-        phase = draw(st.sampled_from([JobPhase.WAITING, JobPhase.RUNNING, JobPhase.PAUSED]))
-        steps, least = draw(st.integers(2, 6)), draw(st.integers(1, 2))
-        given_gpus = 4 * draw(st.integers(least, steps))
-        if phase is JobPhase.RUNNING and given_gpus > free:
-            phase = JobPhase.WAITING
-        scene.job(
-            f"elastic-{number}",
-            draw(st.sampled_from(["flux", "lab"])),
-            4 * steps,
-            phase,
-            pool=pool.name,
-            elastic=(4 * least, 4),
-            given_gpus=given_gpus if phase is JobPhase.RUNNING else None,
-            changed_at=now - timedelta(minutes=draw(st.integers(0, 20))),
-            submitted_before_h=draw(st.sampled_from([1.0, 2.0])),
-        )
-    for number, view in enumerate(scene.jobs):
-        if draw(st.integers(0, 5)) == 0:
-            scene.jobs[number] = replace(view, held="a person moves it")
-        if view.phase is not JobPhase.WAITING:
-            scene.progress[view.job.name] = draw(st.sampled_from([0.0, 3600.0, 7200.0]))
-        if draw(st.integers(0, 5)) == 0:
-            scene.interrupted(view.job.name, minutes_ago=draw(st.sampled_from([10.0, 59.0, 60.0, 90.0])))
-    for fleet in scene.site.fleets:
-        if draw(st.integers(0, 7)) == 0:
+    """A site with more to run than its caps, feeders and pools carry, at a price near what its blocks are worth.
+
+    From a seed: hypothesis by itself keeps to small scenes, in which nobody stands in another's way.
+    """
+    chance = Random(draw(st.integers(0, 2**32 - 1)))
+    site = crowded_site(base, chance)
+    scene = scene_of(site)
+    scene.price = chance.choice([chance.uniform(-50, 300), chance.uniform(800, 1600), chance.uniform(1600, 4500)])
+    scene.hashprice = chance.uniform(40, 90)
+
+    def ago() -> datetime:
+        return now - timedelta(minutes=chance.randrange(60))
+
+    for fleet in site.fleets:
+        modes = chance.choices([SLEEP, *(mode.name for mode in fleet.modes)], k=fleet.racks)
+        scene.racks[fleet.name] = Counter(modes)
+        scene.woken[fleet.name], scene.put_to_sleep[fleet.name] = ago(), ago()
+        scene.moved[fleet.name] = max(scene.woken[fleet.name], scene.put_to_sleep[fleet.name])
+        if chance.random() < 0.1:
             scene.held[fleet.name] = "a person moves it"
+    for rack in chance.sample([rack for _, rack in site.racks()], chance.choice([0, 0, 2])):
+        scene.kw[rack] = chance.choice([None, 0.0, 500.0])
+    free = {pool.name: pool.gpus for pool in site.pools}
+    for number in range(chance.randrange(8, 30)):
+        add_job(scene, f"job-{chance.randrange(1000)}-{number}", free, ago, chance)
+    if chance.random() < 0.3:
+        scene.order(site.grid.limit_kw * chance.uniform(0.1, 0.9))
     return scene
+
+
+def crowded_site(base: Site, chance: Random) -> Site:
+    fleets = tuple(
+        replace(
+            chance.choice(base.fleets),
+            name=f"fleet-{number}",
+            feeder=chance.choice("ab"),
+            racks=chance.randrange(1, 6),
+            modes=chance.choice(base.fleets).modes[: chance.randrange(1, 4)],
+        )
+        for number in range(chance.randrange(2, 7))
+    )
+    fleets = tuple(replace(fleet, default_mode=fleet.modes[0].name) for fleet in fleets)
+    pools = tuple(
+        replace(base.pools[0], name=name, feeder=feeder, nodes=20) for name, feeder in (("p", "a"), ("q", "b"))
+    )
+    load_kw = 1.1 * (sum(fleet.nameplate_kw for fleet in fleets) + sum(pool.nameplate_kw for pool in pools))
+    return replace(
+        base,
+        grid=Grid(load_kw * chance.uniform(0.2, 1.1), chance.choice([0.0, 0.01])),
+        feeders=tuple(Feeder(name, load_kw * chance.uniform(0.2, 0.8)) for name in "ab"),
+        fleets=fleets,
+        pools=pools,
+        tenants=tuple(replace(tenant, interruptions_per_hour=chance.randrange(4)) for tenant in base.tenants),
+    )
+
+
+def add_job(scene: Scene, name: str, free: dict[str, int], ago: Callable[[], datetime], chance: Random) -> None:
+    pool, tenant = chance.choice(scene.site.pools), chance.choice(["bank", "flux", "lab", "lab"])
+    phase = chance.choice([JobPhase.WAITING, JobPhase.RUNNING, JobPhase.RUNNING, JobPhase.PAUSED, JobPhase.STOPPING])
+    gpus = 4 * chance.randrange(1, 9)
+    elastic = (4, 4) if gpus > 4 and chance.random() < 0.3 else None
+    gives = 4 * chance.randrange(1, gpus // 4 + 1) if elastic and tenant != "bank" and chance.random() < 0.7 else None
+    if phase.holds_gpus and (gives or gpus) > free[pool.name]:
+        phase = JobPhase.WAITING
+    if phase.holds_gpus:
+        free[pool.name] -= gives or gpus
+    scene.job(
+        name,
+        tenant,
+        gpus,
+        phase,
+        pool=pool.name,
+        run_h=chance.uniform(1.0, 6.0),
+        deadline_in_h=chance.uniform(-1.0, 8.0) if tenant == "flux" else None,
+        submitted_before_h=chance.choice([1.0, 2.0, 3.0]),
+        changed_at=ago(),
+        held="a person moves it" if chance.random() < 0.1 else "",
+        elastic=elastic,
+        given_gpus=gives if phase.holds_gpus else None,
+    )
+    if phase is not JobPhase.WAITING:
+        scene.progress[name] = chance.choice([0.0, 3600.0, 7200.0])
+    if chance.random() < 0.2:
+        scene.interrupted(name, minutes_ago=chance.choice([10.0, 59.0, 60.0, 90.0]))
 
 
 @st.composite
