@@ -33,8 +33,6 @@ FIRST_RATE, LAST_RATE = 0.3, 0.004
 """Step of a price at the first and the last cold iteration, as a share of what it can be worth."""
 FIRST_TRIES, NEXT_TRIES, BOUND_TRIES = 10, 4, 12
 """Programmes a job for the price of its own work: at the first iteration, at each later one, for the bound."""
-NEAR = 1e-3
-"""How near an iteration finds it, as a share of the job's bound."""
 WARM_RATE = 0.03
 MOMENTUM, SQUARES = 0.8, 0.95
 """Decays of Adam's means."""
@@ -111,14 +109,16 @@ def tightened(
 
     The bound is convex in that price, with work left less hours done as its slope: two tangents meet below its least.
     Where `draws`, what the job draws is added to `load` (T,): at the price where it goes from too much work to too
-    little, that mix of both which does just its work. `near` is the share of the bound that is near enough.
+    little, that mix of both which does just its work. It is known well enough between two prices that are `near` each
+    other, as a share of what an hour of its work earns.
     """
     left_h, gpus = tasks.left_h[j], tasks.gpus[j]
     first, last = tasks.first[j], tasks.last[j]
     low = high = -1.0
     low_usd = high_usd = low_slope = high_slope = 0.0
     best_usd, best = np.inf, theta
-    step = 0.02 * (tasks.usd_per_gpu_h[j] + tasks.credit_usd_per_gpu_h[j]) + 1e-6
+    worth = tasks.usd_per_gpu_h[j] + tasks.credit_usd_per_gpu_h[j] + 1e-6
+    step = max(near, 0.004) * worth
     at = theta
     for _ in range(tries):
         usd, hours = _alone(cost, room, step_h, tasks, j, at, delay, 0.0, load, share_at, work)
@@ -137,7 +137,9 @@ def tightened(
         if low >= 0.0 and high >= 0.0:
             meet = (low_usd - high_usd + high_slope * high - low_slope * low) / (high_slope - low_slope)
             least = low_usd + low_slope * (meet - low)
-            if best_usd - least <= near * abs(best_usd) or meet <= low or meet >= high:
+            if high - low <= 1.01 * near * worth or best_usd - least <= 1e-5 * abs(best_usd):
+                break
+            if meet <= low or meet >= high:
                 break
             at = meet
         else:
@@ -277,7 +279,7 @@ def descend(
         rate = first_rate * (last_rate / first_rate) ** done
         unit_costs(supply, scarce, power, gpu_cost)
         tries = FIRST_TRIES if iteration == 0 else NEXT_TRIES
-        respond(supply, racks, tasks, power, gpu_cost, work_price, delay, tries, NEAR, True, scratch, answer)
+        respond(supply, racks, tasks, power, gpu_cost, work_price, delay, tries, max(rate, 0.01), True, scratch, answer)
         for t in range(steps):
             import_kw = 0.0
             for k in range(feeders):
@@ -370,7 +372,7 @@ def bound_at(problem: Problem, prices: Prices, tries: int = BOUND_TRIES) -> floa
     unit_costs(supply, prices.scarce, power, gpu_cost)
     answer = empty_answer(supply)
     usd = respond(
-        supply, problem.racks, problem.tasks, power, gpu_cost, prices.work, 0.0, tries, 1e-5, False,
+        supply, problem.racks, problem.tasks, power, gpu_cost, prices.work, 0.0, tries, 0.0, False,
         scratch(problem.steps), answer,
     )  # fmt: skip
     return float(usd) + float(_room_usd(supply, prices.scarce))

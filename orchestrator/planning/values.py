@@ -116,7 +116,7 @@ def _thresholds(
             now = value * max(done_h, 0.0) + credit * in_time_h - rest * step_h - scarce_gpus[g] * step_h
             job_wake[j] = (now - later) / mwh
             continue
-        _, theta = tightened(cost, room, step_h, tasks, j, work_price[j], delay, tries, 1e-4, False, load, share_at, low_choice, high_choice, scratch)
+        _, theta = tightened(cost, room, step_h, tasks, j, work_price[j], delay, tries, 1e-3, False, load, share_at, low_choice, high_choice, scratch)
         work_price[j] = theta
         rate = value - theta - scarce_gpus[g]
         span = int(np.ceil(restart_h / step_h - ROUNDING))
