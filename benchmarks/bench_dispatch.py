@@ -1,22 +1,33 @@
 """Dispatch at scale: 10,000 jobs and 1,000 fleets. Prints median and p99 of each stage and peak memory.
 
+The fast path is what lies between a new price and the targets that change, the table of blocks being laid out; a tick
+is all of `planning/` in a round of the controller. At rest nothing changes but the readings: of meters, and of the
+progress of jobs that run.
+
 Not a test: run it on a quiet machine. `python benchmarks/bench_dispatch.py [--jobs N] [--fleets N] [--rounds N]`
 """
 
 import argparse
+import gc
+import itertools
 import random
 import resource
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+import numpy as np
+
+from orchestrator.domain.decision import Trigger
+from orchestrator.domain.economics import pool_kw
 from orchestrator.domain.limits import limits_now
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, current_price
-from orchestrator.domain.observation import Quality, Reading
+from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
+from orchestrator.domain.rack_choice import choose_racks
 from orchestrator.domain.site import (
     SLEEP,
     Controls,
@@ -32,24 +43,35 @@ from orchestrator.domain.site import (
     Tenant,
 )
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
-from orchestrator.domain.work import FleetView, Job, JobPhase, JobView
-from orchestrator.planning.dispatch import dispatch
+from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads
+from orchestrator.planning.assess import Inputs, assess
+from orchestrator.planning.blocks import Blocks, no_plan
+from orchestrator.planning.choose import changed_fleets, changed_jobs, choose
+from orchestrator.planning.decision_record import write_up
+from orchestrator.planning.dispatch import dispatch, moment_of
+from orchestrator.planning.fast_path import decide
+from orchestrator.planning.live_columns import LiveColumns, places
+from orchestrator.planning.merit_order import lay_out
 from orchestrator.planning.moves import plan_moves
+from orchestrator.planning.room import room_left
+from orchestrator.planning.verify import breaches_now
 
 NOW = datetime(2023, 9, 6, 18, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
 PUE = 1.08
 
 
-def make_site(fleets: int, pools: int, jobs: int, rng: random.Random) -> Site:
+def make_site(
+    fleets: int, pools: int, jobs: int, rng: random.Random, *, racks: int = 4, gpus_per_job: int = 16
+) -> Site:
     """A site whose grid connection carries about 95 % of everything, so that the caps bind."""
-    gpus = jobs * 16 // pools
+    gpus = jobs * gpus_per_job // pools
     made_fleets = tuple(
         Fleet(
             name=f"fleet-{number}",
             model="Antminer",
             feeder=f"feeder-{number % 4}",
-            racks=4,
+            racks=racks,
             machines_per_rack=250,
             modes=(Mode("eco", 2800.0, 174.0), Mode("normal", 3500.0, rng.uniform(110.0, 270.0) + 70.0)),
             default_mode="normal",
@@ -168,16 +190,163 @@ def make_snapshot(site: Site, jobs: int, rng: random.Random, price_usd_per_mwh: 
     )
 
 
+def at_rest(site: Site, jobs: int, rng: random.Random) -> Snapshot:
+    """A site that runs as dispatch wants it to."""
+    snapshot = make_snapshot(site, jobs, rng, 60.0)
+    for _ in range(10):
+        desired = dispatch(site, snapshot)
+        if not desired.gains:
+            break
+        fleets, statuses = dict(snapshot.fleets), dict(snapshot.jobs)
+        for target in desired.gains:
+            kind, name = target.split("/", 1)
+            if kind == "fleet":
+                fleets[name] = _moved(fleets[name], desired.racks[name])
+            else:
+                phase = JobPhase.RUNNING if name in desired.jobs else JobPhase.PAUSED
+                statuses[name] = replace(statuses[name], view=replace(statuses[name].view, phase=phase))
+        snapshot = replace(snapshot, fleets=fleets, jobs=statuses)
+    return snapshot
+
+
+def _moved(status: FleetStatus, racks: Mapping[str, int]) -> FleetStatus:
+    fleet = status.fleet
+    modes = choose_racks(fleet, status.view.rack_modes, racks)
+    view = replace(status.view, racks=MappingProxyType(dict(racks)), rack_modes=MappingProxyType(modes))
+    kw = fleet.setpoint_kw(racks) * status.draw_share
+    return replace(status, view=view, counted_kw=kw, committed_kw=kw)
+
+
+def readings(site: Site, snapshot: Snapshot, now: datetime) -> Inputs:
+    """What a round reads of a site that stays as it is: every meter anew, and the progress of what runs."""
+    samples = []
+    for status in snapshot.fleets.values():
+        fleet = status.fleet
+        for rack, mode in status.view.rack_modes.items():
+            watts = fleet.rack_kw(mode) * 985.0
+            samples.append(Sample(Metric.ASIC_POWER, rack, Reading(watts, "W", now, Quality.FRESH)))
+            hashrate = 0.0 if mode == SLEEP else fleet.mode(mode).hashrate_ths * fleet.machines_per_rack * 1e12
+            samples.append(Sample(Metric.ASIC_HASHRATE, rack, Reading(hashrate, "H/s", now, Quality.FRESH)))
+    views = {name: job.view for name, job in snapshot.jobs.items()}
+    for pool in site.pools:
+        node_w = 1000.0 * pool_kw(pool, pool.gpu_power_w, views.values()) / pool.nodes
+        samples.extend(
+            Sample(Metric.NODE_POWER, node, Reading(node_w, "W", now, Quality.FRESH)) for node in pool.node_names()
+        )
+    for name, view in views.items():
+        if view.phase is JobPhase.RUNNING:
+            done = Reading(view.gpus * (now - LONG_AGO).total_seconds(), "GPU s", now, Quality.FRESH)
+            samples.append(Sample(Metric.JOB_PROGRESS, name, done))
+    return Inputs(
+        book=snapshot.book,
+        hashprice=snapshot.hashprice,
+        outdoor=snapshot.outdoor,
+        telemetry=Telemetry(now, samples),
+        workloads=Workloads(
+            at=now,
+            synced=True,
+            fleets={name: status.view for name, status in snapshot.fleets.items()},
+            jobs=views,
+            pools={pool.name: PoolView(pool.name, pool.gpu_power_w) for pool in site.pools},
+        ),
+        curtailments=(),
+        breaches=(),
+        job_records={},
+        before=None,
+    )
+
+
+def ticks(fleets: int, jobs: int, rounds: int) -> None:
+    """Each stage of a round at rest, and all of them together in CPU time.
+
+    A fleet has one rack, and there are GPUs for about one job in five: as in `benchmarks/cluster`.
+    """
+    site = make_site(fleets, 1, jobs, random.Random(1), racks=1, gpus_per_job=3)
+    resting = at_rest(site, jobs, random.Random(1))
+    live, seen = LiveColumns(), resting
+    stages: dict[str, list[float]] = {stage: [] for stage in ("assess", "dispatch", "moves", "breaches", "tick")}
+    for number in range(rounds + 2):
+        now = NOW + number * site.controls.tick
+        inputs = replace(readings(site, resting, now), before=seen)
+        gc.collect()
+        times = [time.process_time()]
+        seen = assess(site, inputs, now)
+        times.append(time.process_time())
+        desired = dispatch(site, seen, None, live)
+        times.append(time.process_time())
+        moves = plan_moves(site, seen, desired)
+        decision = write_up(seen, desired, moves, Trigger.TICK, now)
+        times.append(time.process_time())
+        breaches_now(site, seen, seen.limits, {}, desired.shortfall_kw, NOW)
+        times.append(time.process_time())
+        assert decision is None, "nothing moves at rest"
+        if number >= 2:
+            for stage, (start, end) in zip(stages, itertools.pairwise(times), strict=False):
+                stages[stage].append(end - start)
+            stages["tick"].append(times[-1] - times[0])
+    running = sum(job.view.phase is JobPhase.RUNNING for job in resting.jobs.values())
+    racks, nodes = sum(fleet.racks for fleet in site.fleets), sum(pool.nodes for pool in site.pools)
+    print(f"At rest: {running} of {jobs} jobs run; {racks} racks and {nodes} nodes have meters. CPU time:")
+    for stage, seconds in stages.items():
+        show(stage, seconds)
+
+
 def timed(name: str, rounds: int, call: Callable[[int], object]) -> None:
-    """Print median and p99 of `rounds` calls."""
+    """Call it `rounds` times and show how long it took."""
     seconds = []
     for number in range(rounds):
         began = time.perf_counter()
         call(number)
         seconds.append(time.perf_counter() - began)
-    seconds.sort()
-    p99 = seconds[min(int(0.99 * rounds), rounds - 1)]
-    print(f"{name:<12} median {statistics.median(seconds) * 1e3:8.2f} ms   p99 {p99 * 1e3:8.2f} ms   ({rounds} rounds)")
+    show(name, seconds)
+
+
+def show(name: str, seconds: Sequence[float]) -> None:
+    """Print median and p99."""
+    p99 = sorted(seconds)[min(int(0.99 * len(seconds)), len(seconds) - 1)]
+    print(
+        f"{name:<12} median {statistics.median(seconds) * 1e3:8.3f} ms   p99 {p99 * 1e3:8.3f} ms"
+        f"   ({len(seconds)} rounds)"
+    )
+
+
+def fast_path(site: Site, snapshot: Snapshot, prices: Sequence[float], rounds: int) -> None:
+    """From a new price to the targets that change."""
+    fleets, jobs, pools = LiveColumns().of(site, snapshot)
+    room, _ = room_left(site, snapshot, fleets, jobs, pools)
+    moment = moment_of(site, snapshot)
+    switches = no_plan(len(fleets.names), len(jobs.names), len(site.pools))
+
+    def table(_: int) -> Blocks:
+        return lay_out(fleets.columns, jobs.columns, pools, moment, switches, places(fleets, jobs))
+
+    blocks = table(0)
+
+    def switch(number: int) -> object:
+        price = prices[number % len(prices)]
+        chosen = choose(blocks, price, room, snapshot.pue, fleets.columns, jobs.columns)
+        return (
+            np.flatnonzero(changed_fleets(chosen, fleets.columns)),
+            np.flatnonzero(changed_jobs(chosen, jobs.columns)),
+        )
+
+    switch(0)
+    timed("fast path", rounds * 20, switch)
+    timed("table", rounds, table)
+
+
+def small_site(rounds: int) -> None:
+    """A step of a backtest: a table and a walk at once, on columns, for 4 fleets and 500 jobs."""
+    site = make_site(4, 1, 500, random.Random(2))
+    snapshot = make_snapshot(site, 500, random.Random(2), 60.0)
+    fleets, jobs, pools = LiveColumns().of(site, snapshot)
+    room, _ = room_left(site, snapshot, fleets, jobs, pools)
+    moment = moment_of(site, snapshot)
+    timed(
+        "500 jobs",
+        rounds * 20,
+        lambda number: decide(fleets.columns, jobs.columns, pools, moment, room, 60.0 + number % 7),
+    )
 
 
 def main() -> None:
@@ -191,9 +360,13 @@ def main() -> None:
     prices = (-20.0, 40.0, 90.0, 150.0, 400.0, 5000.0)
     snapshots = [make_snapshot(site, asked.jobs, rng, price) for price in prices]
     print(f"{asked.jobs} jobs, {asked.fleets} fleets, at {', '.join(f'{price:g}' for price in prices)} USD/MWh in turn")
-    timed("dispatch", asked.rounds, lambda number: dispatch(site, snapshots[number % len(snapshots)]))
+    fast_path(site, snapshots[0], prices, asked.rounds)
+    live = LiveColumns()
+    timed("dispatch", asked.rounds, lambda number: dispatch(site, snapshots[number % len(snapshots)], None, live))
     wanted = [dispatch(site, snapshot) for snapshot in snapshots]
     timed("moves", asked.rounds, lambda number: plan_moves(site, snapshots[number % 6], wanted[number % 6]))
+    small_site(asked.rounds)
+    ticks(asked.fleets, asked.jobs, asked.rounds)
     tracemalloc.start()
     dispatch(site, replace(snapshots[0]))
     print(f"dispatch allocates at most {tracemalloc.get_traced_memory()[1] / 1e6:.1f} MB")

@@ -1,4 +1,4 @@
-"""The command line: `wattshift demo | serve | status | curtail | check`.
+"""The command line: `wattshift demo | serve | status | plan | curtail | backtest | check`.
 
 Commands import what they need when they run, so that `check` and `status` answer at once.
 """
@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from datetime import datetime
@@ -70,16 +71,24 @@ def _refusals() -> Iterator[None]:
     """Input that cannot be worked with ends in its own words and exit code 2, never in a traceback."""
     from orchestrator.adapters.prices.faults import DataFileError
     from orchestrator.adapters.store import StoreError
+    from orchestrator.adapters.traces.nonsense import TraceError
     from orchestrator.api.guard import KeyRequiredError
+    from orchestrator.app.backtest_inputs import BacktestError
     from orchestrator.app.day import DayError
     from orchestrator.app.devices import DevicesError
     from orchestrator.app.http_server import PortError
     from orchestrator.app.run_folder import RunFolderError
     from orchestrator.app.serve import NoDriverError
+    from orchestrator.app.processes import ProcessError
+    from orchestrator.backtest.market import MarketError
+    from orchestrator.backtest.records import RecordsError
+    from orchestrator.backtest.scaling import ScalingError
     from orchestrator.settings import SettingsError
 
     try:
         yield
+    except (BacktestError, MarketError, ProcessError, RecordsError, ScalingError, TraceError) as problem:
+        _refuse(problem)
     except (DataFileError, DayError, KeyRequiredError, NoDriverError, PortError) as problem:
         _refuse(problem)
     except (DevicesError, RunFolderError, SettingsError, StoreError) as problem:
@@ -188,6 +197,68 @@ def serve(
             asyncio.run(serve_site(settings, host, port, console))
 
 
+@app.command()
+def backtest(
+    more_prices: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="More price files.")] = None,
+    site: Annotated[Path | None, typer.Option(help="Site file; the example site of 100 MW when left out.")] = None,
+    prices: Annotated[
+        list[Path] | None, typer.Option(help="Price file, or several: --prices A B. The site's own when left out.")
+    ] = None,
+    begin: Annotated[
+        str | None, typer.Option("--from", help="First day, or time, site time; where prices begin when left out.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="First day, or time, that is not played any more; where prices end.")
+    ] = None,
+    hashprice: Annotated[Path | None, typer.Option(help="Hashprice file instead of the site file's.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Job trace: CSV such as Philly's, or Standard Workload Format (.swf).")
+    ] = None,
+    jobs_a_month: Annotated[
+        float | None, typer.Option(min=0, help="Jobs a month to make of the trace; as its load says when left out.")
+    ] = None,
+    strategies: Annotated[
+        str, typer.Option(help="Of always-on, threshold=USD_PER_MWH, greedy, plan, perfect-prices.")
+    ] = "always-on,threshold=80,greedy,plan,perfect-prices",
+    cores: Annotated[int, typer.Option(min=1, help="Strategies played at a time.")] = os.cpu_count() or 1,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn: tenants and pools of a trace's jobs.")] = 1,
+    point: Annotated[str | None, typer.Option(help="Settlement point, for price files with several.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Zone of times without an offset in price files.")] = None,
+    usd_per_eur: Annotated[float | None, typer.Option(help="Rate for price files in EUR/MWh.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here as JSON.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report here, one HTML file that stands alone.")] = None,
+    records: Annotated[Path | None, typer.Option(help="Write every settled interval here as Parquet.")] = None,
+) -> None:
+    """Play strategies side by side on past prices and jobs, with a bound on what any could have earned."""
+    for option, file in (("--json", json_file), ("--report", report), ("--records", records)):
+        _check_writable(file, option)
+    with _refusals():
+        from orchestrator.app.backtest import backtest as run_backtest
+        from orchestrator.app.backtest import write_results
+        from orchestrator.app.backtest_inputs import request
+        from orchestrator.settings import load_settings
+
+        settings = load_settings(site or example_site(), os.environ)
+        asked = request(
+            settings,
+            prices=(*(prices or ()), *(more_prices or ())),
+            point=point,
+            timezone=timezone,
+            usd_per_eur=usd_per_eur,
+            begin=begin,
+            end=end,
+            hashprice=hashprice,
+            trace=trace,
+            jobs_a_month=jobs_a_month,
+            strategies=strategies,
+            cores=cores,
+            seed=seed,
+            records=records,
+            command=shlex.join(["wattshift", *sys.argv[1:]]),
+        )
+        write_results(run_backtest(settings, asked, console), json_file, report, console)
+
+
 Url = Annotated[str, typer.Option(envvar="WATTSHIFT_URL", help="Where the controller's API is.")]
 HERE = "http://127.0.0.1:8080"
 
@@ -199,6 +270,18 @@ def status(url: Url = HERE) -> None:
 
     try:
         show_status(url, os.environ.get("WATTSHIFT_API_KEY"), console)
+    except ClientError as problem:
+        _refuse(problem)
+
+
+@app.command()
+def plan(url: Url = HERE) -> None:
+    """Print what the site plans for the next 24 hours, and how good that provably is."""
+    from orchestrator.app.client import ClientError
+    from orchestrator.app.plan_table import show_plan
+
+    try:
+        show_plan(url, os.environ.get("WATTSHIFT_API_KEY"), console)
     except ClientError as problem:
         _refuse(problem)
 
@@ -225,10 +308,10 @@ def curtail(
         _refuse(problem)
 
 
-def _check_writable(json_file: Path | None) -> None:
+def _check_writable(file: Path | None, option: str = "--json") -> None:
     """Said at the start: at the end of a day is too late."""
-    if json_file is not None and (json_file.is_dir() or not json_file.parent.is_dir()):
-        _refuse(f"--json {json_file}: a file is needed, in a folder that is there")
+    if file is not None and (file.is_dir() or not file.parent.is_dir()):
+        _refuse(f"{option} {file}: a file is needed, in a folder that is there")
 
 
 def _speed(text: str) -> float:

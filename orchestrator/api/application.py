@@ -17,6 +17,7 @@ from orchestrator.api import (
     jobs,
     observations,
     page,
+    plan,
     prices,
     problems,
     site,
@@ -25,7 +26,7 @@ from orchestrator.api import (
 from orchestrator.api.desk import Desk
 from orchestrator.api.guard import Guard
 
-_NOUNS = (site, state, prices, observations, fleets, jobs, decisions, curtailments, breaches, events)
+_NOUNS = (site, state, prices, plan, observations, fleets, jobs, decisions, curtailments, breaches, events)
 
 
 def create_app(desk: Desk, *, api_key: str | None) -> FastAPI:

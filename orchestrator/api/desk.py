@@ -13,6 +13,7 @@ from orchestrator.domain.market import Price
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobView
+from orchestrator.planning.plan_view import PlanState
 from orchestrator.ports import Store
 
 
@@ -79,6 +80,10 @@ class Desk(Protocol):
 
     def reasons(self) -> Mapping[str, str]:
         """The latest reason by target: `fleet/<name>`, `job/<name>`, `pool/<name>`."""
+        ...
+
+    def plan(self) -> PlanState:
+        """The plan in force, and how planning goes."""
         ...
 
     def ended_jobs(self) -> Sequence[tuple[JobView, JobRecord | None]]:

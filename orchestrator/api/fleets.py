@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from orchestrator.api.asking import DeskNow, Limit, Offset, SnapshotNow
+from orchestrator.api.next_moves import Teller
 from orchestrator.domain.economics import mining_value_usd_per_mwh
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
@@ -29,6 +30,7 @@ class FleetDocument(BaseModel):
     silent_racks: int = Field(description="Racks without a fresh reading, counted at nameplate")
     stuck_racks: int = Field(description="Racks that did not follow a power-down in time")
     reason: str | None = Field(description="Why it is set as it is, by the latest decision that moved it")
+    next: str | None = Field(description="What the plan has next, and when; null without a plan in force")
 
 
 class FleetsDocument(BaseModel):
@@ -41,12 +43,13 @@ class FleetsDocument(BaseModel):
 async def fleets(desk: DeskNow, snapshot: SnapshotNow, limit: Limit = 500, offset: Offset = 0) -> FleetsDocument:
     """Mining fleets, in the order of the site file."""
     reasons = desk.reasons()
+    teller = Teller(desk.site, desk.plan(), snapshot, desk.clock_info().now)
     page = itertools.islice(desk.site.fleets, offset, offset + limit)
     return FleetsDocument(
         total=len(desk.site.fleets),
         offset=offset,
         fleets=[
-            _document(snapshot.fleets[fleet.name], snapshot, desk.site, reasons)
+            _document(snapshot.fleets[fleet.name], snapshot, desk.site, reasons, teller)
             for fleet in page
             if fleet.name in snapshot.fleets
         ],
@@ -65,7 +68,9 @@ def hashprice_usd_per_ph_day(snapshot: Snapshot, site: Site) -> float:
     return site.stale.hashprice_assume_usd_per_ph_day if value is None else value
 
 
-def _document(status: FleetStatus, snapshot: Snapshot, site: Site, reasons: Mapping[str, str]) -> FleetDocument:
+def _document(
+    status: FleetStatus, snapshot: Snapshot, site: Site, reasons: Mapping[str, str], teller: Teller
+) -> FleetDocument:
     fleet = status.fleet
     modes = [mode.name for mode in reversed(fleet.modes)] + [SLEEP]
     return FleetDocument(
@@ -83,4 +88,5 @@ def _document(status: FleetStatus, snapshot: Snapshot, site: Site, reasons: Mapp
         silent_racks=len(status.silent),
         stuck_racks=len(status.stuck),
         reason=reasons.get(f"fleet/{fleet.name}"),
+        next=teller.fleet(status).next or None,
     )

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from orchestrator.api.asking import DeskNow, Limit, Offset, SnapshotNow
+from orchestrator.api.next_moves import Teller
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.site import Site, SlaClass
 from orchestrator.domain.snapshot import JobStatus
@@ -49,6 +50,7 @@ class JobDocument(BaseModel):
     elapsed_seconds: float = Field(description="Time spent running, over all starts")
     outcome: str | None = Field(description="`on_time`, `late` or `failed` of an ended job")
     reason: str | None = Field(description="Why it runs or waits, by the latest decision that moved it")
+    next: str | None = Field(description="What the plan has next, and when; null without a plan in force")
 
 
 class JobsDocument(BaseModel):
@@ -73,21 +75,28 @@ async def jobs(
         views = [view for view in views if view.phase in phase]
     views.sort(key=lambda view: (_ORDER[view.phase], view.job.name))
     reasons = desk.reasons()
+    teller = Teller(desk.site, desk.plan(), snapshot, desk.clock_info().now)
     return JobsDocument(
         total=len(views),
         offset=offset,
         jobs=[
             _ended(view, ended[view.job.name][1], desk.site, reasons)
             if view.job.name in ended
-            else _open(snapshot.jobs[view.job.name], reasons)
+            else _open(snapshot.jobs[view.job.name], reasons, teller)
             for view in views[offset : offset + limit]
         ],
     )
 
 
-def _open(status: JobStatus, reasons: Mapping[str, str]) -> JobDocument:
+def _open(status: JobStatus, reasons: Mapping[str, str], teller: Teller) -> JobDocument:
     return _document(
-        status.view, status.tenant.sla, status.done_gpu_seconds, status.interruptions, outcome=None, reasons=reasons
+        status.view,
+        status.tenant.sla,
+        status.done_gpu_seconds,
+        status.interruptions,
+        outcome=None,
+        reasons=reasons,
+        next_move=teller.job(status).next or None,
     )
 
 
@@ -109,6 +118,7 @@ def _document(
     *,
     outcome: str | None,
     reasons: Mapping[str, str],
+    next_move: str | None = None,
 ) -> JobDocument:
     job = view.job
     done = done_gpu_seconds
@@ -130,4 +140,5 @@ def _document(
         elapsed_seconds=view.elapsed.total_seconds(),
         outcome=outcome,
         reason=reasons.get(f"job/{job.name}"),
+        next=next_move,
     )

@@ -11,6 +11,7 @@ from orchestrator.api.breaches import BreachDocument
 from orchestrator.api.curtailments import CurtailmentDocument, running
 from orchestrator.api.desk import Desk
 from orchestrator.api.fleets import hashprice_usd_per_ph_day
+from orchestrator.api.plan import PlanOutline
 from orchestrator.api.prices import PriceNow
 from orchestrator.api.site import Clock
 from orchestrator.domain.observation import Quality
@@ -57,6 +58,7 @@ class StateDocument(BaseModel):
     site: str
     clock: Clock
     curtailments: list[CurtailmentDocument] = Field(description="Those not yet over")
+    plan: PlanOutline = Field(description="How the plan stands; its hours are at /plan")
     observed: Observed | None = Field(description="Null before the first observation")
 
     @staticmethod
@@ -66,6 +68,7 @@ class StateDocument(BaseModel):
             site=desk.site.name,
             clock=clock,
             curtailments=running(desk.curtailments(), clock.now),
+            plan=PlanOutline.of(desk.plan(), clock.now),
             observed=None if snapshot is None else _observed(snapshot, desk.site),
         )
 

@@ -18,7 +18,7 @@ class ClientError(Exception):
 
 def show_status(url: str, api_key: str | None, console: Console) -> None:
     """Print the site's state, its fleets with their reasons, and what is wrong."""
-    state = _ask("GET", url, "/api/v1/state", api_key)
+    state = ask("GET", url, "/api/v1/state", api_key)
     observed = state["observed"]
     console.print(f"[bold]{state['site']}[/]  {state['clock']['now']}")
     if observed is None:
@@ -31,7 +31,7 @@ def show_status(url: str, api_key: str | None, console: Console) -> None:
         f"HPC {power_text(observed['hpc_kw'])}, overhead {power_text(observed['overhead_kw'])}"
     )
     table = Table("fleet", "racks", "power", "why")
-    for fleet in _ask("GET", url, "/api/v1/fleets", api_key)["fleets"]:
+    for fleet in ask("GET", url, "/api/v1/fleets", api_key)["fleets"]:
         racks = ", ".join(f"{count} {mode}" for mode, count in fleet["racks_by_mode"].items() if count)
         table.add_row(fleet["name"], racks, power_text(fleet["power_kw"]), escape(fleet["reason"] or ""))
     console.print(table)
@@ -60,17 +60,18 @@ def send_order(
         order["limit_kw"] = limit_mw * 1000.0
     if shed_mw is not None:
         order["shed_kw"] = shed_mw * 1000.0
-    made = _ask("POST", url, "/api/v1/curtailments", api_key, order)
+    made = ask("POST", url, "/api/v1/curtailments", api_key, order)
     console.print(f"{made['id']}: at most {power_text(made['limit_kw'])} until {made['until']}")
 
 
 def cancel_order(url: str, api_key: str | None, order_id: str, console: Console) -> None:
     """Cancel an order."""
-    _ask("DELETE", url, f"/api/v1/curtailments/{order_id}", api_key)
+    ask("DELETE", url, f"/api/v1/curtailments/{order_id}", api_key)
     console.print(f"{order_id} is cancelled")
 
 
-def _ask(method: str, url: str, path: str, api_key: str | None, body: object = None) -> Any:
+def ask(method: str, url: str, path: str, api_key: str | None, body: object = None) -> Any:
+    """The answer's document; None where it has none. Raises ClientError."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
         response = httpx.request(

@@ -21,7 +21,6 @@ from orchestrator.app.replay import Day, replay
 from orchestrator.app.report import report, table
 from orchestrator.app.run_folder import open_folder
 from orchestrator.planning.always_on import always_on, always_on_site
-from orchestrator.planning.dispatch import dispatch
 from orchestrator.settings import FilePrices, Settings
 from orchestrator.sim.arrivals import job_stream
 
@@ -131,7 +130,7 @@ async def _replayed(
             day,
             store,
             step=STEP,
-            policy=always_on if is_baseline else dispatch,
+            policy=always_on if is_baseline else None,
             on_progress=lambda now: progress.update(task, completed=(now - start).total_seconds()),
         )
         return report(store, site, start, end)

@@ -20,8 +20,10 @@ from orchestrator.app.events import events_of
 from orchestrator.app.feeds import Series
 from orchestrator.app.latest_metrics import LatestMetrics
 from orchestrator.app.metrics import SiteMetrics
+from orchestrator.app.plan_worker import PlanWorker
 from orchestrator.app.submitted_jobs import SubmittedJobs
 from orchestrator.controller import VERIFY_EVERY, Controller, Doors
+from orchestrator.controller.planner import Planner, planned
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Trigger
@@ -31,6 +33,7 @@ from orchestrator.domain.observation import Quality
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobView
+from orchestrator.planning.plan_view import PlanState
 from orchestrator.ports import MetricSource, Record, Store, WorkloadDriver
 
 log = logging.getLogger(__name__)
@@ -87,6 +90,8 @@ class LiveSite:
         self._metrics = SiteMetrics(self.metrics_registry, lambda: self._controller.snapshot)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._book: PriceBook | None = None
+        self._planner = Planner(site)
+        self._plans = PlanWorker(self._planner)
         self._ticked_at: float | None = None
         self._looked_at: float | None = None
         self._halted = False
@@ -103,6 +108,7 @@ class LiveSite:
                 store=store,
             ),
             now=self.now(),
+            policy=planned(self._planner),
             publish=self._publish,
         )
 
@@ -149,6 +155,7 @@ class LiveSite:
 
     def close(self) -> None:
         """Let everyone go who listens."""
+        self._plans.close()
         self._events.close()
 
     async def _job(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -184,6 +191,8 @@ class LiveSite:
                 # The next round starts from the doors again; /readyz shows that this one is missing.
                 log.exception("a round of the control loop failed")
         self._look_soon()
+        if self._scheduler.running and self._controller.snapshot is not None:
+            self._plans.consider(self._controller.snapshot)
 
     def _look_soon(self) -> None:
         """While an action is under way the meter is read again before the next tick."""
@@ -241,6 +250,9 @@ class LiveSite:
 
     def reasons(self) -> Mapping[str, str]:
         return self._controller.reasons
+
+    def plan(self) -> PlanState:
+        return self._planner.state
 
     def ended_jobs(self) -> Sequence[tuple[JobView, JobRecord | None]]:
         workloads = self._controller.workloads

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.app.feeds import Series
 from orchestrator.controller import VERIFY_EVERY, Controller, Doors, Policy
+from orchestrator.controller.planner import Planner, answer, planned
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job
-from orchestrator.planning.dispatch import dispatch
 from orchestrator.ports import Store
 from orchestrator.sim.virtual import VirtualSite
 
@@ -32,13 +32,15 @@ async def replay(
     store: Store,
     *,
     step: timedelta,
-    policy: Policy = dispatch,
+    policy: Policy | None = None,
     on_progress: Callable[[datetime], None] = lambda now: None,
 ) -> None:
     """Run the controller over the day; all it saw, decided and earned is in `store` when this returns.
 
-    `step` is the time between observations while nothing is under way.
+    `step` is the time between observations while nothing is under way. Without a `policy` it plans a day ahead, each
+    plan in force from the observation it was made on.
     """
+    planner = Planner(site) if policy is None else None
     devices = VirtualSite(site, start=day.start, seed=day.seed)
     controller = Controller(
         site,
@@ -51,7 +53,7 @@ async def replay(
             store=store,
         ),
         now=day.start,
-        policy=policy,
+        policy=policy if planner is None else planned(planner),
     )
     step = min(step, site.controls.lease / 3)  # agents whose lease runs out between two rounds would fall asleep
     jobs = sorted(day.jobs, key=lambda job: job.submitted_at)
@@ -62,6 +64,8 @@ async def replay(
             devices.submit(jobs[submitted], now)
             submitted += 1
         await controller.tick(now, final=now >= day.end)
+        if planner is not None and controller.snapshot is not None and planner.due(controller.snapshot):
+            planner.take(answer(planner.question(controller.snapshot)))
         on_progress(now)
         if now >= day.end:
             return

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from orchestrator.controller.follow_up import close_restart, find_interruptions, follow_breaches, verify_pending
 from orchestrator.controller.state import State
@@ -33,6 +34,7 @@ from orchestrator.domain.work import Workloads
 from orchestrator.planning.assess import Inputs, assess
 from orchestrator.planning.decision_record import write_up
 from orchestrator.planning.dispatch import Desired, dispatch
+from orchestrator.planning.live_columns import LiveColumns
 from orchestrator.planning.moves import plan_moves
 from orchestrator.planning.verify import Pending, above_caps, power_before
 from orchestrator.ports import (
@@ -74,8 +76,15 @@ class Controller:
     """Call `tick` as often as wanted; what happens depends only on `now` and on what the doors say."""
 
     def __init__(
-        self, site: Site, doors: Doors, *, now: datetime, policy: Policy = dispatch, publish: Publish | None = None
+        self,
+        site: Site,
+        doors: Doors,
+        *,
+        now: datetime,
+        policy: Policy | None = None,
+        publish: Publish | None = None,
     ) -> None:
+        """Without a `policy` it dispatches by the price alone."""
         self.site = site
         self.doors = doors
         self.snapshot: Snapshot | None = None
@@ -83,7 +92,7 @@ class Controller:
         self.reasons: Mapping[str, str] = {}
         self.synced = False
         """Whether the workload driver's view could be acted on in the last round."""
-        self._policy = policy
+        self._policy = policy or partial(dispatch, live=LiveColumns())
         self._publish = publish or (lambda records: None)
         self._lock = asyncio.Lock()
         self._started_at = now

@@ -3,13 +3,24 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
 from orchestrator.domain.observation import Quality, Reading
 
 FALLBACK_INTERVAL = timedelta(minutes=15)
 """Interval of a price that is assumed for want of any published one."""
+
+
+DAY_AHEAD_PUBLISHED = time(13, 30)
+"""By this local time day-ahead results are out for the day after: ERCOT's protocols set 13:30 Central, and the
+auctions of California and Europe are out before it."""
+
+
+def day_ahead_published_at(start: datetime, local: tzinfo) -> datetime:
+    """When the day-ahead price of the interval from `start` is out: the day before its delivery day in zone `local`."""
+    eve = start.astimezone(local).date() - timedelta(days=1)
+    return datetime.combine(eve, DAY_AHEAD_PUBLISHED, local).astimezone(UTC)
 
 
 class Market(StrEnum):

@@ -126,6 +126,10 @@ class Telemetry:
         """The reading, or a MISSING one where nothing was measured."""
         return self._readings.get(metric, _NONE).get(subject) or missing(metric.unit)
 
+    def readings(self, metric: Metric) -> Mapping[str, Reading]:
+        """By subject, those there are: for whoever goes through thousands of them."""
+        return self._readings.get(metric, _NONE)
+
     def subjects(self, metric: Metric) -> tuple[str, ...]:
         """Subjects with a reading of `metric`, sorted."""
         return tuple(sorted(self._readings.get(metric, _NONE)))

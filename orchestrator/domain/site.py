@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from typing import TypeVar
 
 from orchestrator.domain.market import PricePolicy
@@ -14,6 +15,12 @@ SLEEP = "sleep"
 
 
 _Named = TypeVar("_Named", "Feeder", "Fleet", "GpuPool", "Tenant")
+
+
+@cache
+def _numbered(name: str, count: int) -> tuple[str, ...]:
+    """Names of racks or nodes; asked for several times in each round, and always the same."""
+    return tuple(f"{name}-{number}" for number in range(count))
 
 
 class SlaClass(StrEnum):
@@ -107,7 +114,7 @@ class Fleet:
         return sum(self.rack_kw(mode) * count for mode, count in racks.items())
 
     def rack_names(self) -> tuple[str, ...]:
-        return tuple(f"{self.name}/rack-{number}" for number in range(self.racks))
+        return _numbered(f"{self.name}/rack", self.racks)
 
     @property
     def nameplate_kw(self) -> float:
@@ -136,7 +143,7 @@ class GpuPool:
         return self.nodes * self.gpus_per_node
 
     def node_names(self) -> tuple[str, ...]:
-        return tuple(f"{self.name}-node-{number}" for number in range(self.nodes))
+        return _numbered(f"{self.name}-node", self.nodes)
 
     @property
     def node_idle_kw(self) -> float:

@@ -49,11 +49,15 @@ class JobPhase(StrEnum):
 
     @property
     def ended(self) -> bool:
-        return self in (JobPhase.SUCCEEDED, JobPhase.FAILED)
+        return self in _ENDED
 
     @property
     def holds_gpus(self) -> bool:
-        return self in (JobPhase.RUNNING, JobPhase.STOPPING)
+        return self in _HOLDS_GPUS
+
+
+_ENDED = (JobPhase.SUCCEEDED, JobPhase.FAILED)
+_HOLDS_GPUS = (JobPhase.RUNNING, JobPhase.STOPPING)
 
 
 @dataclass(frozen=True, slots=True)

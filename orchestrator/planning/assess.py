@@ -119,11 +119,13 @@ def _outdoor(reading: Reading, now: datetime, stale: StalePolicies) -> Reading:
 
 
 def _fleet_status(site: Site, fleet: Fleet, view: FleetView, inputs: Inputs, now: datetime) -> FleetStatus:
-    telemetry, max_age = inputs.telemetry, site.stale.telemetry_max_age
+    powers, rates = inputs.telemetry.readings(Metric.ASIC_POWER), inputs.telemetry.readings(Metric.ASIC_HASHRATE)
+    max_age = site.stale.telemetry_max_age
     before = inputs.before.fleets.get(fleet.name) if inputs.before is not None else None
     share = before.draw_share if before is not None else 1.0
     lowered = _lowered(fleet, view, before, share, now)
     at_rest = now >= max(view.last_up_at, view.last_down_at) + site.controls.verify_within
+    rack_kw = {mode: fleet.rack_kw(mode) for mode in set(view.rack_modes.values())}
     strongest_kw = fleet.rack_kw(fleet.modes[-1].name)
     counted = committed = settled = settled_nameplate = excess = hashrate = 0.0
     silent: set[str] = set()
@@ -131,10 +133,10 @@ def _fleet_status(site: Site, fleet: Fleet, view: FleetView, inputs: Inputs, now
     efficiency: dict[str, float] = {}
     hashing = False
     for rack, mode in view.rack_modes.items():
-        reading = telemetry.get(Metric.ASIC_POWER, rack).graded(now, max_age)
-        setpoint_kw = fleet.rack_kw(mode)
+        reading = powers.get(rack)
+        setpoint_kw = rack_kw[mode]
         asked = lowered.get(rack)
-        if reading.value is None or not reading.fresh:
+        if reading is None or reading.value is None or not reading.graded(now, max_age).fresh:
             silent.add(rack)
             if asked is not None and now - asked.at >= site.controls.verify_within:
                 stuck.add(rack)  # a shed that nobody sees is not delivered
@@ -159,8 +161,8 @@ def _fleet_status(site: Site, fleet: Fleet, view: FleetView, inputs: Inputs, now
                 excess += max(measured_kw - strongest_kw, 0.0)
             elif at_rest and mode == SLEEP:
                 excess += max(measured_kw - setpoint_kw, 0.0)
-        rate = telemetry.get(Metric.ASIC_HASHRATE, rack)
-        if rate.value is not None:
+        rate = rates.get(rack)
+        if rate is not None and rate.value is not None:
             hashing = True
             hashrate += rate.value
             if rate.value > 0.0:
@@ -205,16 +207,18 @@ def _pool_status(site: Site, pool: GpuPool, workloads: Workloads, telemetry: Tel
     gpu_limit_w = view.gpu_limit_w if view is not None else pool.gpu_power_w
     counted = 0.0
     silent: set[str] = set()
+    powers = telemetry.readings(Metric.NODE_POWER)
     for node in pool.node_names():
-        reading = telemetry.get(Metric.NODE_POWER, node).graded(now, max_age)
-        if reading.value is None or not reading.fresh:
+        reading = powers.get(node)
+        if reading is None or reading.value is None or not reading.graded(now, max_age).fresh:
             silent.add(node)
             counted += pool.node_nameplate_kw
         else:
             counted += reading.value / 1000.0
     jobs = [view for view in workloads.jobs.values() if view.job.pool == pool.name]
     expected_kw = pool_kw(pool, gpu_limit_w, jobs)
-    at_rest = all(now >= view.changed_at + site.controls.verify_within for view in jobs)
+    settled_before = now - site.controls.verify_within
+    at_rest = all(view.changed_at <= settled_before for view in jobs)
     return PoolStatus(
         pool=pool,
         gpu_limit_w=gpu_limit_w,
@@ -230,13 +234,16 @@ def _job_statuses(site: Site, views: Mapping[str, JobView], inputs: Inputs) -> M
     """By job. What waits is as it was before: of thousands of jobs most do."""
     before = inputs.before.jobs if inputs.before is not None else {}
     tenants = {tenant.name: tenant for tenant in site.tenants}
+    records = inputs.job_records
+    progress = inputs.telemetry.readings(Metric.JOB_PROGRESS)
+    checkpoints = inputs.telemetry.readings(Metric.JOB_CHECKPOINT)
     statuses = {}
     for name, view in views.items():
-        record = record_for(inputs.job_records, view)
+        record = record_for(records, view) if name in records else None
         # A job without a reading (never started, or paused since before we started) has done what was billed.
         billed = record.billed_gpu_seconds if record is not None else 0.0
-        done = inputs.telemetry.get(Metric.JOB_PROGRESS, name).value
-        checkpoint = inputs.telemetry.get(Metric.JOB_CHECKPOINT, name).value
+        done = progress[name].value if name in progress else None
+        checkpoint = checkpoints[name].value if name in checkpoints else None
         # A paused job goes on from its checkpoint, whatever its last progress was.
         reached = done if view.phase.holds_gpus else checkpoint
         done_gpu_seconds = billed if reached is None else reached
@@ -283,7 +290,8 @@ def _power(site: Site, fleets_kw: Mapping[str, float], pools_kw: Mapping[str, fl
 
 
 def _sum_kw(telemetry: Telemetry, metric: Metric, subjects: Iterable[str]) -> float:
-    return sum((telemetry.get(metric, subject).value or 0.0) for subject in subjects) / 1000.0
+    readings = telemetry.readings(metric)
+    return sum((reading.value or 0.0) for subject in subjects if (reading := readings.get(subject))) / 1000.0
 
 
 def _interruptions(records: Iterable[JobRecord], now: datetime) -> Mapping[str, int]:
@@ -292,11 +300,6 @@ def _interruptions(records: Iterable[JobRecord], now: datetime) -> Mapping[str, 
         if record.last_interrupted_at is not None and now - record.last_interrupted_at < timedelta(hours=1):
             counts[record.tenant] = counts.get(record.tenant, 0) + 1
     return counts
-
-
-def gpus_free(pool: GpuPool, jobs: Iterable[JobView]) -> int:
-    """GPUs of a pool that no running or stopping job holds."""
-    return pool.gpus - sum(view.gpus for view in jobs if view.job.pool == pool.name and view.phase.holds_gpus)
 
 
 def waiting(phase: JobPhase) -> bool:

@@ -1,39 +1,17 @@
-"""What dispatch chooses between: blocks of power with a value, from fleets' mode steps and from jobs."""
+"""What dispatch chooses between: blocks of power with a value, from fleets' mode steps and from jobs.
 
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
+A table of them, a row for each block in merit order. It depends on everything but the price, so it is laid out before
+a price comes in, and a new price only has to walk down it.
+"""
+
+from collections.abc import Sequence
 from enum import IntEnum
-from functools import cache
 from typing import NamedTuple
 
-from orchestrator.domain.economics import (
-    Step,
-    gpus_rise_kw,
-    job_pause_threshold_usd_per_mwh,
-    job_value_usd_per_mwh,
-    mode_steps,
-    sleep_threshold_usd_per_mwh,
-    wake_value_usd_per_mwh,
-)
-from orchestrator.domain.site import SLEEP, GpuPool, Site, SlaClass
-from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
-from orchestrator.domain.work import JobPhase
+import numpy as np
 
-STEP_HYSTERESIS = 0.02
-"""A throttle costs nearly nothing; this share of its value keeps it from following every cent."""
-DEADLINE_MARGIN = timedelta(minutes=20)
-"""A flexible job with less slack than this must run."""
-
-BUDGET_SPAN = timedelta(hours=1)
-"""Over which a tenant's interruptions are counted."""
-
-SHORTEST_AWAY = timedelta(minutes=5)
-"""ERCOT's dispatch interval: prices last no shorter."""
-
-
-RESIZE_EVERY = timedelta(minutes=10)
-"""An elastic job is not let grow again sooner: it pauses to share its work out anew."""
+from orchestrator.domain.site import GpuPool, Site
+from orchestrator.planning.columns import Flags, Floats, Ints
 
 
 class Rank(IntEnum):
@@ -46,206 +24,107 @@ class Rank(IntEnum):
     WORTH = 2
 
 
-class Block(NamedTuple):
-    """`units` equal units of IT power that can be on or off. A tuple, since thousands are made each tick."""
+class Blocks(NamedTuple):
+    """A row for each block, in merit order: rank, then what is worth most, then what runs already.
 
-    target: str
-    name: str
-    feeder: str
-    rank: Rank
-    units: int
-    unit_kw: float
-    value_usd_per_mwh: float
+    A block is `units` equal units of IT power that can be on or off. Among what must run, a promise kept goes before a
+    new one.
+    """
+
+    fleet: Ints
+    """Row of the fleet; -1 for jobs."""
+    job: Ints
+    """Row of the job; -1 for fleets."""
+    level: Ints
+    """Number of a fleet's step; a rack takes a step only from the one below."""
+    rank: Ints
+    """As `Rank`."""
+    running: Flags
+    units: Ints
+    unit_kw: Floats
+    value_usd_per_mwh: Floats
     """Start and stop costs counted in: the price above which the block should be off."""
-    running: bool
-    step: Step | None = None
-    level: int = 0
-    """Number of the step; a rack takes a step only from the one below."""
-    pool: str = ""
-    gpus: int = 0
+    feeder: Ints
+    pool: Ints
+    """-1 for fleets."""
+    gpus: Ints
     """GPUs of the pool that a unit needs; 0 for racks."""
-    least_units: int = 1
+    least_units: Ints
     """With fewer the block is not taken: an elastic job has its least number of GPUs."""
-    queued_at: float = 0.0
-    """When a job was submitted, unix seconds: of equals the older goes first."""
-
-    def worth(self, price_usd_per_mwh: float) -> bool:
-        return self.value_usd_per_mwh > price_usd_per_mwh
-
-    @property
-    def order(self) -> tuple[int, int, float, int, float, str]:
-        """Merit order: rank, then what is worth most, then what runs already. A promise kept goes before a new one."""
-        waits = 0 if self.running else 1
-        kept_first = 0 if self.rank is Rank.WORTH else waits
-        return (self.rank, kept_first, -self.value_usd_per_mwh, waits, self.queued_at, self.target)
+    fleet_stay_usd_per_mwh: Floats
+    """By fleet: the price above which its racks should sleep."""
+    fleet_wake_usd_per_mwh: Floats
+    """By fleet: the price below which a rack should wake."""
+    job_stay_usd_per_mwh: Floats
+    """By job: the price above which it should pause."""
+    job_wake_usd_per_mwh: Floats
+    """By job: the price below which it should start or grow."""
 
 
-def expected_away(status: FleetStatus, now: datetime, outlook: timedelta) -> timedelta:
-    """How long a sleep is expected to last: the outlook, but after a recent wake-up half the time awake since.
+class PoolColumns(NamedTuple):
+    """A row for each pool of the site file."""
 
-    Prices that go to and fro would else put a fleet to sleep each time for an hour that never comes: in turn around
-    the break-even each 15 minutes, that costs more than sleeping saves.
-    """
-    awake = (now - status.view.last_wake_at) / 2
-    return min(max(awake, status.fleet.min_off, SHORTEST_AWAY), outlook)
-
-
-def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta) -> list[Block]:
-    """A block for the racks above and one for those below each step of the fleet's modes."""
-    fleet, view, now = status.fleet, status.view, snapshot.at
-    if view.held:
-        return []
-    hashprice = snapshot.hashprice.value
-    assert hashprice is not None, "the stale policy gives a hashprice"
-    steps = mode_steps(fleet, hashprice, snapshot.pue)
-    unmoved = status.silent | status.stuck
-    modes = [mode for rack, mode in view.rack_modes.items() if rack not in unmoved]
-    power_w = {SLEEP: fleet.sleep_w, **{mode.name: mode.power_w for mode in fleet.modes}}
-    keep_on = now < view.last_wake_at + fleet.min_on
-    keep_off = now < view.last_sleep_at + fleet.min_off
-    blocks: list[Block] = []
-    wake = stay = 0.0
-    for number, step in enumerate(steps):
-        on = sum(1 for mode in modes if power_w[mode] >= power_w[step.to_mode])
-        off = len(modes) - on
-        if number == 0:
-            away = expected_away(status, now, outlook)
-            stay = sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, fleet.warm_up, away)
-            wake = wake_value_usd_per_mwh(step.value_usd_per_mwh, fleet.warm_up, outlook)
-        else:
-            stay = min(stay, step.value_usd_per_mwh * (1.0 + STEP_HYSTERESIS))
-            wake = min(wake, step.value_usd_per_mwh * (1.0 - STEP_HYSTERESIS))
-        unit_kw = step.rise_kw * status.draw_share
-        for running, units in ((True, on), (False, 0 if keep_off and number == 0 else off)):
-            if units:
-                blocks.append(
-                    Block(
-                        target=f"fleet/{fleet.name}",
-                        name=fleet.name,
-                        feeder=fleet.feeder,
-                        rank=Rank.DUE if running and keep_on and number == 0 else Rank.WORTH,
-                        units=units,
-                        unit_kw=unit_kw,
-                        value_usd_per_mwh=stay if running else wake,
-                        running=running,
-                        step=step,
-                        level=number,
-                    )
-                )
-    return blocks
+    feeder: Ints
+    gpus: Ints
+    gpu_power_w: Floats
+    gpu_min_power_w: Floats
+    gpu_idle_w: Floats
 
 
-def job_blocks(site: Site, snapshot: Snapshot) -> list[Block]:
-    """Blocks for each job that runs or could run, and may be moved."""
-    may_stop = _may_stop(snapshot)
-    outlook = site.controls.outlook
-    pools = {name: status.pool for name, status in snapshot.pools.items()}
-    tenants = {tenant.name: tenant for tenant in site.tenants}
+class Moment(NamedTuple):
+    """What holds of the whole site when a table is laid out."""
 
-    @cache
-    def worth(tenant: str, pool: str, gpus: int, restart: timedelta) -> tuple[float, float]:
-        """USD per MWh of a job once it runs, and to start it: one calculation for all that are alike."""
-        rise_kw = gpus_rise_kw(gpus, pools[pool], pools[pool].gpu_power_w)
-        value = job_value_usd_per_mwh(gpus, tenants[tenant], rise_kw, snapshot.pue)
-        return value, wake_value_usd_per_mwh(value, restart, outlook)
-
-    return [
-        block
-        for status in snapshot.jobs.values()
-        if status.view.phase is not JobPhase.STOPPING and not status.view.held
-        for block in _job_blocks(status, pools[status.job.pool], snapshot, outlook, may_stop, worth)
-    ]
+    at: float
+    """Unix seconds."""
+    hashprice_usd_per_ph_day: float
+    pue: float
+    outlook_s: float
+    """How long a price is expected to last."""
+    interruptions_left: Ints
+    """By tenant: how many of its jobs may still be interrupted in this hour."""
 
 
-def _may_stop(snapshot: Snapshot) -> AbstractSet[str]:
-    """Running jobs that their tenants' budgets of interruptions let go, those with the least work done first.
+class Switches(NamedTuple):
+    """Prices from a plan, USD/MWh, by row; NaN where it does not know the fleet or job."""
 
-    A job is stopped once in an hour at most, so that counting jobs counts interruptions.
-    """
-    chosen: set[str] = set()
-    left: dict[str, int] = {}
-    for status in sorted(snapshot.jobs.values(), key=lambda status: (status.done_gpu_seconds, status.job.name)):
-        tenant, last = status.tenant, status.last_interrupted_at
-        if (
-            not status.view.phase.holds_gpus
-            or status.view.held
-            or (last is not None and snapshot.at - last < BUDGET_SPAN)
-        ):
-            continue
-        if tenant.sla is SlaClass.FLEXIBLE and slack(status, snapshot.at) < DEADLINE_MARGIN:
-            continue  # it runs on for its deadline
-        spent = snapshot.interruptions_last_hour.get(tenant.name, 0)
-        if left.setdefault(tenant.name, tenant.interruptions_per_hour - spent) > 0:
-            left[tenant.name] -= 1
-            chosen.add(status.job.name)
-    return chosen
+    fleet_stay: Floats
+    fleet_wake: Floats
+    job_stay: Floats
+    job_wake: Floats
+    gpu_usd_per_h: Floats
+    """By pool: jobs that the plan does not know pay it."""
 
 
-def _job_blocks(
-    status: JobStatus,
-    pool: GpuPool,
-    snapshot: Snapshot,
-    outlook: timedelta,
-    may_stop: AbstractSet[str],
-    worth: Callable[[str, str, int, timedelta], tuple[float, float]],
-) -> list[Block]:
-    """What the job holds or would start with, in units of its pods, and what an elastic one that runs could grow by."""
-    job, tenant, view = status.job, status.tenant, status.view
-    elastic = job.elastic and tenant.sla is not SlaClass.GUARANTEED  # what is guaranteed is all of its GPUs
-    step, least = (job.gpu_step or job.gpus, job.min_gpus or job.gpus) if elastic else (job.gpus, job.gpus)
-    value, wake = worth(tenant.name, pool.name, job.gpus, job.restart)
-    running = view.phase.holds_gpus
-    block = Block(
-        target=f"job/{job.name}",
-        name=job.name,
-        feeder=pool.feeder,
-        rank=_job_rank(status, snapshot, must_run=running and job.name not in may_stop),
-        units=(view.gpus if running else job.gpus) // step,
-        unit_kw=gpus_rise_kw(step, pool, pool.gpu_power_w),
-        value_usd_per_mwh=pause_threshold_usd_per_mwh(status, value, snapshot.at, outlook) if running else wake,
-        running=running,
-        pool=pool.name,
-        gpus=step,
-        least_units=least // step,
-        queued_at=job.submitted_at.timestamp(),
-    )
-    more = (job.gpus - view.gpus) // step
-    if not running or not more or snapshot.at - view.changed_at < RESIZE_EVERY:
-        return [block]
-    growth = block._replace(rank=Rank.WORTH, units=more, value_usd_per_mwh=wake, running=False, least_units=1)
-    return [block, growth]
+class Places(NamedTuple):
+    """Rows in the order in which equals go first, so that the same site always gives the same answer."""
+
+    fleets: Ints
+    """Rows of fleets, in order of name."""
+    jobs: Ints
+    """Rows of jobs, the oldest first."""
+    jobs_by_name: Ints
 
 
-def pause_threshold_usd_per_mwh(
-    status: JobStatus, value_usd_per_mwh: float, now: datetime, outlook: timedelta
-) -> float:
-    """The price above which pausing a running job for the outlook pays, its restart and its deadline counted in."""
-    tenant = status.tenant
-    missed = max((outlook - slack(status, now)) / outlook, 0.0)
-    return job_pause_threshold_usd_per_mwh(
-        value_usd_per_mwh,
-        status.job.restart,
-        lost=timedelta(0),  # it writes a checkpoint when it is asked to stop
-        credit_usd_per_mwh=tenant.credit_share * value_usd_per_mwh * missed,
-        away=outlook,
+def pool_columns(site: Site) -> PoolColumns:
+    """In the order of the site file."""
+    feeders = {feeder.name: row for row, feeder in enumerate(site.feeders)}
+    pools: Sequence[GpuPool] = site.pools
+    return PoolColumns(
+        feeder=np.array([feeders[pool.feeder] for pool in pools], dtype=np.int64),
+        gpus=np.array([pool.gpus for pool in pools], dtype=np.int64),
+        gpu_power_w=np.array([pool.gpu_power_w for pool in pools], dtype=np.float64),
+        gpu_min_power_w=np.array([pool.gpu_min_power_w for pool in pools], dtype=np.float64),
+        gpu_idle_w=np.array([pool.gpu_idle_w for pool in pools], dtype=np.float64),
     )
 
 
-def _job_rank(status: JobStatus, snapshot: Snapshot, *, must_run: bool) -> Rank:
-    tenant = status.tenant
-    if tenant.sla is SlaClass.GUARANTEED:
-        return Rank.GUARANTEED
-    if must_run:
-        return Rank.DUE
-    if tenant.sla is SlaClass.FLEXIBLE and slack(status, snapshot.at) < DEADLINE_MARGIN:
-        return Rank.DUE
-    return Rank.WORTH
+def no_plan(fleets: int, jobs: int, pools: int) -> Switches:
+    """Where there is no plan, or it knows nothing of so many fleets and jobs."""
+    unknown_fleets, unknown_jobs = np.full(fleets, np.nan), np.full(jobs, np.nan)
+    return Switches(unknown_fleets, unknown_fleets, unknown_jobs, unknown_jobs, np.zeros(pools))
 
 
-def slack(status: JobStatus, now: datetime) -> timedelta:
-    """Time a job can still wait and meet its deadline; a day where it has none or it is past."""
-    job = status.job
-    if job.deadline is None or now >= job.deadline:
-        return timedelta(days=1)
-    restart = timedelta(0) if status.view.phase is JobPhase.RUNNING else job.restart
-    return job.deadline - now - restart - timedelta(seconds=status.left_gpu_seconds / status.view.gpus)
+def as_they_are(fleets: int, jobs: int) -> Places:
+    """Of equals the first row goes first."""
+    rows = np.arange(jobs)
+    return Places(np.arange(fleets), rows, rows)

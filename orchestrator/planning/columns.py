@@ -4,7 +4,7 @@ The live controller makes them from a snapshot; a backtest keeps them itself. Ti
 load, work GPU-seconds. Rows of pools and feeders are in the order of the site file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from math import inf
@@ -13,8 +13,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.economics import mode_steps
-from orchestrator.domain.site import SLEEP, Site, SlaClass
+from orchestrator.domain.economics import Step, mode_steps
+from orchestrator.domain.site import SLEEP, Fleet, Site, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 
@@ -127,11 +127,13 @@ def job_columns(site: Site, jobs: Iterable[JobStatus]) -> JobColumns:
     """In the order of `jobs`."""
     pools = {pool.name: row for row, pool in enumerate(site.pools)}
     tenants = {tenant.name: row for row, tenant in enumerate(site.tenants)}
-    return _job_columns([_job_row(status, pools[status.job.pool], tenants[status.tenant.name]) for status in jobs])
+    rows = [job_row(status, pools[status.job.pool], tenants[status.tenant.name]) for status in jobs]
+    return columns_of(np.array(rows, dtype=np.float64).reshape(len(rows), len(fields(JobColumns))))
 
 
-def _job_columns(rows: list[tuple[float, ...]]) -> JobColumns:
-    columns = np.array(rows, dtype=np.float64).reshape(len(rows), len(fields(JobColumns))).T
+def columns_of(rows: Floats) -> JobColumns:
+    """Columns from rows of figures, (jobs, fields of `JobColumns`)."""
+    columns = rows.T
     by_name: dict[str, Any] = {}
     for field, column in zip(fields(JobColumns), columns, strict=True):
         kind = np.int64 if field.type is Ints else np.bool_ if field.type is Flags else np.float64
@@ -139,7 +141,8 @@ def _job_columns(rows: list[tuple[float, ...]]) -> JobColumns:
     return JobColumns(**by_name)
 
 
-def _job_row(status: JobStatus, pool: int, tenant: int) -> tuple[float, ...]:
+def job_row(status: JobStatus, pool: int, tenant: int) -> tuple[float, ...]:
+    """The figures of `JobColumns` in order; `pool` and `tenant` are their rows in the site file."""
     job, view, promise = status.job, status.view, status.tenant
     elastic = job.elastic and promise.sla is not SlaClass.GUARANTEED  # what is guaranteed is all of its GPUs
     return (
@@ -166,9 +169,18 @@ def _job_row(status: JobStatus, pool: int, tenant: int) -> tuple[float, ...]:
 
 def fleet_columns(site: Site, snapshot: Snapshot) -> FleetColumns:
     """In the order of `snapshot.fleets`."""
-    feeders = {feeder.name: row for row, feeder in enumerate(site.feeders)}
     statuses = list(snapshot.fleets.values())
-    steps = [mode_steps(status.fleet, 1.0, 1.0) for status in statuses]  # the hull is the same at any hashprice
+    return columns_of_fleets(site, statuses, [hull(status.fleet) for status in statuses])
+
+
+def hull(fleet: Fleet) -> tuple[Step, ...]:
+    """The steps of a fleet's modes, which are the same at any hashprice; their value is not to be read."""
+    return mode_steps(fleet, 1.0, 1.0)
+
+
+def columns_of_fleets(site: Site, statuses: Sequence[FleetStatus], steps: Sequence[tuple[Step, ...]]) -> FleetColumns:
+    """In the order of `statuses`; `steps` holds the hull of each."""
+    feeders = {feeder.name: row for row, feeder in enumerate(site.feeders)}
     shape = (len(statuses), max((len(of_fleet) for of_fleet in steps), default=0))
     step_kw, step_hs, at_step = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.int64)
     for row, (status, of_fleet) in enumerate(zip(statuses, steps, strict=True)):

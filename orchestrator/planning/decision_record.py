@@ -47,9 +47,9 @@ def write_up(
         measured_kw=snapshot.power.grid_kw,
         limit_kw=snapshot.limits.grid.limit_kw,
         binding=desired.binding,
-        margin_usd_per_h=sum(gain for target, gain in desired.gains.items() if target in moved),
+        margin_usd_per_h=sum(desired.gains[target] for target in desired.gains if target in moved),
         actions=actions,
-        alternatives=_alternatives(desired, moved, moves.waiting),
+        alternatives=_alternatives(snapshot, desired, moved, moves.waiting),
         inputs={
             "limit_source": snapshot.limits.grid.source,
             "outdoor_c": snapshot.outdoor.value,
@@ -77,12 +77,12 @@ def _summary(snapshot: Snapshot, actions: Sequence[Action]) -> str:
     return f"{power_text(abs(change_kw))} {word} in {moves}: {first}"
 
 
-def _alternatives(desired: Desired, moved: set[str], waiting: Sequence[str]) -> tuple[str, ...]:
+def _alternatives(snapshot: Snapshot, desired: Desired, moved: set[str], waiting: Sequence[str]) -> tuple[str, ...]:
     """What stays as it is, and why: what waits, then fleets. Jobs that simply run on are left out."""
     waits = (f"waits for measured room: {desired.reasons[target]}" for target in waiting)
     unchanged = (
         f"unchanged: {desired.reasons[target]}"
-        for target in desired.reasons
-        if target.startswith("fleet/") and target not in moved and target not in waiting
+        for target in (f"fleet/{name}" for name in snapshot.fleets)
+        if target not in moved and target not in waiting
     )
     return tuple(islice(chain(waits, unchanged), SHOWN))

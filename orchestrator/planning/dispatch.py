@@ -2,26 +2,48 @@
 
 Everything that could run is a block with a value in USD per MWh at the grid. Blocks that must run come first, the
 rest in merit order of value less price; each takes what is left under the connection's and its feeder's cap.
-Precedence: safety limits > grid orders > SLA > profit.
+Precedence: safety limits > grid orders > SLA > profit. A plan says what a block is worth; it changes none of that.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from math import floor
+from dataclasses import dataclass
+from itertools import compress
 
-from orchestrator.domain.economics import gpus_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
-from orchestrator.domain.limits import GRID_CONNECTION, Cap
-from orchestrator.domain.site import SLEEP, Site
+import numpy as np
+
+from orchestrator.domain.economics import mode_steps, sleep_threshold_usd_per_mwh
+from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.work import JobPhase
-from orchestrator.planning.blocks import Block, Rank, fleet_blocks, job_blocks
-from orchestrator.planning.gpu_limits import throttle
-from orchestrator.planning.reasons import Explained, Reasons, fleet_reason, job_reason, pool_reason
+from orchestrator.planning.blocks import Moment
+from orchestrator.planning.choose import changed_fleets, changed_jobs
+from orchestrator.planning.columns import Flags
+from orchestrator.planning.fast_path import Decided, decide
+from orchestrator.planning.fleet_target import fleet_target
+from orchestrator.planning.live_columns import FleetRows, JobRows, LiveColumns, places
+from orchestrator.planning.outlook import PlanValues, Switch
+from orchestrator.planning.reasons import Explained, Reasons, Worth, fleet_reason, job_reason, pool_reason
+from orchestrator.planning.relief import short
+from orchestrator.planning.room import room_left
 
-NEW_BLOCK_MARGIN = 0.003
-"""Share of a cap left free when something new is switched on, so that a small rise does not switch it off again."""
 
-ROUNDING_KW = 1e-6
+class Gains(Mapping[str, float]):
+    """USD per hour gained by the change to each target that changes, computed when it is asked for."""
+
+    def __init__(self, targets: tuple[str, ...], reasons: Reasons) -> None:
+        self._targets = dict.fromkeys(targets)
+        self._reasons = reasons
+
+    def __getitem__(self, target: str) -> float:
+        if target not in self._targets:
+            raise KeyError(target)
+        return self._reasons.gain(target)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._targets)
+
+    def __len__(self) -> int:
+        return len(self._targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,299 +59,162 @@ class Desired:
     binding: tuple[str, ...]
     """Caps that kept a worthwhile block from running."""
     gains: Mapping[str, float]
-    """USD per hour gained by the change to each target; only targets that change."""
+    """USD per hour gained by the change to each target; only fleets and jobs that change, in the snapshot's order."""
     shortfall_kw: float
     """Power above the tightest cap that only an interruption of guaranteed jobs could shed."""
     order: tuple[str, ...]
-    """Targets in merit order."""
+    """Fleets and jobs that change and were chosen between, in merit order."""
 
 
-@dataclass(slots=True)
-class CapRoom:
-    """Power left under the caps while blocks are taken, grid-side kW."""
+def dispatch(
+    site: Site, snapshot: Snapshot, values: PlanValues | None = None, live: LiveColumns | None = None
+) -> Desired:
+    """The best state at the price now; pure, the same snapshot and values give the same answer.
 
-    grid_kw: float
-    feeder_kw: dict[str, float]
-    grid_margin_kw: float
-    feeder_margin_kw: dict[str, float]
-    gpus: dict[str, int]
-    """By pool, those that no job holds which is stopping or must stay as it is."""
-    binding: dict[str, None] = field(default_factory=dict)
-
-    def units(self, block: Block, units: int, pue: float) -> int:
-        """How many of `units` units of the block fit; names the cap that stops the rest."""
-        if block.unit_kw <= 0:
-            return units
-        unit_kw = block.unit_kw * pue
-        new = 0.0 if block.running else 1.0
-        grid = (self.grid_kw - new * self.grid_margin_kw) / unit_kw
-        feeder = (self.feeder_kw[block.feeder] - new * self.feeder_margin_kw[block.feeder]) / unit_kw
-        fits = max(min(units, floor(min(grid, feeder) + 1e-9)), 0)
-        if fits < units:
-            self.binding[f"feeder {block.feeder}" if feeder < grid else "grid"] = None
-        return fits
-
-    def take(self, block: Block, units: int, pue: float) -> None:
-        self.grid_kw -= units * block.unit_kw * pue
-        self.feeder_kw[block.feeder] -= units * block.unit_kw * pue
-        if block.gpus:
-            self.gpus[block.pool] -= block.gpus * units
-
-
-def dispatch(site: Site, snapshot: Snapshot) -> Desired:
-    """The best state at the price now; pure, the same snapshot gives the same answer."""
-    price = snapshot.price.usd_per_mwh
-    room = _room(site, snapshot)
-    jobs = job_blocks(site, snapshot)
-    blocks: list[Block] = [*jobs]
-    for status in snapshot.fleets.values():
-        blocks.extend(fleet_blocks(status, snapshot, site.controls.outlook))
-    blocks.sort(key=lambda block: block.order)
-
-    taken: dict[str, list[tuple[Block, int]]] = {}
-    reached: dict[tuple[str, int], int] = {}
-    no_gpus: dict[str, tuple[Block, int]] = {}
-    for block in blocks:
-        if block.rank is Rank.WORTH and not block.worth(price):
-            continue
-        offered = min(block.units, _below(block, reached))
-        if block.gpus:
-            offered = min(offered, (free := room.gpus.get(block.pool, 0)) // block.gpus)
-            if offered < block.least_units:
-                no_gpus[block.name] = (block, free)
-                continue
-        units = room.units(block, offered, snapshot.pue)
-        if units < block.least_units:
-            units = 0
-        if block.rank is Rank.GUARANTEED and block.running:
-            units = block.units  # kept even above a cap: throttled first, then reported short
-        if units:
-            room.take(block, units, snapshot.pue)
-            taken.setdefault(block.target, []).append((block, units))
-            reached[block.target, block.level] = reached.get((block.target, block.level), 0) + units
-    gpu_limit_w = _make_room(site, snapshot, room, taken)
-
-    short = room.grid_kw < 0 or min(room.feeder_kw.values()) < 0
-    racks = {
-        name: _racks(site, status, taken.get(f"fleet/{name}", []), snapshot, short=short)
-        for name, status in snapshot.fleets.items()
-    }
-    running = {
-        name: job.view.gpus
-        for name, job in snapshot.jobs.items()
-        if job.view.held and job.view.phase is JobPhase.RUNNING
-    }
-    for block in jobs:
-        if block.target in taken and block.name not in running:
-            running[block.name] = sum(other.gpus * units for other, units in taken[block.target])
-    binding = tuple(snapshot.limits.grid.source if cap == "grid" else cap for cap in room.binding)
+    `live` is the caller's memory of the snapshot before, which saves reading what has not changed.
+    """
+    live = live or LiveColumns()
+    fleets, jobs, pools = live.of(site, snapshot)
+    room, excused = room_left(site, snapshot, fleets, jobs, pools)
+    decided = decide(
+        fleets.columns,
+        jobs.columns,
+        pools,
+        moment_of(site, snapshot),
+        room,
+        snapshot.price.usd_per_mwh,
+        switches=live.switches(site, values, fleets, jobs) if values is not None else None,
+        places=places(fleets, jobs),
+        excused=excused,
+    )
+    chosen = decided.chosen
+    racks, fleet_changes = _racks(site, snapshot, values, fleets, decided)
+    job_changes = changed_jobs(chosen, jobs.columns)
+    runs = chosen.gpus > 0
+    running = dict(zip(compress(jobs.names, runs.tolist()), chosen.gpus[runs].tolist(), strict=True))
+    gpu_limit_w = {pool.name: limit_w for pool, limit_w in zip(site.pools, decided.gpu_limit_w.tolist(), strict=True)}
+    binding = _binding(site, snapshot, decided)
+    rows: dict[str, int] = {}
 
     def explain(target: str) -> Explained:
+        if not rows:
+            rows.update((f"fleet/{name}", row) for row, name in enumerate(fleets.names))
+            rows.update((f"job/{name}", row) for row, name in enumerate(jobs.names))
         kind, name = target.split("/", 1)
-        if kind == "fleet":
-            return fleet_reason(site, snapshot.fleets[name], racks[name], snapshot, binding)
         if kind == "pool":
             return pool_reason(snapshot.pools[name], gpu_limit_w[name], binding), 0.0
-        status = snapshot.jobs[name]
-        lacks = _lacks(status, no_gpus.get(name))
-        return job_reason(status, running.get(name, 0), snapshot, lacks, binding, site.controls.outlook)
+        row, blocks = rows[target], decided.blocks
+        if kind == "fleet":
+            worth = Worth(
+                float(blocks.fleet_stay_usd_per_mwh[row]),
+                float(blocks.fleet_wake_usd_per_mwh[row]),
+                planned=values is not None and name in values.fleets,
+            )
+            return fleet_reason(fleets.statuses[row], racks[name], snapshot, binding, worth)
+        status = jobs.statuses[row]
+        worth = Worth(
+            float(blocks.job_stay_usd_per_mwh[row]),
+            float(blocks.job_wake_usd_per_mwh[row]),
+            planned=values is not None and name in values.jobs,
+            gpu_usd_per_h=values.gpu_usd_per_h.get(status.job.pool, 0.0) if values is not None else 0.0,
+        )
+        lacks = _lacks(status, int(chosen.lacks_of[row]), int(chosen.lacks_for[row]))
+        return job_reason(status, running.get(name, 0), snapshot, lacks, binding, worth)
 
-    reasons = Reasons(
-        (
-            *(f"fleet/{name}" for name in snapshot.fleets),
-            *(f"job/{name}" for name in snapshot.jobs),
-            *(f"pool/{name}" for name in snapshot.pools),
-        ),
-        explain,
+    reasons = Reasons(snapshot.fleets, snapshot.jobs, snapshot.pools, explain)
+    changed = (
+        *(f"fleet/{name}" for name in compress(fleets.names, fleet_changes)),
+        *(f"job/{jobs.names[row]}" for row in np.flatnonzero(job_changes).tolist()),
     )
-    changed = [
-        *(
-            f"fleet/{name}"
-            for name, status in snapshot.fleets.items()
-            if racks[name] != {mode: count for mode, count in status.view.racks.items() if count}
-        ),
-        *(
-            f"job/{name}"
-            for name, job in snapshot.jobs.items()
-            if running.get(name, 0) != (job.view.gpus if job.view.phase.holds_gpus else 0)
-        ),
-    ]
-    gains = {target: reasons.gain(target) for target in changed}
     return Desired(
         racks=racks,
         jobs=running,
         gpu_limit_w=gpu_limit_w,
         reasons=reasons,
         binding=binding,
-        gains=gains,
-        shortfall_kw=max(-room.grid_kw, *(-left for left in room.feeder_kw.values()), 0.0),
-        order=tuple(dict.fromkeys(block.target for block in blocks)),
+        gains=Gains(changed, reasons),
+        shortfall_kw=decided.shortfall_kw,
+        order=_order(fleets, jobs, decided, np.array(fleet_changes, dtype=np.bool_), job_changes) if changed else (),
     )
 
 
-def _lacks(status: JobStatus, refused: tuple[Block, int] | None) -> str | None:
-    """Why the job has no GPUs, whatever it is worth; `refused` is its block and the GPUs that were left."""
-    if status.view.phase is JobPhase.STOPPING:
-        return "it is still writing its checkpoint"
-    if refused is None:
-        return None
-    block, free = refused
-    return f"{free} GPUs of pool {block.pool} are left, it needs {block.gpus * block.least_units}"
-
-
-def _below(block: Block, reached: Mapping[tuple[str, int], int]) -> int:
-    """Racks that have taken the step below and not this one yet; any number for a first step or a job."""
-    if block.level == 0:
-        return block.units
-    return reached.get((block.target, block.level - 1), 0) - reached.get((block.target, block.level), 0)
-
-
-def _room(site: Site, snapshot: Snapshot) -> CapRoom:
-    """What is left under the caps once everything that cannot be switched off has drawn its share."""
-    limits, pue = snapshot.limits, snapshot.pue
-    grid_kw = limits.usable_kw(limits.grid)
-    feeder_kw = {name: limits.usable_kw(cap) for name, cap in limits.feeders.items()}
-    gpus = {name: status.pool.gpus for name, status in snapshot.pools.items()}
-    for status in snapshot.jobs.values():
-        if status.view.phase is JobPhase.STOPPING or (status.view.held and status.view.phase is JobPhase.RUNNING):
-            gpus[status.job.pool] -= status.view.gpus
-    for feeder, fixed_kw in _fixed(snapshot):
-        grid_kw -= fixed_kw * pue
-        feeder_kw[feeder] -= fixed_kw * pue
-    return CapRoom(
-        grid_kw=grid_kw,
-        feeder_kw=feeder_kw,
-        grid_margin_kw=limits.grid.limit_kw * NEW_BLOCK_MARGIN,
-        feeder_margin_kw={name: cap.limit_kw * NEW_BLOCK_MARGIN for name, cap in limits.feeders.items()},
-        gpus=gpus,
-    )
-
-
-def _fixed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
-    """IT power by feeder that dispatch cannot move: sleeping machines, idle GPUs, what is held or does not follow."""
-    for status in snapshot.fleets.values():
-        fleet = status.fleet
-        if status.view.held:
-            yield fleet.feeder, status.committed_kw
-            continue
-        unmoved = status.silent | status.stuck
-        asleep_kw = fleet.rack_kw(SLEEP)
-        yield fleet.feeder, asleep_kw * (fleet.racks - len(unmoved))
-        if unmoved:
-            strongest_kw = fleet.rack_kw(fleet.modes[-1].name)
-            yield fleet.feeder, strongest_kw * len(unmoved)
-        yield fleet.feeder, status.excess_kw
-    for pool_status in snapshot.pools.values():
-        pool = pool_status.pool
-        silent = len(pool_status.silent)
-        idle_kw = (pool.nodes - silent) * pool.node_idle_kw
-        yield pool.feeder, idle_kw + silent * pool.node_nameplate_kw + pool_status.excess_kw
-    for job in snapshot.jobs.values():
-        if job.view.held and job.view.phase is JobPhase.RUNNING:
-            job_pool = snapshot.pools[job.job.pool]
-            yield job_pool.pool.feeder, gpus_rise_kw(job.view.gpus, job_pool.pool, job_pool.gpu_limit_w)
-
-
-def _make_room(
-    site: Site, snapshot: Snapshot, room: CapRoom, taken: dict[str, list[tuple[Block, int]]]
-) -> dict[str, float]:
-    """Where guaranteed jobs exceed a cap: GPU power limits first, then, for safety limits alone, jobs given up.
-
-    Leaves in `room` what is left after both, and returns the power limits.
-    """
-    job_units = [(block, units) for blocks in taken.values() for block, units in blocks if block.step is None]
-    jobs = [block for block, _ in job_units]
-    pool_of = {block.target: snapshot.jobs[block.name].job.pool for block in jobs}
-    running_kw = dict.fromkeys(snapshot.pools, 0.0)
-    for block, units in job_units:
-        running_kw[pool_of[block.target]] += block.unit_kw * units * snapshot.pue
-    limits_w = throttle(
-        snapshot, running_kw, -room.grid_kw, {feeder: -left for feeder, left in room.feeder_kw.items() if left < 0}
-    )
-    drawn_share: dict[str, float] = {}
-    for name, status in snapshot.pools.items():
-        pool = status.pool
-        drawn_share[name] = (limits_w[name] - pool.gpu_idle_w) / (pool.gpu_power_w - pool.gpu_idle_w)
-        room.grid_kw += running_kw[name] * (1.0 - drawn_share[name])
-        room.feeder_kw[pool.feeder] += running_kw[name] * (1.0 - drawn_share[name])
-
-    # A customer is not interrupted for power that is only assumed, nor for an order.
-    assumed_kw = dict.fromkeys(room.feeder_kw, 0.0)
-    for feeder, kw in _assumed(snapshot):
-        assumed_kw[feeder] += kw * snapshot.pue
-    order_kw = snapshot.limits.usable_kw(Cap(site.grid.limit_kw, GRID_CONNECTION)) - snapshot.limits.usable_kw(
-        snapshot.limits.grid
-    )
-    spare_kw = order_kw + sum(assumed_kw.values())
-    guaranteed = [block for block in jobs if block.rank is Rank.GUARANTEED]
-    for block in sorted(guaranteed, key=_given_up_first):
-        feeder_left_kw = room.feeder_kw[block.feeder] + assumed_kw[block.feeder]
-        if room.grid_kw + spare_kw >= -ROUNDING_KW and feeder_left_kw >= -ROUNDING_KW:
-            continue
-        drawn_kw = block.unit_kw * snapshot.pue * drawn_share[pool_of[block.target]]
-        del taken[block.target]
-        room.grid_kw += drawn_kw
-        room.feeder_kw[block.feeder] += drawn_kw
-    return limits_w
-
-
-def _given_up_first(block: Block) -> tuple[bool, float, str]:
-    """A job that waits before one that runs, then by what an hour of it earns."""
-    return (block.running, block.value_usd_per_mwh * block.unit_kw, block.target)
-
-
-def _assumed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
-    """IT power by feeder that is counted for racks and nodes only because nobody measures them."""
-    for status in snapshot.fleets.values():
-        fleet = status.fleet
-        beyond_sleep_kw = fleet.rack_kw(fleet.modes[-1].name) - fleet.rack_kw(SLEEP)
-        yield fleet.feeder, beyond_sleep_kw * len(status.silent)
-    for pool_status in snapshot.pools.values():
-        pool = pool_status.pool
-        yield pool.feeder, (pool.node_nameplate_kw - pool.node_idle_kw) * len(pool_status.silent)
-
-
-def _pays(site: Site, status: FleetStatus, snapshot: Snapshot) -> bool:
-    """An awake rack of the fleet is worth its power now, the cost of going to sleep counted in."""
+def moment_of(site: Site, snapshot: Snapshot) -> Moment:
+    """What the table of blocks needs to know of the whole site."""
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
-    first = mode_steps(status.fleet, hashprice, snapshot.pue)[:1]
-    return any(
-        sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, status.fleet.warm_up, site.controls.outlook)
-        > snapshot.price.usd_per_mwh
-        for step in first
+    spent = snapshot.interruptions_last_hour
+    return Moment(
+        at=snapshot.at.timestamp(),
+        hashprice_usd_per_ph_day=float(hashprice),
+        pue=float(snapshot.pue),
+        outlook_s=site.controls.outlook.total_seconds(),
+        interruptions_left=np.array(
+            [tenant.interruptions_per_hour - spent.get(tenant.name, 0) for tenant in site.tenants], dtype=np.int64
+        ),
     )
 
 
 def _racks(
-    site: Site, status: FleetStatus, taken: list[tuple[Block, int]], snapshot: Snapshot, *, short: bool
-) -> Mapping[str, int]:
-    """Counts by mode from the steps taken.
+    site: Site, snapshot: Snapshot, values: PlanValues | None, fleets: FleetRows, decided: Decided
+) -> tuple[dict[str, Mapping[str, int]], list[bool]]:
+    """Racks by mode of each fleet, and which fleets change. Only those that change, or may, are counted anew."""
+    racks = dict(zip(fleets.names, fleets.racks, strict=True))
+    changes = changed_fleets(decided.chosen, fleets.columns) & ~fleets.columns.held
+    above_cap = short(decided.chosen)
+    rows = np.flatnonzero(changes | ~(fleets.plain | fleets.columns.held)).tolist()
+    changed = [False] * len(fleets.names)
+    for row in rows:
+        status = fleets.statuses[row]
+        planned = values.fleets.get(status.fleet.name) if values is not None else None
+        target = fleet_target(
+            status,
+            fleets.steps[row],
+            decided.chosen.at_step[row].tolist(),
+            short=above_cap,
+            pays=fleets.unmoved[row] == status.fleet.racks and _pays(site, status, snapshot, planned),
+        )
+        changed[row] = target != fleets.racks[row]
+        racks[fleets.names[row]] = target
+    return racks, changed
 
-    Racks that do not follow go down with the rest of the fleet and never up: which rack is woken is not ours to say,
-    and another one woken in the place of a silent one would draw power that nothing was kept free for. Where the
-    whole fleet is such, it stays as it is while that pays and no cap is `short`: a meter that fails is no reason to
-    stop earning.
-    """
-    fleet = status.fleet
-    if status.view.held:
-        return {mode: count for mode, count in status.view.racks.items() if count}
-    unmoved = status.silent | status.stuck
-    by_step: dict[tuple[str, str], int] = {}
-    for block, units in taken:
-        assert block.step is not None, "fleet blocks carry their step"
-        key = (block.step.from_mode, block.step.to_mode)
-        by_step[key] = by_step.get(key, 0) + units
-    counts = {SLEEP: fleet.racks - len(unmoved)}
-    for (low, high), units in sorted(by_step.items(), key=lambda item: fleet.rack_kw(item[0][0])):
-        moved = min(units, counts.get(low, 0))
-        counts[low] = counts.get(low, 0) - moved
-        counts[high] = counts.get(high, 0) + moved
-    if len(unmoved) == fleet.racks and not short and _pays(site, status, snapshot):
-        return {mode: count for mode, count in status.view.racks.items() if count}
-    awake = [mode for mode, count in counts.items() if mode != SLEEP and count]
-    with_rest = min(awake, key=fleet.rack_kw) if awake else SLEEP
-    for rack in unmoved:
-        mode = min(status.view.rack_modes[rack], with_rest, key=fleet.rack_kw)
-        counts[mode] = counts.get(mode, 0) + 1
-    return {mode: count for mode, count in counts.items() if count}
+
+def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, planned: Switch | None) -> bool:
+    """An awake rack of the fleet is worth its power now, the cost of going to sleep counted in."""
+    price = snapshot.price.usd_per_mwh
+    if planned is not None:
+        return planned.stay_usd_per_mwh > price
+    hashprice = snapshot.hashprice.value
+    assert hashprice is not None, "the stale policy gives a hashprice"
+    first = mode_steps(status.fleet, hashprice, snapshot.pue)[:1]
+    warm_up, outlook = status.fleet.warm_up, site.controls.outlook
+    return any(sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, warm_up, outlook) > price for step in first)
+
+
+def _binding(site: Site, snapshot: Snapshot, decided: Decided) -> tuple[str, ...]:
+    """The caps that bound, in the order in which they did."""
+    sources = (snapshot.limits.grid.source, *(f"feeder {feeder.name}" for feeder in site.feeders))
+    bound = decided.chosen.bound.tolist()
+    return tuple(sources[cap] for cap in sorted(range(len(bound)), key=bound.__getitem__) if bound[cap])
+
+
+def _order(
+    fleets: FleetRows, jobs: JobRows, decided: Decided, fleet_changes: Flags, job_changes: Flags
+) -> tuple[str, ...]:
+    of_fleet, of_job = decided.blocks.fleet, decided.blocks.job
+    changes = np.zeros(len(of_fleet), dtype=np.bool_)
+    changes[of_fleet >= 0] = fleet_changes[of_fleet[of_fleet >= 0]]
+    changes[of_job >= 0] = job_changes[of_job[of_job >= 0]]
+    targets = (
+        f"fleet/{fleets.names[fleet]}" if fleet >= 0 else f"job/{jobs.names[job]}"
+        for fleet, job in zip(of_fleet[changes].tolist(), of_job[changes].tolist(), strict=True)
+    )
+    return tuple(dict.fromkeys(targets))
+
+
+def _lacks(status: JobStatus, left: int, needs: int) -> str | None:
+    """Why the job has no GPUs, whatever it is worth; `left` were left when it needed so many, -1 if it had them."""
+    if status.view.phase is JobPhase.STOPPING:
+        return "it is still writing its checkpoint"
+    if left < 0:
+        return None
+    return f"{left} GPUs of pool {status.job.pool} are left, it needs {needs}"

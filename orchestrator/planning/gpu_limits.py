@@ -1,44 +1,36 @@
 """GPU power limits: how jobs that may not be stopped still make room under a cap."""
 
-from collections.abc import Mapping
+import numpy as np
 
-from orchestrator.domain.snapshot import Snapshot
+from orchestrator.planning.blocks import PoolColumns
+from orchestrator.planning.columns import Flags, Floats
+
+ROUNDING_W = 1e-9
+"""So that a limit which comes out a rounding error under a whole watt is that watt."""
 
 
-def throttle(
-    snapshot: Snapshot, running_kw: Mapping[str, float], grid_over_kw: float, feeder_over_kw: Mapping[str, float]
-) -> dict[str, float]:
+def throttle(pools: PoolColumns, running_kw: Floats, grid_over_kw: float, feeder_over_kw: Floats) -> Floats:
     """Power limits in W by pool that bring grid and feeders down by what they are over, as far as limits can.
 
     `running_kw` is what each pool's jobs draw above idle at full power, at the grid. Pools under one cap give the
     same share of it, each down to its lowest limit.
     """
-    drawn_kw = dict(running_kw)
-    floor_kw: dict[str, float] = {}
-    for name, status in snapshot.pools.items():
-        pool = status.pool
-        span_w = pool.gpu_power_w - pool.gpu_idle_w
-        floor_kw[name] = running_kw[name] * (pool.gpu_min_power_w - pool.gpu_idle_w) / span_w
-    for feeder, over_kw in feeder_over_kw.items():
-        on_feeder = [name for name, status in snapshot.pools.items() if status.pool.feeder == feeder]
-        _lower(drawn_kw, floor_kw, on_feeder, over_kw)
-    _lower(drawn_kw, floor_kw, list(drawn_kw), grid_over_kw - (sum(running_kw.values()) - sum(drawn_kw.values())))
-    limits_w: dict[str, float] = {}
-    for name, status in snapshot.pools.items():
-        pool, full_kw = status.pool, running_kw[name]
-        limits_w[name] = pool.gpu_power_w
-        if drawn_kw[name] < full_kw:
-            share = drawn_kw[name] / full_kw
-            limit_w = float(int(pool.gpu_idle_w + (pool.gpu_power_w - pool.gpu_idle_w) * share))
-            limits_w[name] = max(limit_w, pool.gpu_min_power_w)
-    return limits_w
+    span_w = pools.gpu_power_w - pools.gpu_idle_w
+    drawn_kw, floor_kw = running_kw.copy(), running_kw * (pools.gpu_min_power_w - pools.gpu_idle_w) / span_w
+    for feeder, over_kw in enumerate(feeder_over_kw):
+        _lower(drawn_kw, floor_kw, pools.feeder == feeder, over_kw)
+    everywhere = np.ones(len(running_kw), dtype=np.bool_)
+    _lower(drawn_kw, floor_kw, everywhere, grid_over_kw - float(running_kw.sum() - drawn_kw.sum()))
+    lower = drawn_kw < running_kw
+    share = np.divide(drawn_kw, running_kw, out=np.ones_like(drawn_kw), where=lower)
+    limits_w = np.maximum(np.floor(pools.gpu_idle_w + span_w * share + ROUNDING_W), pools.gpu_min_power_w)
+    return np.where(lower, limits_w, pools.gpu_power_w)
 
 
-def _lower(drawn_kw: dict[str, float], floor_kw: Mapping[str, float], pools: list[str], over_kw: float) -> None:
-    """Take `over_kw` from `pools`, the same share from each that is above its floor."""
-    while over_kw > 1e-6 and (lowerable := [name for name in pools if drawn_kw[name] > floor_kw[name]]):
-        share = max(1.0 - over_kw / sum(drawn_kw[name] for name in lowerable), 0.0)
-        for name in lowerable:
-            lower_kw = max(drawn_kw[name] * share, floor_kw[name])
-            over_kw -= drawn_kw[name] - lower_kw
-            drawn_kw[name] = lower_kw
+def _lower(drawn_kw: Floats, floor_kw: Floats, pools: Flags, over_kw: float) -> None:
+    """Take `over_kw` from these pools, the same share from each that is above its floor."""
+    while over_kw > 1e-6 and (lowerable := pools & (drawn_kw > floor_kw)).any():
+        share = max(1.0 - over_kw / float(drawn_kw[lowerable].sum()), 0.0)
+        lower_kw = np.maximum(drawn_kw[lowerable] * share, floor_kw[lowerable])
+        over_kw -= float((drawn_kw[lowerable] - lower_kw).sum())
+        drawn_kw[lowerable] = lower_kw

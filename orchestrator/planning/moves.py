@@ -1,6 +1,6 @@
 """From what should run to what may be moved now: power-downs at once, power-ups as far as measured room allows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import floor
 
@@ -9,7 +9,7 @@ from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.work import JobPhase
-from orchestrator.planning.assess import gpus_free, waiting
+from orchestrator.planning.assess import waiting
 from orchestrator.planning.dispatch import Desired
 
 
@@ -31,7 +31,16 @@ class Moves:
 
 def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
     """The moves to send now. A fleet that goes both down and up goes down first and up in a later round."""
-    downs = [*_fleet_downs(snapshot, desired), *_job_downs(snapshot, desired), *_limit_downs(snapshot, desired)]
+    fleets = [target.removeprefix("fleet/") for target in desired.gains if target.startswith("fleet/")]
+    jobs = [target.removeprefix("job/") for target in desired.gains if target.startswith("job/")]
+    downs = [
+        *_fleet_downs(snapshot, desired, fleets),
+        *_job_downs(snapshot, desired, jobs),
+        *_limit_downs(snapshot, desired),
+    ]
+    raised = any(desired.gpu_limit_w[name] > pool.gpu_limit_w for name, pool in snapshot.pools.items())
+    if not desired.gains and not raised:
+        return Moves(now=tuple(downs), waiting=())  # nothing goes up: no need to know the room for it
     going_down = {planned.move.target for planned in downs}
     room = MeasuredRoom.measured(site, snapshot)
     ups: list[PlannedMove] = []
@@ -75,8 +84,11 @@ class MeasuredRoom:
         ):
             grid_kw -= committed_kw * snapshot.pue
             feeder_kw[feeder] -= committed_kw * snapshot.pue
-        views = [status.view for status in snapshot.jobs.values()]
-        return MeasuredRoom(grid_kw, feeder_kw, {pool.name: gpus_free(pool, views) for pool in site.pools})
+        gpus = {pool.name: pool.gpus for pool in site.pools}
+        for job in snapshot.jobs.values():
+            if job.view.phase.holds_gpus:
+                gpus[job.job.pool] -= job.view.gpus
+        return MeasuredRoom(grid_kw, feeder_kw, gpus)
 
     def units(self, feeder: str, unit_kw: float) -> int:
         if unit_kw <= 0:
@@ -101,8 +113,9 @@ def _from_at_or_above(fleet: Fleet, above: list[int]) -> dict[str, int]:
     return {mode: count for mode, count in counts.items() if count}
 
 
-def _fleet_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
-    for name, status in snapshot.fleets.items():
+def _fleet_downs(snapshot: Snapshot, desired: Desired, names: Iterable[str]) -> Iterator[PlannedMove]:
+    for name in names:
+        status = snapshot.fleets[name]
         fleet = status.fleet
         current, target = _at_or_above(fleet, status.view.racks), _at_or_above(fleet, desired.racks[name])
         lower = [min(pair) for pair in zip(current, target, strict=True)]
@@ -149,9 +162,10 @@ def _fleet_up(snapshot: Snapshot, desired: Desired, name: str, room: MeasuredRoo
     return PlannedMove(SetFleet(name, racks), Direction.UP, change_kw), waits
 
 
-def _job_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
+def _job_downs(snapshot: Snapshot, desired: Desired, names: Iterable[str]) -> Iterator[PlannedMove]:
     """Jobs to pause, and elastic ones to go on with fewer GPUs."""
-    for name, status in snapshot.jobs.items():
+    for name in names:
+        status = snapshot.jobs[name]
         if status.view.phase is not JobPhase.RUNNING:
             continue
         pool, gpus = snapshot.pools[status.job.pool], desired.jobs.get(name, 0)

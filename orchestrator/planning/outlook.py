@@ -24,6 +24,8 @@ class Outlook:
     outdoor_c: Floats
     arrivals_gpus: Mapping[str, Floats]
     """By pool (T,): GPUs that jobs yet to come are expected to ask for at once, on average over the step."""
+    paths_usd_per_mwh: Floats | None = None
+    """(P, T) ways that the price may go, each as likely as the others; None where only the expected one is known."""
 
     def __len__(self) -> int:
         return len(self.price_usd_per_mwh)

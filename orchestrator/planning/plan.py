@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from orchestrator.planning.duals import FIRST_RATE, LAST_RATE, WARM_RATE, Prices, bound_at, find_prices, unit_costs
 from orchestrator.planning.insertion import Placed, Room, insert, settle_jobs
-from orchestrator.planning.plan_values import DELAY_USD_PER_GPU_H2
+from orchestrator.planning.plan_values import DELAY_USD_PER_GPU_H2, switched
 from orchestrator.planning.problem import Problem, energy_usd, given_usd
 from orchestrator.planning.programmes import scratch
 from orchestrator.planning.promises import BrokenPromise, broken_promises, with_room_for_promises
 from orchestrator.planning.rack_rounds import Mined, energy_cost, fill, merit_order
-from orchestrator.planning.values import Thresholds, thresholds
+from orchestrator.planning.values import Thresholds
 from orchestrator.planning.warm_start import Duals, duals_of, start_of
 
 Floats = NDArray[np.float64]
@@ -81,8 +81,12 @@ class Plan:
 EFFORT = Effort()
 
 
-def make_plan(problem: Problem, before: Duals | None = None, effort: Effort = EFFORT) -> Plan:
+def make_plan(
+    problem: Problem, before: Duals | None = None, effort: Effort = EFFORT, *, paths: Floats | None = None
+) -> Plan:
     """The plan of `problem`, started from the prices `before` of an earlier one where they fit.
+
+    `paths` (P, T), USD/MWh: ways that prices may go, over which the racks' thresholds are taken.
 
     Where what must run does not fit under a cap it runs all the same, the rest stays off, and the plan says so.
     """
@@ -98,7 +102,7 @@ def make_plan(problem: Problem, before: Duals | None = None, effort: Effort = EF
         prices = find_prices(problem, start, effort.cold_iterations, FIRST_RATE, LAST_RATE, 0.0)
         bound_usd = bound_at(problem, Prices(prices.scarce, prices.work.copy()))
         prices = find_prices(problem, prices, effort.warm_iterations, WARM_RATE, LAST_RATE, delay)
-    found = thresholds(problem, prices, delay)
+    found = switched(problem, prices, paths)
     placed, mined, usd, moved_kw, fleet_kw = _best_primal(problem, prices, delay, effort)
     supply = problem.supply
     feeders, pools = len(supply.feeder_kw), len(supply.pool_feeder)

@@ -1,10 +1,12 @@
 """Only what a plan says of its first step, without the plan: what a backtest asks for every quarter of an hour."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from orchestrator.planning.duals import FIRST_RATE, LAST_RATE, WARM_RATE, find_prices
+from orchestrator.planning.duals import FIRST_RATE, LAST_RATE, WARM_RATE, Prices, find_prices
 from orchestrator.planning.outlook import PlanValues, Switch
-from orchestrator.planning.problem import Problem
+from orchestrator.planning.problem import Floats, Problem
+from orchestrator.planning.scenarios import fleet_switches
 from orchestrator.planning.values import Thresholds, thresholds
 from orchestrator.planning.warm_start import Duals, duals_of, start_of
 
@@ -16,9 +18,17 @@ COLD_ITERATIONS, WARM_ITERATIONS = 60, 6
 
 
 def quick_values(
-    problem: Problem, before: Duals | None, *, cold: int = COLD_ITERATIONS, warm: int = WARM_ITERATIONS
+    problem: Problem,
+    before: Duals | None,
+    paths: Floats | None = None,
+    *,
+    cold: int = COLD_ITERATIONS,
+    warm: int = WARM_ITERATIONS,
 ) -> tuple[Thresholds, Duals]:
-    """Thresholds of the first step in row order, and prices for the next time."""
+    """Thresholds of the first step in row order, and prices for the next time.
+
+    `paths` (P, T), USD/MWh: ways that prices may go, if more is known of them than what is expected.
+    """
     start, is_warm = start_of(problem, before)
     prices = find_prices(
         problem,
@@ -28,13 +38,19 @@ def quick_values(
         LAST_RATE,
         DELAY_USD_PER_GPU_H2,
     )
+    return switched(problem, prices, paths), duals_of(problem, prices)
+
+
+def switched(problem: Problem, prices: Prices, paths: Floats | None) -> Thresholds:
+    """Thresholds of the first step, those of racks over all `paths`."""
     found = thresholds(problem, prices, DELAY_USD_PER_GPU_H2)
-    return found, duals_of(problem, prices)
+    if paths is None or not len(paths):
+        return found
+    stay, wake = fleet_switches(problem, prices, paths)
+    return replace(found, fleet_stay=stay, fleet_wake=wake)
 
 
-def named(
-    found: Thresholds, fleets: Sequence[str], jobs: Sequence[str], pools: Sequence[str]
-) -> PlanValues:
+def named(found: Thresholds, fleets: Sequence[str], jobs: Sequence[str], pools: Sequence[str]) -> PlanValues:
     """The same by name; `fleets`, `jobs` and `pools` are in the order of the rows."""
     return PlanValues(
         fleets={
@@ -45,5 +61,5 @@ def named(
             name: Switch(stay, wake)
             for name, stay, wake in zip(jobs, found.job_stay.tolist(), found.job_wake.tolist(), strict=True)
         },
-        gpu_usd_per_h=dict(zip(pools, found.gpu_usd_per_h.tolist(), strict=True)),
+        gpu_usd_per_h=dict.fromkeys(pools, 0.0),
     )

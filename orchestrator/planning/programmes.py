@@ -143,9 +143,7 @@ def job_path(level, step_h, restart_h, first, last, running, least, work, share_
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def plain_programme(
-    cost, step_h, value, credit, deadline, restart_h, first, last, theta, delay, work
-):  # type: ignore[no-untyped-def]
+def plain_programme(cost, step_h, value, credit, deadline, restart_h, first, last, theta, delay, work):  # type: ignore[no-untyped-def]
     """`job_programme` for a job on all of its GPUs, with room everywhere, that restarts within a step: no branches.
 
     The values of running at `first` and of not running.
@@ -198,9 +196,7 @@ def plain_path(choice, step_h, restart_h, first, last, running, gpus, load):  # 
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def window_programme(
-    total, free_till, step_h, value, credit, deadline, restart_h, first, last, running, left_h, delay
-):  # type: ignore[no-untyped-def]
+def window_programme(total, free_till, step_h, value, credit, deadline, restart_h, first, last, running, left_h, delay):  # type: ignore[no-untyped-def]
     """The best start of a job that is not stopped once it runs: USD per GPU it asks for, and the step; -1: never.
 
     `total` (T + 1,): prefix sums of USD per GPU-hour; `free_till` (T,): the step till which there is room for all of it
@@ -239,9 +235,7 @@ def rack_step(step_kw, step_phs, price, hashprice, hash_h, step_h):  # type: ign
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def awake_value(
-    t, warm_h, must_on, step_kw, step_phs, price, hashprice, room, step_h, work
-):  # type: ignore[no-untyped-def]
+def awake_value(t, warm_h, must_on, step_kw, step_phs, price, hashprice, room, step_h, work):  # type: ignore[no-untyped-def]
     """USD of being awake from `t` on, `warm_h` hours of warm-up and `must_on` steps ahead of it; -inf without room."""
     steps = len(price)
     usd = 0.0
@@ -259,9 +253,7 @@ def awake_value(
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def rack_programme(
-    step_kw, step_phs, price, hashprice, room, step_h, warm_up_h, min_on, min_off, relaxed, work
-):  # type: ignore[no-untyped-def]
+def rack_programme(step_kw, step_phs, price, hashprice, room, step_h, warm_up_h, min_on, min_off, relaxed, work):  # type: ignore[no-untyped-def]
     """Values of one rack being awake and warm (`work.on`), or asleep and free to wake (`work.off`), at each step.
 
     `price` (T,): USD per kWh; `room` (T,): 0 where no rack can be awake. `relaxed` leaves out the minimum time on, and

@@ -1,28 +1,43 @@
 """Why a target is as it should be, in a sentence with the figures that decided it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
-from orchestrator.domain.economics import (
-    gpus_rise_kw,
-    job_value_usd_per_mwh,
-    mode_steps,
-    sleep_threshold_usd_per_mwh,
-)
-from orchestrator.domain.site import SLEEP, Site, SlaClass
+from orchestrator.domain.economics import gpus_rise_kw, job_value_usd_per_mwh, mode_steps
+from orchestrator.domain.site import SLEEP, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.units import KWH_PER_MWH
-from orchestrator.planning.blocks import expected_away, pause_threshold_usd_per_mwh
 
 Explained = tuple[str, float]
 """A sentence, and the USD per hour gained by the change it explains."""
 
 
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """At which prices of energy, USD/MWh, dispatch switches a fleet or job."""
+
+    stay_usd_per_mwh: float
+    """It runs: above this it stops."""
+    wake_usd_per_mwh: float
+    """It does not run: below this it starts."""
+    planned: bool
+    """A plan says so."""
+    gpu_usd_per_h: float = 0.0
+    """What the plan says that a GPU is worth to others; paid by a job that it does not know."""
+
+
 class Reasons(Mapping[str, str]):
     """Why each target is as it should be, worded when it is asked for: of ten thousand jobs most never are."""
 
-    def __init__(self, targets: Sequence[str], explain: Callable[[str], Explained]) -> None:
-        self._targets = dict.fromkeys(targets)
+    def __init__(
+        self,
+        fleets: Mapping[str, object],
+        jobs: Mapping[str, object],
+        pools: Mapping[str, object],
+        explain: Callable[[str], Explained],
+    ) -> None:
+        self._names = {"fleet": fleets, "job": jobs, "pool": pools}
         self._explain = explain
         self._explained: dict[str, Explained] = {}
 
@@ -34,21 +49,22 @@ class Reasons(Mapping[str, str]):
         return self._look_up(target)[1]
 
     def _look_up(self, target: str) -> Explained:
-        if target not in self._targets:
+        kind, _, name = target.partition("/")
+        if name not in self._names.get(kind, ()):
             raise KeyError(target)
         if target not in self._explained:
             self._explained[target] = self._explain(target)
         return self._explained[target]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._targets)
+        return (f"{kind}/{name}" for kind, names in self._names.items() for name in names)
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return sum(len(names) for names in self._names.values())
 
 
 def fleet_reason(
-    site: Site, status: FleetStatus, racks: Mapping[str, int], snapshot: Snapshot, binding: tuple[str, ...]
+    status: FleetStatus, racks: Mapping[str, int], snapshot: Snapshot, binding: tuple[str, ...], switch: Worth
 ) -> tuple[str, float]:
     """The sentence, and the USD per hour gained by going from the accepted setpoint to `racks`."""
     fleet, price = status.fleet, snapshot.price.usd_per_mwh
@@ -66,19 +82,18 @@ def fleet_reason(
     elif awake == 0:
         text = f"{fleet.model} asleep: power at {price:.0f} USD/MWh is worth more than {worth}"
         if first > price:
-            text = f"{fleet.model} asleep: {_hold(status, snapshot, first, price, binding)}"
+            text = f"{fleet.model} asleep: {_hold(status, snapshot, first, price, binding, switch)}"
     elif awake < fleet.racks:
-        text = f"{fleet.model}: {_modes(racks)}: {_hold(status, snapshot, first, price, binding)}"
+        text = f"{fleet.model}: {_modes(racks)}: {_hold(status, snapshot, first, price, binding, switch)}"
     else:
         text = f"{fleet.model} on, {_modes(racks)}: {worth} is worth more than power at {price:.0f}"
         if price >= first:
-            away = expected_away(status, snapshot.at, site.controls.outlook)
-            limit = sleep_threshold_usd_per_mwh(first, fleet.warm_up, away)
+            limit = switch.stay_usd_per_mwh
+            at_limit = "above which the plan lets it sleep" if switch.planned else "where a new warm-up would pay"
             kept = (
                 f"its minimum on time lasts {_left(status.view.last_wake_at + fleet.min_on, snapshot)}"
                 if price >= limit
-                else f"power at {price:.0f} USD/MWh is above {worth}, "
-                f"but below {limit:.0f}, where a new warm-up would pay"
+                else f"power at {price:.0f} USD/MWh is above {worth}, but below {limit:.0f}, {at_limit}"
             )
             text = f"{fleet.model} on, {_modes(racks)}: {kept}"
     if status.stuck:
@@ -88,11 +103,18 @@ def fleet_reason(
     return text, gain
 
 
-def _hold(status: FleetStatus, snapshot: Snapshot, value: float, price: float, binding: tuple[str, ...]) -> str:
+def _hold(
+    status: FleetStatus, snapshot: Snapshot, value: float, price: float, binding: tuple[str, ...], switch: Worth
+) -> str:
     """What keeps racks asleep whose hash is worth more than power."""
     fleet = status.fleet
     if snapshot.at < status.view.last_sleep_at + fleet.min_off:
         return f"its minimum off time lasts {_left(status.view.last_sleep_at + fleet.min_off, snapshot)}"
+    if switch.planned:
+        limit = switch.stay_usd_per_mwh if status.view.awake else switch.wake_usd_per_mwh
+        if price >= limit:
+            where = "above which the plan lets it sleep" if status.view.awake else "below which the plan wakes it"
+            return f"its hash is worth {value:.0f} USD/MWh, and power at {price:.0f} is not under {limit:.0f}, {where}"
     caps = _caps_on(fleet.feeder, binding)
     if caps:
         return f"{caps[0]} leaves no room for more, though its hash is worth {value:.0f} against {price:.0f} USD/MWh"
@@ -128,7 +150,7 @@ def job_reason(
     snapshot: Snapshot,
     held_back: str | None,
     binding: tuple[str, ...],
-    outlook: timedelta,
+    switch: Worth,
 ) -> tuple[str, float]:
     """Why it should run on `gpus` GPUs (0: not), and the USD per hour gained by the change (0 where it stays)."""
     job, tenant, price = status.job, status.tenant, snapshot.price.usd_per_mwh
@@ -146,26 +168,36 @@ def job_reason(
         why = held_back or (f"{caps[0]} leaves no room for more" if caps else "it grows when it has run so for a while")
         return f"{who} runs on {gpus} GPUs: {why}", gain
     if gpus:
-        return f"{who} runs{_why_runs(status, value, snapshot, outlook)}", gain
+        return f"{who} runs{_why_runs(status, value, snapshot, switch)}", gain
     state = "pauses" if running else "waits"
     if held_back is not None:
         why = held_back
+    elif switch.planned and running and price >= switch.stay_usd_per_mwh:
+        why = f"power at {price:.0f} USD/MWh is above {switch.stay_usd_per_mwh:.0f}, where the plan pauses it"
+    elif switch.planned and not running and price >= switch.wake_usd_per_mwh:
+        why = f"power at {price:.0f} USD/MWh is above {switch.wake_usd_per_mwh:.0f}, below which the plan starts it"
     elif value <= price:
         why = f"power at {price:.0f} USD/MWh costs more than its GPU-hours earn, {value:.0f}"
     elif caps := _caps_on(pool.feeder, binding):
         why = f"{caps[0]} leaves no room"
     else:
         why = f"its GPU-hours earn {value:.0f} USD/MWh, which does not pay for power at {price:.0f} and a restart"
+        if switch.gpu_usd_per_h > 0.0 and not switch.planned:
+            why += f", and for GPUs that the plan has others for at {switch.gpu_usd_per_h:.2f} USD/h"
     return f"{who} {state}: {why}", gain
 
 
-def _why_runs(status: JobStatus, value: float, snapshot: Snapshot, outlook: timedelta) -> str:
+def _why_runs(status: JobStatus, value: float, snapshot: Snapshot, switch: Worth) -> str:
     price = snapshot.price.usd_per_mwh
     if status.tenant.sla is SlaClass.GUARANTEED:
         return f": guaranteed, whatever power costs ({price:.0f} USD/MWh now)"
-    if pause_threshold_usd_per_mwh(status, value, snapshot.at, outlook) <= price:
+    limit = switch.stay_usd_per_mwh if status.view.phase.holds_gpus else switch.wake_usd_per_mwh
+    if limit <= price:
         why = "its deadline or its tenant's budget of interruptions leaves no slack"
-        return f" at {price:.0f} USD/MWh, above its worth of {value:.0f}: {why}"
+        worth = f"the {limit:.0f} at which the plan stops it" if switch.planned else f"its worth of {value:.0f}"
+        return f" at {price:.0f} USD/MWh, above {worth}: {why}"
+    if switch.planned:
+        return f": the plan keeps it below {limit:.0f} USD/MWh, power costs {price:.0f}"
     return f": its GPU-hours are worth {value:.0f} USD/MWh, power costs {price:.0f}"
 
 

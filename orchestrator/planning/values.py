@@ -1,8 +1,9 @@
 """What a plan says of its first step: the prices of energy at which each rack and each job should be switched.
 
 The value of a step is what it earns, and what being on after it is worth over being off. Divided by the energy of the
-step, that is the price up to which it pays. Scarce power of the first step itself is left out, since whoever applies
-the prices keeps the caps by merit order; scarce GPUs are in, since a job that does not run leaves them to others.
+step, that is the price up to which it pays. What is scarce in the first step itself, power and GPUs, is left out: whoever
+applies the prices gives both out by merit order, and what is given to a job that may stop can be taken back for a
+better one that comes.
 """
 
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Thresholds:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _most(step_kw, step_phs, hashprice, hash_h, step_h, pue, worth):  # type: ignore[no-untyped-def]
+def most_usd_per_mwh(step_kw, step_phs, hashprice, hash_h, step_h, pue, worth):  # type: ignore[no-untyped-def]
     """The highest price at which some mode pays, `worth` USD being gained beside its hash."""
     best = -np.inf
     usd, kwh = worth, 0.0
@@ -61,8 +62,20 @@ def _most(step_kw, step_phs, hashprice, hash_h, step_h, pue, worth):  # type: ig
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _thresholds(
-    supply, racks, tasks, power, gpu_cost, scarce_gpus, work_price, delay, tries, scratch,
-    fleet_stay, fleet_wake, job_stay, job_wake,
+    supply,
+    racks,
+    tasks,
+    power,
+    gpu_cost,
+    scarce_gpus,
+    work_price,
+    delay,
+    tries,
+    scratch,
+    fleet_stay,
+    fleet_wake,
+    job_stay,
+    job_wake,
 ):  # type: ignore[no-untyped-def]
     steps, step_h, pue = len(supply.pue), supply.step_h, supply.pue[0]
     hashprice = supply.hashprice_usd_per_ph_day
@@ -80,12 +93,12 @@ def _thresholds(
         )
         asleep = scratch.off[min(racks.min_off[f], steps)]
         awake = awake_value(1, max(left_h - step_h, 0.0), 0, kw, phs, price, hashprice, room, step_h, scratch)
-        fleet_stay[f] = _most(kw, phs, hashprice[0], max(step_h - left_h, 0.0), step_h, pue, awake - asleep)
+        fleet_stay[f] = most_usd_per_mwh(kw, phs, hashprice[0], max(step_h - left_h, 0.0), step_h, pue, awake - asleep)
         asleep = scratch.off[min(1, steps)]
         awake = awake_value(
             1, max(warm_h - step_h, 0.0), racks.min_on[f] - 1, kw, phs, price, hashprice, room, step_h, scratch
         )
-        fleet_wake[f] = _most(kw, phs, hashprice[0], max(step_h - warm_h, 0.0), step_h, pue, awake - asleep)
+        fleet_wake[f] = most_usd_per_mwh(kw, phs, hashprice[0], max(step_h - warm_h, 0.0), step_h, pue, awake - asleep)
     for j in range(len(tasks.pool)):
         g, first, last = tasks.pool[j], tasks.first[j], tasks.last[j]
         job_stay[j] = job_wake[j] = -np.inf
@@ -154,7 +167,7 @@ def thresholds(problem: Problem, prices: Prices, delay: float) -> Thresholds:
         prices.scarce[1 + feeders : 1 + feeders + pools, 0].copy(),
     )  # fmt: skip
     _thresholds(
-        supply, problem.racks, problem.tasks, power, gpu_cost, found.gpu_usd_per_h, prices.work, delay, TRIES,
+        supply, problem.racks, problem.tasks, power, gpu_cost, np.zeros(pools), prices.work, delay, TRIES,
         scratch(problem.steps), found.fleet_stay, found.fleet_wake, found.job_stay, found.job_wake,
     )  # fmt: skip
     return found

@@ -41,9 +41,12 @@ from orchestrator.domain.site import (
 )
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView
+from orchestrator.planning.plan_view import PlanState
 from orchestrator.ports import Memory, ObservationRecord, Record
+from tests.api.fake_plan import make_plan
 
 NOW = datetime(2023, 9, 6, 23, 5, 20, tzinfo=UTC)
+PLANNED_AT = datetime(2023, 9, 6, 23, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2023, 9, 6, 5, 0, tzinfo=UTC)
 """Start of the site's day, Central time."""
 
@@ -151,6 +154,7 @@ class FakeDesk:
         self._why = {f"fleet/{fleet.name}": _fleet_reason(fleet) for fleet in self.site.fleets}
         self._why |= {f"job/{job.job.name}": "runs: earns 412 USD/MWh, energy costs 38" for job in self._jobs}
         self._why[f"job/{self._jobs[-1].job.name}"] = "<b>waits</b>: best-effort, 0 of 8 GPUs free" if jobs else ""
+        self.planned = PlanState(make_plan(self.site, {job.job.name: job for job in self._jobs}, PLANNED_AT))
         self.store.seen = [_observation(self, minutes) for minutes in range(-18 * 60, 1, 5)]
 
     # what the API asks
@@ -162,6 +166,9 @@ class FakeDesk:
 
     def reasons(self) -> dict[str, str]:
         return self._why
+
+    def plan(self) -> PlanState:
+        return self.planned
 
     def ended_jobs(self) -> Sequence[tuple[JobView, JobRecord | None]]:
         return self.ended
@@ -243,6 +250,11 @@ class FakeDesk:
         self.now += timedelta(minutes=minutes)
         self.share = share
         self.store.seen.append(_observation(self, 0))
+        self._publish("observation")
+
+    def plan_again(self, planned: PlanState) -> None:
+        """Planning came to `planned`; the next observation shows it."""
+        self.planned = planned
         self._publish("observation")
 
     def decide(self, decided: Decided) -> None:

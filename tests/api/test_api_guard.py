@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from tests.api.fake_desk import FakeDesk
 
 KEY = "a key with 42 characters, ä among them"
-GET_PATHS = ("site", "state", "prices", "fleets", "jobs", "decisions", "observations", "curtailments", "breaches")
+GET_PATHS = (
+    "site",
+    "state",
+    "prices",
+    "plan",
+    "fleets",
+    "jobs",
+    "decisions",
+    "observations",
+    "curtailments",
+    "breaches",
+)
 
 
 def check_problem(answer: httpx.Response, status: int, says: str) -> None:
@@ -162,6 +173,8 @@ def test_the_openapi_document_is_sound(desk: "FakeDesk", api_key: str | None) ->
         "/api/v1/decisions/latest",
         "/api/v1/decisions/{decision_id}",
         "/api/v1/curtailments/{curtailment_id}",
+        "/api/v1/plan/fleets/{name}",
+        "/api/v1/plan/jobs/{name}",
         "/healthz",
         "/readyz",
         "/metrics",

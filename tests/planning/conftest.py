@@ -42,6 +42,10 @@ def now() -> datetime:
 
 @pytest.fixture
 def site() -> Site:
+    return small_site()
+
+
+def small_site() -> Site:
     """3.3 MW of machines and a pool of 320 GPUs at PUE 1.1.
 
     At 60 USD per PH/s per day the old fleet's hash is worth 86 USD/MWh in eco, 57 from there to normal, 45 to turbo;

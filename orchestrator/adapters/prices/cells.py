@@ -14,6 +14,9 @@ outside is a wrong unit or a wrong column."""
 
 ALLOWED_PRICE = f"a number from {LOWEST_USD_PER_MWH:.0f} to {HIGHEST_USD_PER_MWH:.0f} USD/MWh"
 
+_BLANK = ("", "nan")
+"""How a price that is not known is written; pandas writes either."""
+
 YEARS = range(1990, 2101)
 """Power markets have had prices by the hour or less since the 1990s."""
 
@@ -33,11 +36,15 @@ def number(cell: str) -> float | None:
 
 
 def price(cell: str, line: int, column: str, faults: Faults, usd_per_unit: float = 1.0) -> float | None:
-    """The price in `cell` in USD/MWh, or None with the fault added."""
+    """The price in `cell` in USD/MWh, or None with the fault (or the hole, where it is blank) added."""
     value = number(cell)
+    if value is None and cell.lower() in _BLANK:
+        faults.add_hole(
+            "is blank" if not cell else "is not a number", ALLOWED_PRICE, line=line, column=column, value=cell
+        )
+        return None
     if value is None:
-        problem = "is not a number" if cell else "is blank"
-        faults.add(problem, ALLOWED_PRICE, line=line, column=column, value=cell)
+        faults.add("is not a number", ALLOWED_PRICE, line=line, column=column, value=cell)
         return None
     value *= usd_per_unit
     if not LOWEST_USD_PER_MWH <= value <= HIGHEST_USD_PER_MWH:

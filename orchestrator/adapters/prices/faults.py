@@ -42,11 +42,16 @@ class PriceFileError(DataFileError):
 
 
 class Faults:
-    """Collects the faults of one file while it is read."""
+    """Collects the faults of one file while it is read.
 
-    def __init__(self, file: Path) -> None:
+    With `holes_allowed`, a price that is not there is no fault: it goes to `holes`, and its reader leaves it out.
+    """
+
+    def __init__(self, file: Path, *, holes_allowed: bool = False) -> None:
         self.file = file
+        self.holes_allowed = holes_allowed
         self.kept: list[Fault] = []
+        self.holes: list[Fault] = []
         self.count = 0
 
     def add(
@@ -61,6 +66,13 @@ class Faults:
         self.count += 1
         if len(self.kept) < KEPT_FAULTS:
             self.kept.append(Fault(self.file, line, column, value, problem, allowed))
+
+    def add_hole(self, problem: str, allowed: str, *, line: int, column: str, value: str) -> None:
+        """A price that is not there: a fault, unless holes are allowed."""
+        if self.holes_allowed:
+            self.holes.append(Fault(self.file, line, column, value, problem, allowed))
+        else:
+            self.add(problem, allowed, line=line, column=column, value=value)
 
     def raise_any(self, error: type[DataFileError]) -> None:
         """Raise `error` if a fault was found, with all of them."""

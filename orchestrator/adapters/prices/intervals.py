@@ -95,7 +95,7 @@ def _check_steps(rows: Sequence[Row], length: timedelta, column: str, faults: Fa
         elif step > length:
             start = earlier.start + length
             problem = f"follows a hole: no price from {_text(start)} to {_text(row.start)}"
-            faults.add(problem, "every interval", line=row.line, column=column, value=_text(row.start))
+            faults.add_hole(problem, "every interval", line=row.line, column=column, value=_text(row.start))
         else:
             problem = f"starts before the interval from {_text(earlier.start)} has ended"
             faults.add(problem, f"steps of {_minutes(length)}", line=row.line, column=column, value=_text(row.start))

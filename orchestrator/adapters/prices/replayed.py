@@ -3,15 +3,11 @@
 import itertools
 from bisect import bisect_right
 from collections.abc import Iterable
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from orchestrator.adapters.prices.known_prices import KEPT
-from orchestrator.domain.market import Market, Price, PriceBook
-
-PUBLISHED = time(13, 30)
-"""By this local time day-ahead results are out for the day after: ERCOT's protocols set 13:30 Central, and the
-auctions of California and Europe are out before it."""
+from orchestrator.domain.market import Market, Price, PriceBook, day_ahead_published_at
 
 
 class ReplayedPrices:
@@ -33,7 +29,7 @@ class ReplayedPrices:
         _check_apart(self._real_time)
         _check_apart(self._day_ahead)
         self._begins = tuple(price.start for price in self._real_time)
-        self._published = tuple(_published_at(price.start, local) for price in self._day_ahead)
+        self._published = tuple(day_ahead_published_at(price.start, local) for price in self._day_ahead)
         self._shown: tuple[int, int, int, int] | None = None
         self._book = PriceBook()
 
@@ -56,11 +52,6 @@ class ReplayedPrices:
         """When the next real-time interval after `now` begins; None after the last one."""
         index = bisect_right(self._begins, now)
         return self._begins[index] if index < len(self._begins) else None
-
-
-def _published_at(start: datetime, local: ZoneInfo) -> datetime:
-    eve = start.astimezone(local).date() - timedelta(days=1)
-    return datetime.combine(eve, PUBLISHED, local).astimezone(UTC)
 
 
 def _check_apart(prices: tuple[Price, ...]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters.prices.faults import Faults
+from orchestrator.adapters.prices.text import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ def read_table(path: Path, faults: Faults) -> Table | None:
     Lines before the header that start with `#` and blank lines at the end are left out. Rows with another number
     of cells than the header are faults and left out.
     """
-    text = _read_text(path, faults)
+    text = read_text(path, faults, "a CSV file")
     if text is None:
         return None
     lines = text.splitlines(keepends=True)
@@ -63,21 +64,3 @@ def read_table(path: Path, faults: Faults) -> Table | None:
             cut = ",".join(cells)
             faults.add(f"has {len(cells)} cells", f"{len(header)}, as the header", line=line, value=cut)
     return Table(header=tuple(header), rows=rows, complete=len(rows) == len(found) - 1)
-
-
-def _read_text(path: Path, faults: Faults) -> str | None:
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        faults.add("does not exist", "the path of a CSV file")
-    except IsADirectoryError:
-        faults.add("is a directory", "the path of a CSV file")
-    except OSError as error:
-        faults.add(f"cannot be read ({error.strerror})", "a readable CSV file")
-    else:
-        try:
-            return raw.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = raw.count(b"\n", 0, error.start) + 1
-            faults.add("is not UTF-8", "text in UTF-8", line=line, value=repr(raw[error.start : error.start + 4]))
-    return None

@@ -64,6 +64,11 @@ class CsvSeries:
         return replace(last, value=low + (high - low) * share, at=now)
 
     @property
+    def points(self) -> tuple[tuple[datetime, float], ...]:
+        """All values in order of time."""
+        return tuple(zip(self._times, self._values, strict=True))
+
+    @property
     def span(self) -> tuple[datetime, datetime]:
         """Times of the first and the last value."""
         return self._times[0], self._times[-1]

@@ -3,6 +3,7 @@
 import { byId, el } from "./dom.js";
 import * as format from "./format.js";
 import { linkAlert } from "./clock.js";
+import { planAlerts } from "./plan.js";
 
 let observed = null;
 let failure = null;
@@ -38,6 +39,7 @@ function collect() {
     const since = `since ${format.clock(Date.parse(breach.opened_at))}`;
     alerts.push({ level: "bad", title: `Breach: ${format.words(breach.kind)}, ${breach.subject}`, text: `${breach.detail} (${breach.state} ${since})` });
   }
+  alerts.push(...planAlerts());
   if (observed.stale.length) {
     const some = observed.stale.slice(0, 8).join(", ");
     const more = observed.stale.length > 8 ? ` and ${observed.stale.length - 8} more` : "";

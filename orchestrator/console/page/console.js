@@ -2,8 +2,7 @@
 
 import { drawAlerts, setFailure, setObserved } from "./alerts.js";
 import { get } from "./api.js";
-import { drawPrices } from "./charts.js";
-import { setClock, setConnected, startClock } from "./clock.js";
+import { now, setClock, setConnected, startClock } from "./clock.js";
 import { setCurtailState, startCurtail } from "./curtail.js";
 import { SHOWN as DECISIONS_SHOWN, addDecision, loadDecisions } from "./decisions.js";
 import { byId, setText, throttled } from "./dom.js";
@@ -12,6 +11,8 @@ import { addToHistory, loadHistory, redrawPower, startHistory } from "./history.
 import { drawJobs } from "./jobs.js";
 import { drawNow } from "./now.js";
 import { drawOrders, setOrders } from "./orders.js";
+import { loadPlan, setPlan, stepsAhead } from "./plan.js";
+import { drawPrices } from "./price_chart.js";
 import { listen } from "./stream.js";
 
 let prices = null;
@@ -36,12 +37,19 @@ const refreshLists = throttled(1500, trying(async () => {
 }));
 
 const refreshPrices = throttled(500, trying(async () => {
-  prices = await get("prices");
+  const [from, to] = [-1, 1].map((days) => encodeURIComponent(new Date(now() + days * 24 * 3_600_000).toISOString()));
+  prices = await get(`prices?from=${from}&to=${to}`);
+  redrawPrices();
+}));
+
+const refreshPlan = throttled(500, trying(async () => {
+  await loadPlan();
+  redrawPower();
   redrawPrices();
 }));
 
 const redrawPrices = throttled(700, () => {
-  if (prices !== null) drawPrices(prices, fleets);
+  if (prices !== null) drawPrices(prices, fleets, stepsAhead());
 });
 
 async function catchUp(observed) {
@@ -55,6 +63,7 @@ function onState(state) {
   drawNow(state);
   setOrders(state.curtailments);
   setCurtailState(state);
+  if (setPlan(state.plan)) refreshPlan();
   setObserved(state.observed);
   if (fresh) {
     fresh = false;

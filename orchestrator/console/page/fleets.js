@@ -21,7 +21,7 @@ function row(fleet) {
     el("td", { class: "num" }, fleet.hashrate_phs === null ? "no reading" : `${format.number(fleet.hashrate_phs)} PH/s`,
       el("small", {}, ` ${format.number(fleet.efficiency_j_per_th, 1)} J/TH`)),
     el("td", { class: "num" }, format.number(fleet.break_even_usd_per_mwh), el("small", {}, " USD/MWh")),
-    why(fleet.reason),
+    why(fleet.reason, fleet.next),
   );
 }
 
@@ -41,7 +41,8 @@ function modes(fleet) {
   return [bar, el("small", {}, text), flags.length ? el("small", { class: "flag" }, flags.join(", ")) : null];
 }
 
-/** A cell with a reason, cut after some lines; the whole of it is in its tooltip. */
-export function why(reason) {
-  return el("td", { class: "why" }, el("span", { title: reason }, reason || "not moved yet"));
+/** A cell with a reason and what the plan has next, each cut after some lines; the whole of it is in its tooltip. */
+export function why(reason, next) {
+  return el("td", { class: "why" }, el("span", { title: reason }, reason || "not moved yet"),
+    next ? el("span", { class: "next", title: next }, next) : null);
 }

@@ -3,13 +3,14 @@
 import { get } from "./api.js";
 import { byId, throttled } from "./dom.js";
 import { now } from "./clock.js";
-import { drawPower } from "./charts.js";
+import { stepsAhead } from "./plan.js";
+import { drawPower } from "./power_chart.js";
 
 const MOST_POINTS = 1200;
-let hours = 6;
+let hours = 24;
 let points = [];
 
-export const redrawPower = throttled(700, () => drawPower(points, hours));
+export const redrawPower = throttled(700, () => drawPower(points, hours, stepsAhead()));
 
 export async function loadHistory() {
   const from = new Date(now() - hours * 3_600_000).toISOString();

@@ -22,7 +22,7 @@ function row(job) {
       job.interruptions ? el("small", {}, `stopped ${job.interruptions}×`) : null),
     el("td", {}, progress(job)),
     el("td", { "data-label": job.deadline && !job.outcome ? "Deadline" : null }, deadline(job)),
-    why(job.reason),
+    why(job.reason, job.next),
   );
 }
 

@@ -1,0 +1,34 @@
+"""What the plan has next for the fleets and jobs of a document, told at one moment."""
+
+from collections import Counter
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from orchestrator.domain.site import Site
+from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
+from orchestrator.planning.next_moves import NextMove, fleet_next, job_next
+from orchestrator.planning.plan_view import PlanState
+from orchestrator.planning.plan_words import Moment
+
+
+class Teller:
+    """Words the plan in force for one document."""
+
+    def __init__(self, site: Site, state: PlanState, snapshot: Snapshot, now: datetime) -> None:
+        self._state = state
+        busy: Counter[str] = Counter()
+        for status in snapshot.jobs.values():
+            if status.view.phase.holds_gpus:
+                busy[status.job.pool] += status.view.gpus
+        self._moment = Moment(
+            now=now,
+            zone=ZoneInfo(site.timezone),
+            price_usd_per_mwh=snapshot.price.usd_per_mwh,
+            free_gpus={pool.name: max(pool.gpus - busy[pool.name], 0) for pool in site.pools},
+        )
+
+    def fleet(self, status: FleetStatus) -> NextMove:
+        return fleet_next(status, self._state, self._moment)
+
+    def job(self, status: JobStatus) -> NextMove:
+        return job_next(status, self._state, self._moment)

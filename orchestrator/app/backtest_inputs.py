@@ -1,0 +1,102 @@
+"""What `wattshift backtest` was asked for, checked."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from orchestrator.backtest.strategies import Named, named
+from orchestrator.settings import FilePrices, Settings
+
+
+class BacktestError(Exception):
+    """A backtest that can't be run as asked; the text says why and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be played."""
+
+    feed: FilePrices
+    start: datetime | None
+    """None: where the prices begin."""
+    end: datetime | None
+    hashprice: Path | None
+    """None: as the site file says."""
+    trace: Path | None
+    jobs_a_month: float | None
+    """None: as the trace's load says."""
+    strategies: tuple[Named, ...]
+    cores: int
+    seed: int
+    records: Path | None
+    command: str
+
+
+def request(
+    settings: Settings,
+    *,
+    prices: tuple[Path, ...],
+    point: str | None,
+    timezone: str | None,
+    usd_per_eur: float | None,
+    begin: str | None,
+    end: str | None,
+    hashprice: Path | None,
+    trace: Path | None,
+    jobs_a_month: float | None,
+    strategies: str,
+    cores: int,
+    seed: int,
+    records: Path | None,
+    command: str,
+) -> Request:
+    """The request; BacktestError for what can't be meant."""
+    try:
+        asked = named(strategies)
+    except ValueError as problem:
+        raise BacktestError(f"--strategies: {problem}") from None
+    for option, file in (("--hashprice", hashprice), ("--trace", trace), *(("--prices", path) for path in prices)):
+        if file is not None and not file.is_file():
+            raise BacktestError(f"{option} {file}: there is no such file")
+    return Request(
+        feed=_feed(settings, prices, point, timezone, usd_per_eur),
+        start=_at(settings, begin, "--from"),
+        end=_at(settings, end, "--to"),
+        hashprice=hashprice,
+        trace=trace,
+        jobs_a_month=jobs_a_month,
+        strategies=asked,
+        cores=cores,
+        seed=seed,
+        records=records,
+        command=command,
+    )
+
+
+def _feed(
+    settings: Settings, prices: tuple[Path, ...], point: str | None, timezone: str | None, usd_per_eur: float | None
+) -> FilePrices:
+    own = settings.prices
+    if not prices:
+        if not isinstance(own, FilePrices):
+            raise BacktestError("--prices: name price files; this site's own prices come from no file")
+        return own
+    return FilePrices(prices, point, timezone or settings.site.timezone, usd_per_eur)
+
+
+def _at(settings: Settings, text: str | None, option: str) -> datetime | None:
+    """A day or a time, the site's own where it names no offset."""
+    if text is None:
+        return None
+    try:
+        at = datetime.combine(date.fromisoformat(text), datetime.min.time())
+    except ValueError:
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            allowed = "a day such as 2024-05-01, or a time such as 2024-05-01T12:00 or 2024-05-01T12:00Z"
+            raise BacktestError(f"{option} {text}: write {allowed}") from None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=ZoneInfo(settings.site.timezone))
+    return at.astimezone(UTC)

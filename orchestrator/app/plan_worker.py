@@ -1,0 +1,41 @@
+"""Makes plans on a thread of its own, so that the loop never waits for one."""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+from orchestrator.controller.planner import Planner, answer
+from orchestrator.domain.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+
+class PlanWorker:
+    """One plan at a time; those that fall due meanwhile are one plan afterwards."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self._thread = ThreadPoolExecutor(1, "planner")
+        self._making: asyncio.Task[None] | None = None
+
+    def consider(self, snapshot: Snapshot) -> None:
+        """Begin a plan if one is due and none is under way."""
+        if (self._making is None or self._making.done()) and self._planner.due(snapshot):
+            self._making = asyncio.create_task(self._make(snapshot), name="plan")
+
+    async def _make(self, snapshot: Snapshot) -> None:
+        """Whatever goes wrong with a plan, the last one stays in force and the loop goes on."""
+        try:
+            question = self._planner.question(snapshot)
+            made = await asyncio.get_running_loop().run_in_executor(self._thread, answer, question)
+        except Exception as error:
+            log.exception("no plan could be made; the last one stays in force")
+            self._planner.fail(f"{type(error).__name__}: {error}")
+        else:
+            self._planner.take(made)
+
+    def close(self) -> None:
+        """Let a plan under way come to its end unheard."""
+        if self._making is not None:
+            self._making.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,78 @@
+"""The bound of a backtest: what nobody could have earned more than, knowing every price and every job beforehand."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from orchestrator.backtest.engine import Fixed
+from orchestrator.backtest.job_book import JobBook
+from orchestrator.backtest.play import Period, peak_mb
+from orchestrator.backtest.racks import Racks
+from orchestrator.domain.site import Site
+from orchestrator.planning.outlook import Outlook
+from orchestrator.planning.plan import bound
+from orchestrator.planning.pose import CapsAhead, problem_of
+from orchestrator.planning.problem import Problem
+
+NOTE = (
+    "Lagrangian bound of the whole period at final prices, every price, job and temperature known beforehand; racks "
+    "and work divisible, caps without margins, so nothing that could be decided earns more"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    usd: float
+    note: str
+    seconds: float
+    peak_mb: float
+
+
+def bound_of(period: Period, progress: Callable[[int], None] = lambda done: None) -> Bound:
+    """The bound of a period, from the fleets' state at its start on."""
+    began = time.perf_counter()
+    problem = clairvoyant_problem(period)
+    usd = bound(problem)
+    progress(len(period.market))
+    return Bound(usd, NOTE, time.perf_counter() - began, peak_mb())
+
+
+def clairvoyant_problem(period: Period) -> Problem:
+    """The whole period as one problem."""
+    site, market, workload = period.site, period.market, period.workload
+    start = datetime.fromtimestamp(int(market.start_s[0]), UTC)
+    rows = slice(period.history.begin, period.history.end)
+    fleets = Racks(site, start, awake=True).columns
+    steps = len(market)
+    book = JobBook(site, workload)
+    book.open = np.arange(len(workload))
+    outlook = Outlook(
+        start=start,
+        step=market.step,
+        price_usd_per_mwh=market.settled_usd_per_mwh,
+        price_quantiles={},
+        hashprice_usd_per_ph_day=market.hashprice_usd_per_ph_day,
+        outdoor_c=period.history.outdoor_c[rows],
+        arrivals_gpus={},
+    )
+    return problem_of(
+        site,
+        fleets,
+        book.columns(),
+        outlook,
+        _caps(site, steps),
+        job_keys=range(len(workload)),
+        fixed=Fixed.of(site, fleets).asleep_kw[1:],
+        release=workload.submitted_at,
+        until=workload.until,
+        planned_share=1.0,
+    )
+
+
+def _caps(site: Site, steps: int) -> CapsAhead:
+    share = 1.0 - site.grid.measurement_uncertainty
+    feeder_kw = np.array([feeder.limit_kw * share for feeder in site.feeders])
+    return CapsAhead(np.full(steps, site.grid.limit_kw * share), np.repeat(feeder_kw[:, None], steps, axis=1))

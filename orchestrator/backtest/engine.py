@@ -1,0 +1,260 @@
+"""A site's history under one strategy: decide at the start of each interval, move, settle, and on to the next.
+
+What is decided is the strategy's; what is possible, what it draws and what it earns are the same for all. Devices are
+simulated: racks and GPUs draw their nameplate, and moves take effect at the start of an interval.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import numpy as np
+
+from orchestrator.backtest.batch import NONE, Kind, RowBatch
+from orchestrator.backtest.job_book import JobBook, JobsSettled
+from orchestrator.backtest.jobs import SubmittedJobs
+from orchestrator.backtest.racks import FleetsSettled, Racks
+from orchestrator.backtest.result import MarketSeries
+from orchestrator.domain.economics import mode_steps
+from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH
+from orchestrator.planning.worth import BUDGET_SPAN
+from orchestrator.planning.blocks import Moment
+from orchestrator.planning.choose import Room
+from orchestrator.planning.columns import FleetColumns, Floats, Ints, JobColumns
+from orchestrator.planning.room import NEW_BLOCK_MARGIN
+
+ROUNDING_KW = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """What a strategy sees at the start of an interval."""
+
+    index: int
+    """Of the market's interval."""
+    moment: Moment
+    price_usd_per_mwh: float
+    """As first published."""
+    fleets: FleetColumns
+    jobs: JobColumns
+    job_rows: Ints
+    """Rows of the workload, by row of `jobs`."""
+    room: Room
+    arrived: bool
+    """Jobs have come in since the interval before."""
+
+
+class Strategy(Protocol):
+    """Decides; may remember."""
+
+    def __call__(self, instant: Instant) -> tuple[Ints, Ints]:
+        """`at_step` (fleets, S), racks in each step or above, and GPUs by job, 0 for none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How a run kept the caps."""
+
+    seconds_above_cap: float
+    highest_grid_kw: float
+
+
+def run(
+    site: Site,
+    market: MarketSeries,
+    workload: SubmittedJobs,
+    strategy: Strategy,
+    *,
+    hashprice_known_usd_per_ph_day: Floats,
+    awake: bool,
+    levels: list[str],
+    emit: Callable[[RowBatch], None],
+    progress: Callable[[int], None] = lambda done: None,
+) -> Kept:
+    """Play the market's intervals in order. `emit` is given the settled rows, `progress` how many intervals are done.
+
+    `hashprice_known_usd_per_ph_day` (N,) is what was known of it when decisions were made. Fleets begin warm in their
+    default modes if `awake`, else asleep. `levels` gets the names that the rows' levels are row numbers of.
+    """
+    interval_s = market.step.total_seconds()
+    racks = Racks(site, datetime.fromtimestamp(int(market.start_s[0]), UTC), awake=awake)
+    book = JobBook(site, workload)
+    fixed = Fixed.of(site, racks.columns)
+    budget = _Budget(site)
+    naming = _Levels(site, levels)
+    above_s = highest_kw = 0.0
+    for index in range(len(market)):
+        at_s, pue = float(market.start_s[index]), float(market.pue[index])
+        arrived = book.begin(at_s)
+        jobs = book.columns()
+        moment = Moment(
+            at=at_s,
+            hashprice_usd_per_ph_day=float(hashprice_known_usd_per_ph_day[index]),
+            pue=pue,
+            outlook_s=site.controls.outlook.total_seconds(),
+            interruptions_left=budget.left(at_s),
+        )
+        seen = Instant(
+            index=index,
+            moment=moment,
+            price_usd_per_mwh=float(market.decided_usd_per_mwh[index]),
+            fleets=racks.columns,
+            jobs=jobs,
+            job_rows=book.open,
+            room=fixed.room(site, pue),
+            arrived=arrived,
+        )
+        at_step, gpus = strategy(seen)
+        woken = racks.move(at_step, at_s)
+        book.move(gpus, at_s)
+        fleets_settled, jobs_settled = racks.settle(woken, interval_s), book.settle(at_s, interval_s)
+        budget.spend(at_s, workload.tenant[jobs_settled.rows[jobs_settled.interruptions > 0]])
+        emit(fixed.rows(index, market, workload, fleets_settled, naming.rows(at_step), jobs_settled))
+        grid_kw, above = fixed.kept(site, pue, workload, fleets_settled, jobs_settled)
+        above_s += interval_s if above else 0.0
+        highest_kw = max(highest_kw, grid_kw)
+        progress(index + 1)
+    nothing = np.empty(0, dtype=np.int64)
+    emit(fixed.rows(len(market) - 1, market, workload, None, nothing, book.end()))
+    return Kept(above_s, highest_kw)
+
+
+class _Levels:
+    """Names for how many racks of a fleet are in which mode."""
+
+    def __init__(self, site: Site, names: list[str]) -> None:
+        self._modes = [
+            [SLEEP, *(step.to_mode for step in mode_steps(fleet, 1.0, 1.0))] for fleet in site.fleets
+        ]  # the hull is the same at any hashprice
+        self._racks = [fleet.racks for fleet in site.fleets]
+        self._names = names
+        self._rows: dict[tuple[int, ...], int] = {}
+
+    def rows(self, at_step: Ints) -> Ints:
+        """By fleet, the row of its name."""
+        return np.array([self._row(fleet, steps) for fleet, steps in enumerate(at_step.tolist())], dtype=np.int64)
+
+    def _row(self, fleet: int, steps: list[int]) -> int:
+        key = (fleet, *steps)
+        if key not in self._rows:
+            above = [self._racks[fleet], *steps, 0]
+            counts = [(mode, above[level] - above[level + 1]) for level, mode in enumerate(self._modes[fleet])]
+            self._rows[key] = len(self._names)
+            self._names.append(", ".join(f"{count} {mode}" for mode, count in counts if count))
+        return self._rows[key]
+
+
+class _Budget:
+    """Interruptions of each tenant within the span over which they are counted."""
+
+    def __init__(self, site: Site) -> None:
+        self._allowed = np.array([tenant.interruptions_per_hour for tenant in site.tenants], dtype=np.int64)
+        self._spent = np.zeros(len(site.tenants), dtype=np.int64)
+        self._recent: deque[tuple[float, Ints]] = deque()
+
+    def left(self, at_s: float) -> Ints:
+        while self._recent and at_s - self._recent[0][0] >= BUDGET_SPAN.total_seconds():
+            self._spent -= self._recent.popleft()[1]
+        return self._allowed - self._spent
+
+    def spend(self, at_s: float, tenants: Ints) -> None:
+        if len(tenants):
+            counts = np.bincount(tenants, minlength=len(self._spent))
+            self._spent += counts
+            self._recent.append((at_s, counts))
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What is the same in every interval: caps, and what is drawn whatever is decided. Powers are IT power."""
+
+    fleet_feeder: Ints
+    pool_feeder: Ints
+    pool_idle_kw: Floats
+    pool_gpus: Ints
+    limit_kw: Floats
+    """(1 + feeders): of the grid connection and of each feeder, at the grid."""
+    asleep_kw: Floats
+    """(1 + feeders): of all racks asleep and all GPUs idle, in all and by feeder."""
+
+    @staticmethod
+    def of(site: Site, fleets: FleetColumns) -> "Fixed":
+        feeders = [feeder.name for feeder in site.feeders]
+        pool_feeder = np.array([feeders.index(pool.feeder) for pool in site.pools], dtype=np.int64)
+        pool_idle_kw = np.array([pool.idle_kw for pool in site.pools], dtype=np.float64)
+        by_feeder = np.bincount(fleets.feeder, fleets.racks * fleets.asleep_kw, len(feeders))
+        by_feeder = by_feeder + np.bincount(pool_feeder, pool_idle_kw, len(feeders))
+        return Fixed(
+            fleet_feeder=fleets.feeder,
+            pool_feeder=pool_feeder,
+            pool_idle_kw=pool_idle_kw,
+            pool_gpus=np.array([pool.gpus for pool in site.pools], dtype=np.int64),
+            limit_kw=np.array([site.grid.limit_kw, *(feeder.limit_kw for feeder in site.feeders)]),
+            asleep_kw=np.concatenate([[by_feeder.sum()], by_feeder]),
+        )
+
+    def room(self, site: Site, pue: float) -> Room:
+        """What is left under the caps for what can move."""
+        left_kw = self.limit_kw * (1.0 - site.grid.measurement_uncertainty) - self.asleep_kw * pue
+        margin_kw = self.limit_kw * NEW_BLOCK_MARGIN
+        return Room(float(left_kw[0]), left_kw[1:], float(margin_kw[0]), margin_kw[1:], self.pool_gpus)
+
+    def kept(
+        self, site: Site, pue: float, workload: SubmittedJobs, fleets: FleetsSettled, jobs: JobsSettled
+    ) -> tuple[float, bool]:
+        """Power at the grid, and whether that or a feeder's is above its limit."""
+        job_feeder = self.pool_feeder[workload.pool[jobs.rows]] if len(jobs.rows) else jobs.rows
+        count = len(site.feeders)
+        by_feeder = np.bincount(self.fleet_feeder, fleets.it_kw, count) + np.bincount(job_feeder, jobs.it_kw, count)
+        if len(self.pool_feeder):
+            by_feeder = by_feeder + np.bincount(self.pool_feeder, self.pool_idle_kw, count)
+        grid_kw = float(by_feeder.sum()) * pue
+        above = grid_kw > self.limit_kw[0] + ROUNDING_KW or (by_feeder * pue > self.limit_kw[1:] + ROUNDING_KW).any()
+        return grid_kw, bool(above)
+
+    def rows(
+        self,
+        index: int,
+        market: MarketSeries,
+        workload: SubmittedJobs,
+        fleets: FleetsSettled | None,
+        levels: Ints,
+        jobs: JobsSettled,
+    ) -> RowBatch:
+        """One interval's rows: fleets, then pools, then jobs; without `fleets` those of jobs alone."""
+        hours, pue = market.step_h, float(market.pue[index])
+        fleet_kw = fleets.it_kw if fleets is not None else np.empty(0)
+        hash_ph_days = (fleets.hashes if fleets is not None else np.empty(0)) / HASHES_PER_PH_DAY
+        pool_kw = self.pool_idle_kw if fleets is not None else np.empty(0)
+        counts = np.array([len(fleet_kw), len(pool_kw), len(jobs.rows)])
+        size = int(counts.sum())
+        kind = np.repeat(np.array([Kind.FLEET, Kind.POOL, Kind.JOB]), counts)
+        busy = np.bincount(workload.pool[jobs.rows], jobs.gpus, len(self.pool_gpus))[: len(pool_kw)]
+        unpaid = np.zeros(int(counts[:2].sum()))
+        unknown = np.full(int(counts[:2].sum()), np.nan)
+        nobody = np.full(int(counts[:2].sum()), NONE)
+        it_kw = np.concatenate([fleet_kw, pool_kw, jobs.it_kw])
+        fleet_revenue = hash_ph_days * market.hashprice_usd_per_ph_day[index]
+        woken = fleets.woken if fleets is not None else np.empty(0, dtype=np.int64)
+        still = np.zeros(len(pool_kw))
+        return RowBatch(
+            interval=np.full(size, index),
+            kind=kind,
+            subject=np.concatenate([np.arange(len(fleet_kw)), np.arange(len(pool_kw)), jobs.rows]),
+            tenant=np.concatenate([nobody, workload.tenant[jobs.rows]]),
+            level=np.concatenate([levels, np.full(size - len(levels), NONE)]),
+            gpus=np.concatenate([np.full(len(fleet_kw), np.nan), busy, jobs.gpus]),
+            it_kw=it_kw,
+            hash_ph_days=np.concatenate([hash_ph_days, np.full(size - len(fleet_kw), np.nan)]),
+            gpu_hours=np.concatenate([unknown, jobs.gpu_hours]),
+            revenue_usd=np.concatenate([fleet_revenue, still, jobs.revenue_usd]),
+            cost_usd=it_kw * (pue * hours / KWH_PER_MWH * float(market.settled_usd_per_mwh[index])),
+            credit_usd=np.concatenate([unpaid, jobs.credit_usd]),
+            starts=np.concatenate([woken, still.astype(np.int64), jobs.starts]),
+            interruptions=np.concatenate([unpaid.astype(np.int64), jobs.interruptions]),
+            outcome=np.concatenate([nobody, jobs.outcome]),
+        )

@@ -1,0 +1,125 @@
+"""The strategy that plans: a plan of the next 24 hours for each interval, and the price now.
+
+What it knows at a row is what was known then: prices published by then, jobs handed in by then. The plan's values are
+what dispatch decides on, as in the controller.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from orchestrator.backtest.engine import Instant
+from orchestrator.backtest.jobs import SubmittedJobs
+from orchestrator.backtest.market import MarketHistory
+from orchestrator.backtest.result import PlannerFacts
+from orchestrator.backtest.strategies import chosen
+from orchestrator.domain.site import Site
+from orchestrator.planning.arrivals import ArrivalPattern, arrivals_by_pool, patterns_by_pool
+from orchestrator.planning.blocks import Switches, pool_columns
+from orchestrator.planning.columns import Floats, Ints
+from orchestrator.planning.forecast import knowing_prices, outlook_at
+from orchestrator.planning.outlook import Outlook
+from orchestrator.planning.plan_values import quick_values
+from orchestrator.planning.pose import caps_ahead, problem_of
+from orchestrator.planning.price_model import fit_model
+from orchestrator.planning.track import price_track
+from orchestrator.planning.warm_start import Duals
+
+AHEAD = timedelta(hours=24)
+PATTERN_EVERY = timedelta(days=1)
+
+
+class Planning:
+    """Remembers the last plan's prices, from which the next one starts."""
+
+    def __init__(self, site: Site, history: MarketHistory, workload: SubmittedJobs, *, perfect_prices: bool) -> None:
+        self._site = site
+        self._history = history
+        self._workload = workload
+        self._perfect = perfect_prices
+        self._pools = pool_columns(site)
+        self._zone = ZoneInfo(site.timezone)
+        self._steps = round(AHEAD / history.step)
+        self._track = price_track(
+            history.start,
+            history.step,
+            history.real_time_usd_per_mwh,
+            history.day_ahead_usd_per_mwh,
+            self._zone,
+            outdoor_c=history.outdoor_c,
+        )
+        self._model = fit_model(self._track)
+        self._caps = caps_ahead(site, (), history.start, history.step, self._steps)
+        self._patterns: tuple[datetime, dict[str, ArrivalPattern]] | None = None
+        self._free = np.zeros(len(site.pools))
+        self._before: Duals | None = None
+        self._forecasts: dict[int, Floats] = {}
+        self._ms: list[float] = []
+
+    def __call__(self, instant: Instant) -> tuple[Ints, Ints]:
+        began = time.perf_counter()
+        switches = self._switches(instant)
+        self._ms.append((time.perf_counter() - began) * 1000.0)
+        return chosen(instant, self._pools, instant.price_usd_per_mwh, switches)
+
+    def facts(self) -> PlannerFacts:
+        return PlannerFacts(
+            plans=len(self._ms),
+            late_plans=0,
+            mean_gap=None,
+            worst_age_s=0.0,
+            mean_ms=float(np.mean(self._ms)) if self._ms else None,
+            p99_ms=float(np.percentile(self._ms, 99)) if self._ms else None,
+        )
+
+    def _switches(self, instant: Instant) -> Switches:
+        outlook = self._outlook(instant)
+        problem = problem_of(
+            self._site,
+            instant.fleets,
+            instant.jobs,
+            outlook,
+            self._caps,
+            job_keys=instant.job_rows.tolist(),
+        )
+        values, self._before = quick_values(problem, self._before, outlook.paths_usd_per_mwh)
+        return Switches(values.fleet_stay, values.fleet_wake, values.job_stay, values.job_wake, self._free)
+
+    def _outlook(self, instant: Instant) -> Outlook:
+        row = self._history.begin + instant.index
+        outlook = outlook_at(
+            self._track,
+            self._model,
+            row,
+            self._steps,
+            hashprice_usd_per_ph_day=instant.moment.hashprice_usd_per_ph_day,
+            outdoor_c=float(self._history.outdoor_c[row]),
+            fallback_usd_per_mwh=self._site.stale.price.fallback_usd_per_mwh,
+            arrivals_gpus=self._arrivals(row),
+            forecasts=self._forecasts,
+        )
+        outlook.price_usd_per_mwh[0] = instant.price_usd_per_mwh
+        if self._perfect:
+            outlook = knowing_prices(outlook, self._history.price_usd_per_mwh[row : row + self._steps])
+        return outlook
+
+    def _arrivals(self, row: int) -> dict[str, Floats]:
+        """GPUs that jobs yet to come are expected to ask for, by pool."""
+        now, workload, step = self._history.at(row), self._workload, self._history.step
+        if self._patterns is None or now - self._patterns[0] >= PATTERN_EVERY:
+            since = datetime.fromtimestamp(self._history.at(self._history.begin).timestamp(), UTC)
+            patterns = patterns_by_pool(
+                self._site,
+                workload.pool,
+                workload.submitted_at,
+                workload.gpus,
+                workload.run_s,
+                now,
+                since,
+                step=step,
+                steps=self._steps,
+            )
+            self._patterns = (now, patterns)
+        return arrivals_by_pool(self._patterns[1], now, self._zone, step=step, steps=self._steps)

@@ -1,0 +1,188 @@
+"""A backtest in figures: the JSON document, and the table of a terminal."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from orchestrator.backtest.figures import (
+    Money,
+    Month,
+    capture,
+    energy_mwh,
+    mean_price_usd_per_mwh,
+    money,
+    months,
+    paid_usd_per_mwh,
+)
+from orchestrator.backtest.result import BacktestResult, SlaOutcome, Source, StrategyResult
+
+JsonObject = dict[str, Any]
+
+
+def document(result: BacktestResult) -> JsonObject:
+    """The figures as JSON: money in USD to the cent, energy in MWh at the grid, finite numbers only.
+
+    For each strategy `profit_usd` is `revenue_usd.mining` + `revenue_usd.hpc` - `energy_cost_usd` - `sla_penalty_usd`
+    to the cent. Months are those of the site's time zone.
+    """
+    of_months = months(result.market, result.site.timezone)
+    return {
+        "site": result.site.name,
+        "timezone": result.site.timezone,
+        "from": result.start.isoformat(),
+        "to": result.end.isoformat(),
+        "intervals": len(result.market),
+        "step_seconds": result.market.step.total_seconds(),
+        "seed": result.seed,
+        "bound_usd": _rounded(result.bound_usd, 2),
+        "bound_note": result.bound_note,
+        "mean_price_usd_per_mwh": _rounded(mean_price_usd_per_mwh(result.market), 4) if len(result.market) else None,
+        "strategies": {strategy.name: _strategy(result, strategy, of_months) for strategy in result.strategies},
+        "months": [
+            {
+                "month": month.key,
+                "whole": month.whole,
+                "mean_price_usd_per_mwh": _rounded(mean_price_usd_per_mwh(result.market, month.rows), 4),
+            }
+            for month in of_months
+        ],
+        "forecast_skill": [
+            {
+                "hours_ahead": row.hours_ahead,
+                "mae_usd_per_mwh": _rounded(row.mae_usd_per_mwh, 4),
+                "pinball_usd_per_mwh": _rounded(row.pinball_usd_per_mwh, 4),
+                "count": row.count,
+            }
+            for row in result.skill
+        ],
+        "inputs": {
+            "prices": [_source(source) for source in result.prices],
+            "hashprice": _source(result.hashprice),
+            "weather": _source(result.weather),
+            "trace": _source(result.trace) if result.trace is not None else None,
+        },
+        "warnings": list(result.warnings),
+        "assumptions": list(result.assumptions),
+        "versions": dict(result.versions),
+        "command": result.command,
+        "seconds": _rounded(result.seconds, 3),
+        "peak_mb": _rounded(result.peak_mb, 1),
+    }
+
+
+def _strategy(result: BacktestResult, strategy: StrategyResult, of_months: tuple[Month, ...]) -> JsonObject:
+    sums = money(strategy.series)
+    share, why_not = capture(sums.profit, result)
+    return {
+        **_money(sums),
+        "energy_mwh": _rounded(energy_mwh(strategy.series, result.market), 6),
+        "paid_usd_per_mwh": _rounded(paid_usd_per_mwh(strategy.series, result.market), 4),
+        "capture": _rounded(share, 6),
+        **({"capture_note": why_not} if why_not else {}),
+        "starts": sum(strategy.starts.values()),
+        "starts_by_fleet": dict(strategy.starts),
+        "job_starts": strategy.job_starts,
+        "interruptions": strategy.interruptions,
+        "sla": {outcome.tenant: _outcome(result, outcome) for outcome in strategy.outcomes},
+        "seconds_above_cap": _rounded(strategy.seconds_above_cap, 3),
+        "highest_grid_kw": _rounded(strategy.highest_grid_kw, 3),
+        "planner": _planner(strategy),
+        "months": {
+            month.key: {
+                **_money(money(strategy.series, month.rows)),
+                "energy_mwh": _rounded(energy_mwh(strategy.series, result.market, month.rows), 6),
+            }
+            for month in of_months
+        },
+        "assumptions": list(strategy.assumptions),
+        "seconds": _rounded(strategy.seconds, 3),
+        "peak_mb": _rounded(strategy.peak_mb, 1),
+    }
+
+
+def _money(sums: Money) -> JsonObject:
+    return {
+        "profit_usd": float(sums.profit),
+        "revenue_usd": {"mining": float(sums.mining), "hpc": float(sums.hpc)},
+        "energy_cost_usd": float(sums.energy_cost),
+        "sla_penalty_usd": float(sums.credits),
+    }
+
+
+def _outcome(result: BacktestResult, outcome: SlaOutcome) -> JsonObject:
+    return {
+        "class": result.site.tenant(outcome.tenant).sla.value,
+        "on_time": outcome.on_time,
+        "late": outcome.late,
+        "withdrawn": outcome.withdrawn,
+        "failed": outcome.failed,
+        "open": outcome.open,
+        "interruptions": outcome.interruptions,
+        "billed_gpu_hours": _rounded(outcome.billed_gpu_hours, 6),
+        "penalty_usd": _rounded(outcome.credits_usd, 2),
+    }
+
+
+def _planner(strategy: StrategyResult) -> JsonObject | None:
+    facts = strategy.planner
+    if facts is None:
+        return None
+    return {
+        "plans": facts.plans,
+        "late_plans": facts.late_plans,
+        "mean_gap": _rounded(facts.mean_gap, 6),
+        "worst_age_seconds": _rounded(facts.worst_age_s, 3),
+        "mean_ms": _rounded(facts.mean_ms, 3),
+        "p99_ms": _rounded(facts.p99_ms, 3),
+    }
+
+
+def _source(source: Source) -> JsonObject:
+    return {"name": source.name, "detail": source.detail, "sha256": source.sha256 or None}
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    """JSON has no infinity and no NaN: they are null."""
+    return round(float(value), digits) if value is not None and isfinite(value) else None
+
+
+def table(figures: Mapping[str, Any]) -> Table:
+    """The document's strategies side by side, for a terminal."""
+    bound = figures["bound_usd"]
+    caption = f"bound: no decisions could have earned more than {bound:,.2f} USD" if bound is not None else None
+    shown = Table(
+        title=escape(f"{figures['site']}, {figures['from'][:16]} to {figures['to'][:16]} UTC"),
+        title_justify="left",
+        caption=caption or escape(figures["bound_note"]) or "no bound was worked out",
+        caption_justify="left",
+    )
+    shown.add_column("")
+    for name in figures["strategies"]:
+        shown.add_column(escape(name), justify="right")
+    for label, text in (
+        ("profit, USD", lambda of: f"{of['profit_usd']:,.2f}"),
+        ("share of the bound", lambda of: "-" if of["capture"] is None else f"{of['capture']:.2%}"),
+        ("revenue from mining, USD", lambda of: f"{of['revenue_usd']['mining']:,.2f}"),
+        ("revenue from HPC, USD", lambda of: f"{of['revenue_usd']['hpc']:,.2f}"),
+        ("energy cost, USD", lambda of: f"{of['energy_cost_usd']:,.2f}"),
+        ("SLA penalty, USD", lambda of: f"{of['sla_penalty_usd']:,.2f}"),
+        ("energy, MWh", lambda of: f"{of['energy_mwh']:,.0f}"),
+        ("paid, USD/MWh", lambda of: "-" if of["paid_usd_per_mwh"] is None else f"{of['paid_usd_per_mwh']:,.2f}"),
+        ("racks woken", lambda of: f"{of['starts']:,}"),
+        ("job interruptions", lambda of: f"{of['interruptions']:,}"),
+        ("jobs on time / late", _jobs),
+        ("seconds above a cap", lambda of: f"{of['seconds_above_cap']:,.0f}"),
+        ("took, s", lambda of: f"{of['seconds']:,.1f}"),
+        ("peak memory, MiB", lambda of: f"{of['peak_mb']:,.0f}"),
+    ):
+        shown.add_row(label, *(text(of) for of in figures["strategies"].values()))
+    return shown
+
+
+def _jobs(of: Mapping[str, Any]) -> str:
+    on_time = sum(outcome["on_time"] for outcome in of["sla"].values())
+    late = sum(outcome["late"] for outcome in of["sla"].values())
+    return f"{on_time:,} / {late:,}"

@@ -1,0 +1,87 @@
+"""Adding up settled rows to what a strategy came to, so that series, counts and records are of the same figures."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.backtest.batch import Kind, Outcome, RowBatch
+from orchestrator.backtest.result import Floats, Ints, MarketSeries, SlaOutcome, StrategySeries
+from orchestrator.domain.site import Site
+
+
+class Tally:
+    """Sums of the batches of one strategy so far."""
+
+    def __init__(self, site: Site, market: MarketSeries) -> None:
+        self._site = site
+        self._market = market
+        count = len(market)
+        self._series = {name: np.zeros(count) for name in StrategySeries.__dataclass_fields__}
+        self._starts = np.zeros(len(site.fleets), dtype=np.int64)
+        self._job_starts = 0
+        tenants = len(site.tenants)
+        self._outcomes = np.zeros((tenants, len(Outcome)), dtype=np.int64)
+        self._interruptions = np.zeros(tenants, dtype=np.int64)
+        self._gpu_hours = np.zeros(tenants)
+        self._credits_usd = np.zeros(tenants)
+
+    def add(self, batch: RowBatch) -> None:
+        if not len(batch):
+            return
+        fleets, jobs = batch.kind == Kind.FLEET, batch.kind == Kind.JOB
+        grid_kw = batch.it_kw * self._market.pue[batch.interval]
+        first = int(batch.interval.min())
+        span = slice(first, int(batch.interval.max()) + 1)
+        at = batch.interval - first
+
+        def to(name: str, values: Floats, rows: NDArray[np.bool_]) -> None:
+            self._series[name][span] += np.bincount(at[rows], values[rows], span.stop - span.start)
+
+        every = np.ones(len(batch), dtype=np.bool_)
+        to("mining_grid_kw", grid_kw, fleets)
+        to("hpc_grid_kw", grid_kw, ~fleets)
+        to("mining_revenue_usd", batch.revenue_usd, fleets)
+        to("hpc_revenue_usd", batch.revenue_usd, ~fleets)
+        to("energy_cost_usd", batch.cost_usd, every)
+        to("credits_usd", batch.credit_usd, every)
+
+        np.add.at(self._starts, batch.subject[fleets], batch.starts[fleets])
+        self._job_starts += int(batch.starts[jobs].sum())
+        tenant = batch.tenant[jobs]
+        np.add.at(self._interruptions, tenant, batch.interruptions[jobs])
+        np.add.at(self._gpu_hours, tenant, np.nan_to_num(batch.gpu_hours[jobs]))
+        np.add.at(self._credits_usd, tenant, batch.credit_usd[jobs])
+        settled = batch.outcome[jobs] >= 0
+        np.add.at(self._outcomes, (tenant[settled], batch.outcome[jobs][settled]), 1)
+
+    def series(self) -> StrategySeries:
+        return StrategySeries(**{name: values.copy() for name, values in self._series.items()})
+
+    def starts(self) -> dict[str, int]:
+        """By fleet, racks woken."""
+        return {fleet.name: int(count) for fleet, count in zip(self._site.fleets, self._starts, strict=True)}
+
+    def job_starts(self) -> int:
+        return self._job_starts
+
+    def outcomes(self) -> tuple[SlaOutcome, ...]:
+        """By tenant, in the order of the site file."""
+        return tuple(
+            _outcome(tenant.name, self._outcomes[row], self._interruptions[row], self._gpu_hours[row], credit_usd)
+            for row, (tenant, credit_usd) in enumerate(zip(self._site.tenants, self._credits_usd, strict=True))
+        )
+
+
+def _outcome(
+    tenant: str, counts: Ints, interruptions: np.int64, gpu_hours: np.float64, credit_usd: np.float64
+) -> SlaOutcome:
+    return SlaOutcome(
+        tenant=tenant,
+        on_time=int(counts[Outcome.ON_TIME]),
+        late=int(counts[Outcome.LATE]),
+        withdrawn=int(counts[Outcome.WITHDRAWN]),
+        failed=int(counts[Outcome.FAILED]),
+        open=int(counts[Outcome.OPEN]),
+        interruptions=int(interruptions),
+        billed_gpu_hours=float(gpu_hours),
+        credits_usd=float(credit_usd),
+    )

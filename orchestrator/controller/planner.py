@@ -1,0 +1,211 @@
+"""The plan in force beside the loop: when a new one is due, what it is made from, and what it says now.
+
+Making one takes up to seconds, so it is split: `question` gathers what is known and costs little, `answer` is pure and
+can be worked out elsewhere, `take` puts the answer in force. Until then the last plan stays, as it does when one fails.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from orchestrator.controller.loop import Policy
+from orchestrator.domain.site import Site
+from orchestrator.domain.snapshot import Snapshot
+from orchestrator.planning.arrivals import arrivals_by_pool, patterns_by_pool
+from orchestrator.planning.columns import FleetColumns, JobColumns, fleet_columns, job_columns
+from orchestrator.planning.dispatch import Desired, dispatch
+from orchestrator.planning.forecast import live_outlook
+from orchestrator.planning.live_columns import LiveColumns
+from orchestrator.planning.outlook import Outlook, PlanValues
+from orchestrator.planning.plan import make_plan
+from orchestrator.planning.plan_reading import plan_view
+from orchestrator.planning.plan_values import named
+from orchestrator.planning.plan_view import PlanState, PlanView
+from orchestrator.planning.pose import CapsAhead, caps_ahead, problem_of
+from orchestrator.planning.warm_start import Duals
+
+PLAN_EVERY = timedelta(minutes=15)
+AT_LEAST_APART = timedelta(minutes=1)
+"""Jobs that come one after the other, and limits that change again, share a plan."""
+STEP = timedelta(minutes=15)
+AHEAD = timedelta(hours=24)
+REMEMBERED = timedelta(days=28)
+"""Arrivals and temperatures seen are kept so long, to forecast by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """All that a plan is made from."""
+
+    site: Site
+    made_at: datetime
+    outlook: Outlook
+    caps: CapsAhead
+    fleets: FleetColumns
+    fleet_names: tuple[str, ...]
+    jobs: JobColumns
+    job_names: tuple[str, ...]
+    before: Duals | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A plan, and what follows from it."""
+
+    view: PlanView
+    values: PlanValues
+    duals: Duals
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    pool: int
+    submitted_at: float
+    gpus: int
+    run_s: float
+
+
+class Planner:
+    """The plan of one site. Not for several threads: only `answer` may run elsewhere."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._zone = ZoneInfo(site.timezone)
+        self._answer: Answer | None = None
+        self._problem = ""
+        self._asked_at: datetime | None = None
+        self._asked_for: tuple[object, ...] = ()
+        self._since: datetime | None = None
+        self._arrivals: dict[str, _Arrival] = {}
+        self._outdoor: list[tuple[datetime, float]] = []
+
+    @property
+    def state(self) -> PlanState:
+        return PlanState(self._answer.view if self._answer is not None else None, self._problem)
+
+    def values(self, now: datetime) -> PlanValues | None:
+        """What the plan in force says; None where there is none that reaches to `now`."""
+        answer = self._answer
+        return answer.values if answer is not None and now < answer.view.end else None
+
+    def due(self, snapshot: Snapshot) -> bool:
+        """A plan is old, or what it was made for has changed: jobs, limits, or what is held."""
+        if self._asked_at is None:
+            return True
+        age = snapshot.at - self._asked_at
+        return age >= PLAN_EVERY or (age >= AT_LEAST_APART and self._asked_for != _occasion(snapshot))
+
+    def question(self, snapshot: Snapshot) -> Question:
+        """What to plan on now; it counts as asked."""
+        self._remember(snapshot)
+        self._asked_at, self._asked_for = snapshot.at, _occasion(snapshot)
+        site, steps = self._site, round(AHEAD / STEP)
+        outlook = live_outlook(
+            snapshot.book,
+            snapshot.at,
+            self._zone,
+            step=STEP,
+            steps=steps,
+            hashprice=snapshot.hashprice,
+            outdoor=snapshot.outdoor,
+            fallback_usd_per_mwh=site.stale.price.fallback_usd_per_mwh,
+            outdoor_past=self._outdoor,
+            arrivals_gpus=self._expected(snapshot.at, steps),
+        )
+        outlook.price_usd_per_mwh[0] = snapshot.price.usd_per_mwh
+        return Question(
+            site=site,
+            made_at=snapshot.at,
+            outlook=outlook,
+            caps=caps_ahead(site, snapshot.curtailments, outlook.start, STEP, steps),
+            fleets=fleet_columns(site, snapshot),
+            fleet_names=tuple(snapshot.fleets),
+            jobs=job_columns(site, snapshot.jobs.values()),
+            job_names=tuple(snapshot.jobs),
+            before=self._answer.duals if self._answer is not None else None,
+        )
+
+    def take(self, answer: Answer) -> None:
+        """From now on it is in force."""
+        self._answer, self._problem = answer, ""
+
+    def fail(self, problem: str) -> None:
+        """No new plan came, and why; the last one stays in force."""
+        self._problem = problem
+
+    def _remember(self, snapshot: Snapshot) -> None:
+        self._since = self._since or snapshot.at
+        oldest = snapshot.at - REMEMBERED
+        pools = {pool.name: row for row, pool in enumerate(self._site.pools)}
+        for name, status in snapshot.jobs.items():
+            if name not in self._arrivals:
+                job = status.job
+                self._arrivals[name] = _Arrival(
+                    pools[job.pool], job.submitted_at.timestamp(), job.gpus, job.run_time.total_seconds()
+                )
+        gone = [name for name, seen in self._arrivals.items() if seen.submitted_at < oldest.timestamp()]
+        for name in gone:
+            if name not in snapshot.jobs:
+                del self._arrivals[name]
+        if snapshot.outdoor.value is not None:
+            self._outdoor.append((snapshot.at, snapshot.outdoor.value))
+        self._outdoor = [(at, value) for at, value in self._outdoor if at >= oldest]
+
+    def _expected(self, now: datetime, steps: int) -> Mapping[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
+        seen = sorted(self._arrivals.values(), key=lambda arrival: arrival.submitted_at)
+        assert self._since is not None, "a snapshot was remembered"
+        patterns = patterns_by_pool(
+            self._site,
+            np.array([arrival.pool for arrival in seen], dtype=np.int64),
+            np.array([arrival.submitted_at for arrival in seen], dtype=np.float64),
+            np.array([arrival.gpus for arrival in seen], dtype=np.int64),
+            np.array([arrival.run_s for arrival in seen], dtype=np.float64),
+            now,
+            self._since,
+            step=STEP,
+            steps=steps,
+        )
+        return arrivals_by_pool(patterns, now, self._zone, step=STEP, steps=steps)
+
+
+def planned(planner: Planner) -> Policy:
+    """Dispatch by the price now and what the plan in force says."""
+    live = LiveColumns()
+
+    def policy(site: Site, snapshot: Snapshot) -> Desired:
+        return dispatch(site, snapshot, planner.values(snapshot.at), live)
+
+    return policy
+
+
+def answer(question: Question) -> Answer:
+    """The plan; pure but for the time it says it took."""
+    began = time.perf_counter()
+    site, outlook = question.site, question.outlook
+    problem = problem_of(site, question.fleets, question.jobs, outlook, question.caps, job_keys=question.job_names)
+    plan = make_plan(problem, question.before, paths=outlook.paths_usd_per_mwh)
+    values = named(plan.thresholds, question.fleet_names, question.job_names, [pool.name for pool in site.pools])
+    view = plan_view(
+        site,
+        plan,
+        outlook,
+        question.caps,
+        values,
+        fleets=question.fleet_names,
+        jobs=question.job_names,
+        left_h=problem.tasks.left_h,
+        made_at=question.made_at.astimezone(UTC),
+        seconds_to_make=time.perf_counter() - began,
+    )
+    return Answer(view, values, plan.duals)
+
+
+def _occasion(snapshot: Snapshot) -> tuple[object, ...]:
+    """What a plan is made for: when this changes there is to be a new one."""
+    orders = tuple((order.id, order.limit_kw, order.until) for order in snapshot.curtailments)
+    held = tuple(name for name, status in snapshot.fleets.items() if status.view.held)
+    return frozenset(snapshot.jobs), orders, held

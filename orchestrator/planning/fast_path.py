@@ -1,0 +1,57 @@
+"""From columns to what should run: the same for a site that is watched and for one that is only computed."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from orchestrator.planning.blocks import (
+    Blocks,
+    Moment,
+    Places,
+    PoolColumns,
+    Switches,
+    as_they_are,
+    no_plan,
+)
+from orchestrator.planning.choose import Chosen, Room, choose
+from orchestrator.planning.columns import FleetColumns, Floats, JobColumns
+from orchestrator.planning.merit_order import lay_out
+from orchestrator.planning.relief import Excused, relieve, shortfall_kw
+
+
+class Decided(NamedTuple):
+    blocks: Blocks
+    chosen: Chosen
+    gpu_limit_w: Floats
+    """By pool."""
+
+    @property
+    def shortfall_kw(self) -> float:
+        """Power above the tightest cap that only an interruption of guaranteed jobs could shed."""
+        return shortfall_kw(self.chosen)
+
+
+def decide(
+    fleets: FleetColumns,
+    jobs: JobColumns,
+    pools: PoolColumns,
+    moment: Moment,
+    room: Room,
+    price_usd_per_mwh: float,
+    *,
+    switches: Switches | None = None,
+    places: Places | None = None,
+    excused: Excused | None = None,
+) -> Decided:
+    """What should run at this price; pure, and nothing given is changed.
+
+    Without `switches` there is no plan, without `places` the first of equal rows goes first, and without `excused` no
+    power is.
+    """
+    switches = switches or no_plan(len(fleets), len(jobs), len(pools.feeder))
+    places = places or as_they_are(len(fleets), len(jobs))
+    blocks = lay_out(fleets, jobs, pools, moment, switches, places)
+    chosen = choose(blocks, price_usd_per_mwh, room, moment.pue, fleets, jobs)
+    excused = excused or Excused(0.0, np.zeros(len(room.feeder_kw)))
+    chosen, gpu_limit_w = relieve(blocks, chosen, pools, moment.pue, excused, places)
+    return Decided(blocks, chosen, gpu_limit_w)

@@ -1,0 +1,236 @@
+"""The compiled walk on columns chooses what the plain one on objects does, whatever the scene and the plan's values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.domain.site import SLEEP, Site, SlaClass
+from orchestrator.domain.work import JobPhase
+from orchestrator.planning.columns import hull
+from orchestrator.planning.dispatch import Desired, dispatch
+from orchestrator.planning.live_columns import LiveColumns
+from orchestrator.planning.outlook import PlanValues, Switch
+from tests.planning.plain_dispatch import walk
+from tests.planning.test_planning_properties import ANY_SPEED, nameplate_kw, scenes
+
+if TYPE_CHECKING:
+    from tests.planning.conftest import Scene
+
+SWITCHES = st.builds(Switch, st.floats(-200, 1000), st.floats(-200, 1000))
+
+
+@st.composite
+def crowded(draw: st.DrawFn, scene_of: Callable[[Site], Scene], base: Site, now: datetime) -> Scene:
+    """Any scene, with elastic jobs, held ones, progress and interruptions on top."""
+    scene = draw(scenes(scene_of, base, now))
+    for number in range(draw(st.integers(0, 4))):
+        pool = draw(st.sampled_from(scene.site.pools))
+        free = pool.gpus - sum(view.gpus for view in scene.jobs if view.phase.holds_gpus and view.job.pool == pool.name)
+        phase = draw(st.sampled_from([JobPhase.WAITING, JobPhase.RUNNING, JobPhase.PAUSED]))
+        steps, least = draw(st.integers(2, 6)), draw(st.integers(1, 2))
+        given_gpus = 4 * draw(st.integers(least, steps))
+        if phase is JobPhase.RUNNING and given_gpus > free:
+            phase = JobPhase.WAITING
+        scene.job(
+            f"elastic-{number}",
+            draw(st.sampled_from(["flux", "lab"])),
+            4 * steps,
+            phase,
+            pool=pool.name,
+            elastic=(4 * least, 4),
+            given_gpus=given_gpus if phase is JobPhase.RUNNING else None,
+            changed_at=now - timedelta(minutes=draw(st.integers(0, 20))),
+            submitted_before_h=draw(st.sampled_from([1.0, 2.0])),
+        )
+    for number, view in enumerate(scene.jobs):
+        if draw(st.integers(0, 5)) == 0:
+            scene.jobs[number] = replace(view, held="a person moves it")
+        if view.phase is not JobPhase.WAITING:
+            scene.progress[view.job.name] = draw(st.sampled_from([0.0, 3600.0, 7200.0]))
+        if draw(st.integers(0, 5)) == 0:
+            scene.interrupted(view.job.name, minutes_ago=draw(st.sampled_from([10.0, 59.0, 60.0, 90.0])))
+    for fleet in scene.site.fleets:
+        if draw(st.integers(0, 7)) == 0:
+            scene.held[fleet.name] = "a person moves it"
+    return scene
+
+
+@st.composite
+def any_values(draw: st.DrawFn, scene: Scene) -> PlanValues:
+    """A plan's values for some of the fleets and jobs."""
+    return PlanValues(
+        fleets={fleet.name: draw(SWITCHES) for fleet in scene.site.fleets if draw(st.booleans())},
+        jobs={view.job.name: draw(SWITCHES) for view in scene.jobs if draw(st.booleans())},
+        gpu_usd_per_h={pool.name: draw(st.floats(0, 3)) for pool in scene.site.pools},
+    )
+
+
+@pytest.fixture
+def any_crowd(scene_of: Callable[[Site], Scene], site: Site, now: datetime) -> st.SearchStrategy[Scene]:
+    return crowded(scene_of, site, now)
+
+
+def assert_as_plain(scene: Scene, values: PlanValues | None, live: LiveColumns | None = None) -> Desired:
+    snapshot = scene.snapshot()
+    desired, wanted = dispatch(scene.site, snapshot, values, live), walk(scene.site, snapshot, values)
+    assert desired.racks == wanted.racks
+    assert desired.jobs == wanted.jobs
+    assert desired.gpu_limit_w == wanted.gpu_limit_w
+    assert desired.binding == wanted.binding
+    assert desired.shortfall_kw == pytest.approx(wanted.shortfall_kw, abs=1e-6)
+    assert set(desired.gains) == wanted.changed
+    assert list(desired.order) == [target for target in wanted.order if target in wanted.changed]
+    return desired
+
+
+@ANY_SPEED
+@given(st.data())
+def test_without_a_plan_it_chooses_what_the_plain_walk_does(
+    any_crowd: st.SearchStrategy[Scene], data: st.DataObject
+) -> None:
+    assert_as_plain(data.draw(any_crowd), None)
+
+
+@ANY_SPEED
+@given(st.data())
+def test_with_a_plan_it_chooses_what_the_plain_walk_does(
+    any_crowd: st.SearchStrategy[Scene], data: st.DataObject
+) -> None:
+    scene = data.draw(any_crowd)
+    desired = assert_as_plain(scene, data.draw(any_values(scene)))
+    assert all(desired.reasons.values())
+
+
+@ANY_SPEED
+@given(st.data())
+def test_what_is_remembered_of_the_snapshot_before_changes_nothing(
+    any_crowd: st.SearchStrategy[Scene], data: st.DataObject
+) -> None:
+    """The same site twice, with jobs come and gone, fleets moved and another plan in between."""
+    scene, live = data.draw(any_crowd), LiveColumns()
+    values = data.draw(any_values(scene))
+    assert_as_plain(scene, values, live)
+    scene.before = scene.snapshot()
+    if scene.jobs:
+        gone = data.draw(st.integers(0, len(scene.jobs) - 1))
+        moved = data.draw(st.sampled_from([phase for phase in JobPhase if not phase.ended]))
+        scene.jobs[-1] = replace(scene.jobs[-1], phase=moved)
+        del scene.jobs[gone]
+    if data.draw(st.booleans()):
+        scene.job("arrived", "lab", 4, JobPhase.WAITING, pool=scene.site.pools[0].name)
+    for fleet in scene.site.fleets:
+        if data.draw(st.booleans()):
+            scene.racks[fleet.name] = {data.draw(st.sampled_from(fleet.modes)).name: fleet.racks}
+    scene.price = data.draw(st.floats(-500, 5000))
+    assert_as_plain(scene, data.draw(st.sampled_from([values, None])), live)
+
+
+@ANY_SPEED
+@given(st.data())
+def test_caps_hold_whatever_a_plan_says(
+    scene_of: Callable[[Site], Scene], site: Site, now: datetime, data: st.DataObject
+) -> None:
+    scene = data.draw(scenes(scene_of, site, now))
+    snapshot = scene.snapshot()
+    desired = dispatch(scene.site, snapshot, data.draw(any_values(scene)))
+    limits = snapshot.limits
+    for feeder, usable_kw in (
+        (None, limits.usable_kw(limits.grid)),
+        *((name, limits.usable_kw(cap)) for name, cap in limits.feeders.items()),
+    ):
+        must_kw = nameplate_kw(snapshot, desired, feeder=feeder, optional=False)
+        assert nameplate_kw(snapshot, desired, feeder=feeder) <= max(usable_kw, must_kw) + 1e-3, feeder
+        assert must_kw <= usable_kw + desired.shortfall_kw + 1e-3, "what is above a cap is reported"
+
+
+@ANY_SPEED
+@given(st.data())
+def test_promises_hold_whatever_a_plan_says(any_crowd: st.SearchStrategy[Scene], data: st.DataObject) -> None:
+    scene = data.draw(any_crowd)
+    snapshot = scene.snapshot()
+    desired = dispatch(scene.site, snapshot, data.draw(any_values(scene)))
+    at_rest = not desired.binding and not desired.shortfall_kw  # no cap asks for more than the promises give
+    for name, status in snapshot.fleets.items():
+        sleeping = desired.racks[name].get(SLEEP, 0)
+        if snapshot.at < status.view.last_sleep_at + status.fleet.min_off:
+            assert sleeping >= status.view.racks.get(SLEEP, 0), "it sleeps for its minimum off time"
+        woken = snapshot.at < status.view.last_wake_at + status.fleet.min_on
+        hashing = [step.to_mode for step in hull(status.fleet)]
+        if at_rest and woken and not status.silent and {SLEEP, *hashing} >= set(status.view.rack_modes.values()):
+            assert sleeping <= status.view.racks.get(SLEEP, 0), "it is awake for its minimum on time"
+    paused = Counter[str]()
+    # A guaranteed job that waits takes its GPUs from others, whatever their budgets say.
+    wants_in = any(
+        job.tenant.sla is SlaClass.GUARANTEED and not job.view.phase.holds_gpus for job in snapshot.jobs.values()
+    )
+    for name, job in snapshot.jobs.items():
+        if job.view.phase is not JobPhase.RUNNING:
+            continue
+        if at_rest and job.tenant.sla is SlaClass.GUARANTEED:
+            assert desired.jobs.get(name) == job.job.gpus
+        if name not in desired.jobs:
+            paused[job.tenant.name] += 1
+    for tenant in scene.site.tenants:
+        spent = snapshot.interruptions_last_hour.get(tenant.name, 0)
+        if at_rest and not wants_in:
+            assert paused[tenant.name] <= max(tenant.interruptions_per_hour - spent, 0)
+
+
+def test_a_fleet_sleeps_and_wakes_at_the_prices_of_the_plan(scene: Scene) -> None:
+    """The old fleet's hash is worth 86 USD/MWh in eco, 57 from there to normal."""
+    values = PlanValues({"old": Switch(stay_usd_per_mwh=70.0, wake_usd_per_mwh=60.0)}, {}, {"h100": 0.0})
+    for price, now_in, wanted in (
+        (69.0, "eco", "eco"),
+        (71.0, "eco", SLEEP),
+        (61.0, SLEEP, SLEEP),
+        (59.0, SLEEP, "eco"),
+        (50.0, SLEEP, "normal"),
+    ):
+        scene.price, scene.racks["old"] = price, {now_in: 4}
+        desired = dispatch(scene.site, scene.snapshot(), values)
+        assert desired.racks["old"] == {wanted: 4}, price
+        if wanted == SLEEP:
+            assert "the plan" in desired.reasons["fleet/old"]
+
+
+def test_what_a_plan_says_of_a_fleet_stays_awake_through_a_dear_hour(scene: Scene) -> None:
+    scene.price, scene.racks["old"] = 130.0, {"eco": 4}
+    assert dispatch(scene.site, scene.snapshot()).racks["old"] == {SLEEP: 4}
+    values = PlanValues({"old": Switch(140.0, 80.0)}, {}, {})
+    desired = dispatch(scene.site, scene.snapshot(), values)
+    assert desired.racks["old"] == {"eco": 4}
+    assert "140, above which the plan lets it sleep" in desired.reasons["fleet/old"]
+
+
+def test_jobs_pause_and_start_at_the_prices_of_the_plan(scene: Scene) -> None:
+    scene.price = 500.0
+    scene.job("runs", "lab", 40)
+    scene.job("waits", "lab", 40, JobPhase.WAITING)
+    assert set(dispatch(scene.site, scene.snapshot()).jobs) == {"runs", "waits"}
+    values = PlanValues({}, {"runs": Switch(450.0, 400.0), "waits": Switch(900.0, 480.0)}, {})
+    desired = dispatch(scene.site, scene.snapshot(), values)
+    assert desired.jobs == {}
+    assert "is above 450, where the plan pauses it" in desired.reasons["job/runs"]
+    assert "is above 480, below which the plan starts it" in desired.reasons["job/waits"]
+    scene.price = 440.0
+    desired = dispatch(scene.site, scene.snapshot(), values)
+    assert set(desired.jobs) == {"runs", "waits"}
+    assert "the plan keeps it below 450 USD/MWh" in desired.reasons["job/runs"]
+
+
+def test_a_job_that_the_plan_does_not_know_pays_for_its_gpus(scene: Scene) -> None:
+    """A GPU-hour of the lab's is paid 1 USD: 1,443 USD/MWh."""
+    scene.price = 500.0
+    scene.job("new", "lab", 40, JobPhase.WAITING)
+    assert dispatch(scene.site, scene.snapshot(), PlanValues({}, {}, {"h100": 0.5})).jobs == {"new": 40}
+    desired = dispatch(scene.site, scene.snapshot(), PlanValues({}, {}, {"h100": 0.7}))
+    assert desired.jobs == {}
+    assert "others for at 0.70 USD/h" in desired.reasons["job/new"]
