@@ -1,6 +1,7 @@
 """On small cases HiGHS solves the exact problem: bound >= optimum >= our profit, and not far apart."""
 
 from dataclasses import replace
+from typing import Any
 
 import highspy
 import numpy as np
@@ -18,26 +19,26 @@ def optimum_usd(problem: Problem) -> float:
     """The most any plan earns, racks and jobs one by one; warm-ups and restarts within a step."""
     supply, tasks, racks = problem.supply, problem.tasks, problem.racks
     steps, hours = problem.steps, supply.step_h
-    highs = highspy.Highs()
+    highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
     highs.silent()
     highs.setOptionValue("mip_rel_gap", 1e-7)
-    power: list[list[list[object]]] = [[[] for _ in range(steps)] for _ in supply.feeder_kw]  # reserved kW
-    drawn: list[list[object]] = [[] for _ in range(steps)]  # kW on average over the step
-    gpus: list[list[list[object]]] = [[[] for _ in range(steps)] for _ in supply.gpus]
-    usd: list[object] = []
+    power: list[list[list[Any]]] = [[[] for _ in range(steps)] for _ in supply.feeder_kw]  # reserved kW
+    drawn: list[list[Any]] = [[] for _ in range(steps)]  # kW on average over the step
+    gpus: list[list[list[Any]]] = [[[] for _ in range(steps)] for _ in supply.gpus]
+    usd: list[Any] = []
     for fleet in range(len(racks.feeder)):
         warm_h, min_on, min_off = racks.warm_up_h[fleet], racks.min_on[fleet], racks.min_off[fleet]
         for rack in range(racks.on[fleet] + racks.off[fleet]):
             on = [highs.addBinary() for _ in range(steps)]
             wakes = [highs.addBinary() for _ in range(steps)]
             sleeps = [highs.addBinary() for _ in range(steps)]
-            before: object = 1.0 if rack < racks.on[fleet] else 0.0
+            before: Any = 1.0 if rack < racks.on[fleet] else 0.0
             for step in range(steps):
                 highs.addConstr(on[step] - before == wakes[step] - sleeps[step])
                 highs.addConstr(sum(wakes[max(step - min_on + 1, 0) : step + 1]) <= on[step])
                 highs.addConstr(sum(sleeps[max(step - min_off + 1, 0) : step + 1]) <= 1 - on[step])
                 before = on[step]
-                below: object = on[step]
+                below: Any = on[step]
                 for level in range(racks.step_kw.shape[1]):
                     kw, phs = racks.step_kw[fleet, level], racks.step_phs[fleet, level]
                     taken, fresh = on[step], wakes[step]
@@ -59,7 +60,7 @@ def optimum_usd(problem: Problem) -> float:
         used = [highs.addVariable(0.0, 1.0) for _ in range(steps)]
         work = [highs.addVariable(0.0, hours) for _ in range(steps)]
         done = [highs.addBinary() for _ in range(steps)]
-        was: object = 1.0 if tasks.running[job] else 0.0
+        was: Any = 1.0 if tasks.running[job] else 0.0
         for step in range(steps):
             highs.addConstr(starts[step] >= on[step] - was)
             highs.addConstr(used[step] <= on[step])
@@ -97,7 +98,7 @@ def optimum_usd(problem: Problem) -> float:
 
 
 def turnover_usd(problem: Problem) -> float:
-    """All the hash and all the work that could be sold: what gaps are measured by, since profits may be near nothing."""
+    """All the hash and work that could be sold: what gaps are measured by, since profits may be near nothing."""
     racks, tasks = problem.racks, problem.tasks
     hash_usd_per_h = np.dot(racks.on + racks.off, racks.step_phs.sum(axis=1)) * 55.0 / 24.0
     return float(

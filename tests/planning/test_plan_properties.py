@@ -1,6 +1,7 @@
 """What holds of every plan: caps, promises, minimum times off, a bound above it, and the same plan twice."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from orchestrator.planning.plan import Effort, bound, make_plan
 from orchestrator.planning.plan_values import quick_values
 from orchestrator.planning.problem import Problem
 from orchestrator.planning.promises import Promise, with_room_for_promises
-from orchestrator.planning.warm_start import Duals
+from orchestrator.planning.warm_start import Duals, warm_start
 from tests.planning.small_problems import profit_usd, small_problem
 
 ANY_SPEED = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
@@ -71,13 +72,12 @@ def test_profit_is_what_the_setpoints_earn_and_under_the_bound(problem: Problem)
     plan = make_plan(problem, effort=QUICK)
     assert plan.profit_usd <= plan.bound_usd + ROUNDING * max(abs(plan.bound_usd), 1.0)
     assert plan.profit_usd <= bound(problem, iterations=5) + ROUNDING * max(abs(plan.bound_usd), 1.0)
-    if problem.supply.step_h > problem.racks.warm_up_h.max(initial=0.0) and _one_way(plan.fleet_racks[:, 0], problem):
-        assert profit_usd(problem, plan) == pytest.approx(plan.profit_usd, rel=1e-9, abs=1e-6)
-
-
-def _one_way(awake: np.ndarray, problem: Problem) -> bool:
-    """Counts tell how many racks wake only where none of a fleet falls asleep at the same moment: with one rack each."""
-    return bool(((problem.racks.on + problem.racks.off) <= 1).all()) and awake.size >= 0
+    # Counts of racks tell how many wake only where no other falls asleep at the same moment: with one rack a fleet.
+    one_each = replace(
+        problem, racks=problem.racks._replace(on=np.minimum(problem.racks.on, 1), off=0 * problem.racks.on)
+    )
+    plan = make_plan(one_each, effort=QUICK)
+    assert profit_usd(one_each, plan) == pytest.approx(plan.profit_usd, rel=1e-9, abs=1e-6)
 
 
 @ANY_SPEED
@@ -100,12 +100,14 @@ def test_guaranteed_jobs_are_never_stopped(problem: Problem) -> None:
 @ANY_SPEED
 @given(problems())
 def test_racks_stay_asleep_and_awake_for_their_minimum_times(problem: Problem) -> None:
-    one_each = replace(problem, racks=problem.racks._replace(on=np.minimum(problem.racks.on, 1), off=0 * problem.racks.on))
+    one_each = replace(
+        problem, racks=problem.racks._replace(on=np.minimum(problem.racks.on, 1), off=0 * problem.racks.on)
+    )
     plan = make_plan(one_each, effort=QUICK)
     for fleet in range(len(one_each.racks.feeder)):
         awake = plan.fleet_racks[fleet, 0] > 0
         changes = np.nonzero(np.diff(awake.astype(np.int8)))[0] + 1
-        for at, next_at in zip(changes, changes[1:], strict=False):
+        for at, next_at in pairwise(changes):
             least = one_each.racks.min_on[fleet] if awake[at] else one_each.racks.min_off[fleet]
             assert next_at - at >= least
 
@@ -124,9 +126,7 @@ def test_the_same_problem_has_the_same_plan(problem: Problem) -> None:
 @given(problems())
 def test_a_site_without_room_still_has_a_plan_and_says_what_breaks(problem: Problem) -> None:
     supply = problem.supply
-    dark = replace(
-        problem, supply=supply._replace(import_kw=0.0 * supply.import_kw, feeder_kw=0.0 * supply.feeder_kw)
-    )
+    dark = replace(problem, supply=supply._replace(import_kw=0.0 * supply.import_kw, feeder_kw=0.0 * supply.feeder_kw))
     plan = make_plan(dark, effort=QUICK)
     tasks = problem.tasks
     must = tasks.guaranteed & tasks.running
@@ -136,11 +136,11 @@ def test_a_site_without_room_still_has_a_plan_and_says_what_breaks(problem: Prob
     assert len(caps) == (1 if must.any() else 0)
     if caps:
         assert caps[0].kw == pytest.approx(float(np.dot(tasks.gpus, must) * 0.63))
-    waits = {dark.job_keys[job] for job in np.nonzero(tasks.guaranteed & ~tasks.running)[0]}
+    waits = {dark.job_keys[job] for job in np.nonzero(tasks.guaranteed & ~tasks.running)[0].tolist()}
     starts = {promise.subject for promise in plan.broken if promise.kind is Promise.GUARANTEED_START}
     assert starts == waits
     late = {promise.subject for promise in plan.broken if promise.kind is Promise.DEADLINE}
-    assert late == {dark.job_keys[job] for job in np.nonzero(tasks.credit_usd_per_gpu_h > 0.0)[0]}
+    assert late == {dark.job_keys[job] for job in np.nonzero(tasks.credit_usd_per_gpu_h > 0.0)[0].tolist()}
 
 
 @ANY_SPEED
@@ -157,8 +157,6 @@ def test_a_warm_start_knows_jobs_again_by_key_and_moves_prices_on() -> None:
     scarce = np.tile(np.arange(problem.steps, dtype=float), (6, 1))
     before = Duals(problem.start, problem.step_s, scarce, ["job-2", "gone"], np.array([1.5, 9.0]))
     later = replace(problem, start=problem.start + 3 * problem.step_s)
-    from orchestrator.planning.warm_start import warm_start
-
     prices = warm_start(later, before)
     assert prices.work.tolist() == [0.0, 0.0, 1.5, 0.0]
     assert prices.scarce[0, : problem.steps - 3].tolist() == list(range(3, problem.steps))
