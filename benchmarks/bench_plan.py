@@ -8,6 +8,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -119,9 +120,9 @@ def main() -> None:
     print(f"compiled; {peak_mb():.0f} MB before the first plan; load {asked.load:g} of the GPUs")
     for jobs in asked.jobs:
         problem = make_problem(jobs, 288, 20, asked.load, step_h=1.0 / 12.0)
-        seconds, plan = timed(lambda problem=problem: make_plan(problem))
+        seconds, plan = timed(partial(make_plan, problem))
         print(f"cold {jobs:6d} jobs x 288 x 20 fleets: {seconds:5.2f} s, gap {plan.gap:.2%}, peak {peak_mb():.0f} MB")
-        seconds, again = timed(lambda problem=problem, plan=plan: make_plan(problem, plan.duals))
+        seconds, again = timed(partial(make_plan, problem, plan.duals))
         print(f"warm {jobs:6d} jobs: {seconds:5.2f} s, gap {again.gap:.2%}")
     quarter = make_problem(300, 96, 4, asked.load, step_h=0.25)
     _, duals = quick_values(quarter, None)

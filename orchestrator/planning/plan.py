@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.planning.duals import FIRST_RATE, LAST_RATE, WARM_RATE, Prices, bound_at, find_prices, unit_costs
-from orchestrator.planning.insertion import Placed, Room, insert, settle_jobs
+from orchestrator.planning.insertion import insert
+from orchestrator.planning.placing import Placed, Room, settle_jobs
 from orchestrator.planning.plan_values import DELAY_USD_PER_GPU_H2, switched
 from orchestrator.planning.problem import Problem, energy_usd, given_usd
 from orchestrator.planning.programmes import scratch
@@ -161,7 +162,19 @@ def _best_primal(
         room = Room(supply.gpus.copy(), supply.import_kw.copy(), supply.feeder_kw.copy())
         placed = Placed(np.zeros((jobs, steps), dtype=np.int32), np.zeros(jobs), np.zeros(jobs))
         insert(
-            supply, tasks, order, gpu_cost, true_cost, prices.work, delay, rounds, 1, density, room, placed, scratch(steps)
+            supply,
+            tasks,
+            order,
+            gpu_cost,
+            true_cost,
+            prices.work,
+            delay,
+            rounds,
+            1,
+            density,
+            room,
+            placed,
+            scratch(steps),
         )
         hpc_usd, hpc_kw = settle_jobs(supply, tasks, placed)
         mined, mining_usd, fleet_kw, mining_kw = _mine(problem, prices, room)
@@ -179,7 +192,8 @@ def _density(problem: Problem) -> Floats:
     tasks = problem.tasks
     window_h = np.maximum((np.minimum(tasks.deadline, tasks.last) - tasks.first) * problem.supply.step_h, 1e-6)
     tight = np.minimum(tasks.left_h / window_h, 1.0)
-    return (tasks.usd_per_gpu_h + tasks.credit_usd_per_gpu_h) * (1.0 + 8.0 * tight)
+    density: Floats = (tasks.usd_per_gpu_h + tasks.credit_usd_per_gpu_h) * (1.0 + 8.0 * tight)
+    return density
 
 
 def _order(problem: Problem, density: Floats) -> NDArray[np.int64]:
@@ -196,9 +210,7 @@ def _mine(problem: Problem, prices: Prices, room: Room) -> tuple[Mined, float, F
     mined = Mined(np.zeros(shape, dtype=np.int64), np.zeros(shape))
     fleets, levels = merit_order(racks.step_kw, racks.step_phs)
     energy = energy_cost(prices.scarce[-1], supply.pue)
-    usd = fill(
-        supply, racks, energy, fleets, levels, room.import_kw, room.feeder_kw, mined, scratch(problem.steps)
-    )
+    usd = fill(supply, racks, energy, fleets, levels, room.import_kw, room.feeder_kw, mined, scratch(problem.steps))
     fleet_kw: Floats = np.einsum("fst,fs->ft", mined.racks, racks.step_kw)
     feeder_kw = np.zeros_like(supply.feeder_kw)
     np.add.at(feeder_kw, racks.feeder, fleet_kw)

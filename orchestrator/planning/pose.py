@@ -56,7 +56,8 @@ def caps_ahead(
 def pue_at(cooling: Cooling, outdoor_c: Floats) -> Floats:
     """PUE at each temperature: linear between the cooling's points, flat beyond."""
     points = np.array(cooling.pue_by_temperature_c)
-    return np.interp(outdoor_c, points[:, 0], points[:, 1])
+    pue: Floats = np.interp(outdoor_c, points[:, 0], points[:, 1])
+    return pue
 
 
 def fixed_kw(site: Site, fleets: FleetColumns, jobs: JobColumns) -> Floats:
@@ -136,7 +137,8 @@ def _gpus(site: Site, jobs: JobColumns, steps: int) -> Floats:
         of_pool = jobs.pool == number
         gpus[number] -= float(jobs.on_gpus[of_pool & jobs.held & (jobs.phase == Phase.RUNNING)].sum())
         gpus[number, 0] -= float(jobs.on_gpus[of_pool & (jobs.phase == Phase.STOPPING)].sum())
-    return np.maximum(gpus, 0.0)
+    left: Floats = np.maximum(gpus, 0.0)
+    return left
 
 
 def _whole_steps(seconds: Floats, step_s: float) -> Ints:

@@ -114,7 +114,7 @@ def _jobs(problem: Problem, job_gpus: NDArray[np.int32], done_h: Floats) -> list
     supply, tasks = problem.supply, problem.tasks
     broken = []
     open_rows = (tasks.last > tasks.first) & (tasks.left_h > 0.0)
-    for row in np.nonzero(tasks.guaranteed & open_rows & ~tasks.running & (job_gpus.sum(axis=1) == 0))[0]:
+    for row in np.nonzero(tasks.guaranteed & open_rows & ~tasks.running & (job_gpus.sum(axis=1) == 0))[0].tolist():
         pool = tasks.pool[row]
         room_kw = np.minimum(supply.import_kw, supply.feeder_kw[supply.pool_feeder[pool]])
         lacks_kw = tasks.gpus[row] * supply.gpu_kw[pool] - float(room_kw.max())
@@ -136,7 +136,7 @@ def _jobs(problem: Problem, job_gpus: NDArray[np.int32], done_h: Floats) -> list
             )
         )
     due = open_rows & (tasks.credit_usd_per_gpu_h > 0.0) & (tasks.deadline <= problem.steps)
-    for row in np.nonzero(due)[0]:
+    for row in np.nonzero(due)[0].tolist():
         missing_h = float(tasks.left_h[row]) - _in_time_h(problem, row, job_gpus[row])
         if missing_h <= DONE:
             continue

@@ -3,13 +3,15 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from orchestrator.planning.duals import KWH
-from orchestrator.planning.programmes import awake_value, rack_path, rack_programme
+from orchestrator.planning.compiled import compiled
+from orchestrator.planning.problem import Racks, Supply
+from orchestrator.planning.programmes import Scratch, awake_value, rack_path, rack_programme
+from orchestrator.planning.response import KWH
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 class Mined(NamedTuple):
@@ -21,8 +23,18 @@ class Mined(NamedTuple):
     """(F, S, T) hours hashed in that step, all those racks together."""
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def fill(supply, racks, energy, order_fleet, order_step, free_kw, free_feeder_kw, mined, scratch):  # type: ignore[no-untyped-def]
+@compiled
+def fill(
+    supply: Supply,
+    racks: Racks,
+    energy: Floats,
+    order_fleet: Ints,
+    order_step: Ints,
+    free_kw: Floats,
+    free_feeder_kw: Floats,
+    mined: Mined,
+    scratch: Scratch,
+) -> float:
     """Give steps of fleets, best first, what power is left; `energy` (T,): USD per kWh of IT load.
 
     First steps go rack by rack, since waking takes time; a further step goes to what racks are warm, moment by moment.
@@ -56,9 +68,18 @@ def fill(supply, racks, energy, order_fleet, order_step, free_kw, free_feeder_kw
             for t in range(steps):
                 room[t] = 1.0 if min(free_kw[t], feeder_kw[t]) + 1e-7 >= kw[0] else 0.0
             rack_programme(
-                kw, phs, energy, hashprice, room, step_h, racks.warm_up_h[f], racks.min_on[f], racks.min_off[f], False,
+                kw,
+                phs,
+                energy,
+                hashprice,
+                room,
+                step_h,
+                racks.warm_up_h[f],
+                racks.min_on[f],
+                racks.min_off[f],
+                False,
                 scratch,
-            )  # fmt: skip
+            )
             wait, warm_h = racks.off_left[f], 0.0
             if awake:
                 wait, warm_h = racks.on_left[f], racks.warm_left_h[f]
@@ -69,9 +90,21 @@ def fill(supply, racks, energy, order_fleet, order_step, free_kw, free_feeder_kw
                     wait, warm_h = 0, 0.0
                     scratch.choice[0] = 0
             rack_path(
-                kw, phs, energy, hashprice, step_h, racks.warm_up_h[f], racks.min_on[f], racks.min_off[f], awake, wait,
-                warm_h, scratch, mode_at, hash_at,
-            )  # fmt: skip
+                kw,
+                phs,
+                energy,
+                hashprice,
+                step_h,
+                racks.warm_up_h[f],
+                racks.min_on[f],
+                racks.min_off[f],
+                awake,
+                wait,
+                warm_h,
+                scratch,
+                mode_at,
+                hash_at,
+            )
             for t in range(steps):
                 if mode_at[t] > 0:
                     mined.racks[f, 0, t] += 1

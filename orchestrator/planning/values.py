@@ -1,28 +1,21 @@
 """What a plan says of its first step: the prices of energy at which each rack and each job should be switched.
 
 The value of a step is what it earns, and what being on after it is worth over being off. Divided by the energy of the
-step, that is the price up to which it pays. What is scarce in the first step itself, power and GPUs, is left out: whoever
-applies the prices gives both out by merit order, and what is given to a job that may stop can be taken back for a
-better one that comes.
+step, that is the price up to which it pays. What is scarce in the first step itself, power and GPUs, is left out:
+whoever applies the prices gives both out by merit order, and what is given to a job that may stop can be taken back for
+a better one that comes.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from orchestrator.planning.compiled import compiled
 from orchestrator.planning.duals import KWH, Prices, tightened, unit_costs
-from orchestrator.planning.problem import Problem
-from orchestrator.planning.programmes import (
-    ROUNDING,
-    awake_value,
-    job_programme,
-    plain_programme,
-    rack_programme,
-    scratch,
-    window_programme,
-)
+from orchestrator.planning.job_programmes import job_programme, plain_programme, window_programme
+from orchestrator.planning.problem import Problem, Racks, Supply, Tasks
+from orchestrator.planning.programmes import ROUNDING, Scratch, awake_value, rack_programme, scratch
 
 Floats = NDArray[np.float64]
 
@@ -46,8 +39,10 @@ class Thresholds:
     """(G,) what a GPU is worth to others in the first step."""
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def most_usd_per_mwh(step_kw, step_phs, hashprice, hash_h, step_h, pue, worth):  # type: ignore[no-untyped-def]
+@compiled
+def most_usd_per_mwh(
+    step_kw: Floats, step_phs: Floats, hashprice: float, hash_h: float, step_h: float, pue: float, worth: float
+) -> float:
     """The highest price at which some mode pays, `worth` USD being gained beside its hash."""
     best = -np.inf
     usd, kwh = worth, 0.0
@@ -60,23 +55,23 @@ def most_usd_per_mwh(step_kw, step_phs, hashprice, hash_h, step_h, pue, worth): 
     return best
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _thresholds(
-    supply,
-    racks,
-    tasks,
-    power,
-    gpu_cost,
-    scarce_gpus,
-    work_price,
-    delay,
-    tries,
-    scratch,
-    fleet_stay,
-    fleet_wake,
-    job_stay,
-    job_wake,
-):  # type: ignore[no-untyped-def]
+@compiled
+def _thresholds(  # noqa: PLR0915  # one walk; in parts it would be compiled several times
+    supply: Supply,
+    racks: Racks,
+    tasks: Tasks,
+    power: Floats,
+    gpu_cost: Floats,
+    scarce_gpus: Floats,
+    work_price: Floats,
+    delay: float,
+    tries: int,
+    scratch: Scratch,
+    fleet_stay: Floats,
+    fleet_wake: Floats,
+    job_stay: Floats,
+    job_wake: Floats,
+) -> None:
     steps, step_h, pue = len(supply.pue), supply.step_h, supply.pue[0]
     hashprice = supply.hashprice_usd_per_ph_day
     room, share_at, load = np.ones(steps), np.zeros(steps), np.zeros(steps)
@@ -115,9 +110,6 @@ def _thresholds(
             later, _ = window_programme(
                 total, till_end, step_h, value, credit, deadline, restart_h, 1, last, False, tasks.left_h[j], delay
             )
-            now, start = window_programme(
-                total, till_end, step_h, value, credit, deadline, restart_h, 0, 1, False, tasks.left_h[j], delay
-            )
             # From the second step on: what is left of the window costs the same whatever this step's price is.
             length = min((tasks.left_h[j] + restart_h) / step_h, float(last))
             whole = int(length)
@@ -129,7 +121,23 @@ def _thresholds(
             now = value * max(done_h, 0.0) + credit * in_time_h - rest * step_h - scarce_gpus[g] * step_h
             job_wake[j] = (now - later) / mwh
             continue
-        _, theta = tightened(cost, room, step_h, tasks, j, work_price[j], delay, tries, 1e-4, False, load, share_at, low_choice, high_choice, scratch)
+        _, theta = tightened(
+            cost,
+            room,
+            step_h,
+            tasks,
+            j,
+            work_price[j],
+            delay,
+            tries,
+            1e-3,
+            False,
+            load,
+            share_at,
+            low_choice,
+            high_choice,
+            scratch,
+        )
         work_price[j] = theta
         rate = value - theta - scarce_gpus[g]
         span = int(np.ceil(restart_h / step_h - ROUNDING))
@@ -140,9 +148,22 @@ def _thresholds(
             after_start = on
         else:
             job_programme(
-                cost, room, step_h, value, credit, deadline, restart_h, min(1, last), last, False,
-                tasks.least_share[j], theta, delay, False, scratch,
-            )  # fmt: skip
+                cost,
+                room,
+                step_h,
+                value,
+                credit,
+                deadline,
+                restart_h,
+                min(1, last),
+                last,
+                False,
+                tasks.least_share[j],
+                theta,
+                delay,
+                False,
+                scratch,
+            )
             on, off = scratch.on[min(1, last)], scratch.off[min(1, last)]
             after_start = scratch.on[min(max(span, 1), last)]
         job_stay[j] = (rate * step_h + credit * in_time * step_h + on - off) / mwh
@@ -163,11 +184,26 @@ def thresholds(problem: Problem, prices: Prices, delay: float) -> Thresholds:
     fleets, jobs = len(problem.racks.feeder), len(problem.tasks.pool)
     feeders, pools = len(supply.feeder_kw), len(supply.pool_feeder)
     found = Thresholds(
-        np.zeros(fleets), np.zeros(fleets), np.zeros(jobs), np.zeros(jobs),
+        np.zeros(fleets),
+        np.zeros(fleets),
+        np.zeros(jobs),
+        np.zeros(jobs),
         prices.scarce[1 + feeders : 1 + feeders + pools, 0].copy(),
-    )  # fmt: skip
+    )
     _thresholds(
-        supply, problem.racks, problem.tasks, power, gpu_cost, np.zeros(pools), prices.work, delay, TRIES,
-        scratch(problem.steps), found.fleet_stay, found.fleet_wake, found.job_stay, found.job_wake,
-    )  # fmt: skip
+        supply,
+        problem.racks,
+        problem.tasks,
+        power,
+        gpu_cost,
+        np.zeros(pools),
+        prices.work,
+        delay,
+        TRIES,
+        scratch(problem.steps),
+        found.fleet_stay,
+        found.fleet_wake,
+        found.job_stay,
+        found.job_wake,
+    )
     return found
