@@ -37,10 +37,10 @@ def run_all(works: Sequence[Work], at_once: int, told: Callable[[str, int], None
             while waiting and len(running) < at_once:
                 work = waiting.pop(0)
                 receiver, sender = context.Pipe(duplex=False)
-                process = context.Process(target=_child, args=(work, sender), name=work.name, daemon=True)
-                process.start()
+                started = context.Process(target=_child, args=(work, sender), name=work.name, daemon=True)
+                started.start()
                 sender.close()
-                running[receiver] = (work, process)
+                running[receiver] = (work, started)
             for connection in wait(list(running)):
                 assert isinstance(connection, Connection), "only pipes are waited for"
                 work, process = running[connection]
