@@ -77,9 +77,9 @@ def _refusals() -> Iterator[None]:
     from orchestrator.app.day import DayError
     from orchestrator.app.devices import DevicesError
     from orchestrator.app.http_server import PortError
+    from orchestrator.app.processes import ProcessError
     from orchestrator.app.run_folder import RunFolderError
     from orchestrator.app.serve import NoDriverError
-    from orchestrator.app.processes import ProcessError
     from orchestrator.backtest.market import MarketError
     from orchestrator.backtest.records import RecordsError
     from orchestrator.backtest.scaling import ScalingError

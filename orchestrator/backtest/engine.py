@@ -20,11 +20,11 @@ from orchestrator.backtest.result import MarketSeries
 from orchestrator.domain.economics import mode_steps
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH
-from orchestrator.planning.worth import BUDGET_SPAN
 from orchestrator.planning.blocks import Moment
 from orchestrator.planning.choose import Room
 from orchestrator.planning.columns import FleetColumns, Floats, Ints, JobColumns
 from orchestrator.planning.room import NEW_BLOCK_MARGIN
+from orchestrator.planning.worth import BUDGET_SPAN
 
 ROUNDING_KW = 1e-6
 

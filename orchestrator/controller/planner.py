@@ -6,7 +6,7 @@ can be worked out elsewhere, `take` puts the answer in force. Until then the las
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -189,6 +189,8 @@ def answer(question: Question) -> Answer:
     problem = problem_of(site, question.fleets, question.jobs, outlook, question.caps, job_keys=question.job_names)
     plan = make_plan(problem, question.before, paths=outlook.paths_usd_per_mwh)
     values = named(plan.thresholds, question.fleet_names, question.job_names, [pool.name for pool in site.pools])
+    if outlook.paths_usd_per_mwh is None:
+        values = replace(values, fleets={})  # too little is known of how prices go: fleets go by the price now alone
     view = plan_view(
         site,
         plan,

@@ -49,6 +49,10 @@ class PriceModel:
     """(days, probabilities, steps): quantiles of price less forecast by steps ahead, USD/MWh."""
 
 
+LEAST_PATHS = 7
+"""With fewer nothing is said of how prices go to and fro."""
+
+
 def fit_model(track: Track, *, only_last: bool = False) -> PriceModel:
     """The model of each day of the track, or (live) of the day of its last real-time price alone, as one that holds
     for all days."""
@@ -138,6 +142,8 @@ def paths_ahead(track: Track, model: PriceModel, row: int, expected: Floats, for
         if not np.isnan(error).any():
             errors.append(error)
     forecasts.pop(row - (PATHS + 1) * a_day, None)
+    if len(errors) < LEAST_PATHS:
+        errors = []
     return expected + np.array(errors).reshape(len(errors), steps)
 
 
