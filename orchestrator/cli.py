@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from orchestrator import __version__
+from orchestrator.app.example import example_site
 
 app = typer.Typer(
     help="Wattshift moves power between mining and HPC jobs on a site with one grid connection.",
@@ -35,13 +36,6 @@ FASTEST = 3600.0
 def main() -> None:
     """Entry point of the `wattshift` command."""
     app()
-
-
-def example_site() -> Path:
-    """The example site file: beside the sources in a checkout, inside the package when installed."""
-    package = Path(__file__).parent
-    files = [folder / "examples" / "texas-100mw.yaml" for folder in (package, package.parent)]
-    return next((file for file in files if file.exists()), files[0])
 
 
 def _version(wanted: bool) -> None:

@@ -115,5 +115,10 @@ if ! pip_install --no-deps --no-build-isolation --no-index -e . >"$log" 2>&1; th
   tail -n 20 "$log" >&2
   fail "wattshift itself could not be installed"
 fi
+echo "wattshift: compiling the planner, a minute, once"
+if ! "$venv/bin/python" -m orchestrator.app.compile >"$log" 2>&1; then
+  tail -n 20 "$log" >&2
+  fail "the planner could not be compiled"
+fi
 printf '%s' "$wanted" >"$venv/.$kind.stamp"
 echo "wattshift: $shown is ready"

@@ -188,8 +188,9 @@ class JobBook:
         return missed
 
     def _most_usd(self, rows: Ints) -> Floats:
-        workload = self.workload
-        return self.credit_share[rows] * self.usd_per_gpu_h[rows] * workload.work_gpu_seconds[rows] / SECONDS_PER_HOUR
+        gpu_hours = self.workload.work_gpu_seconds[rows] / SECONDS_PER_HOUR
+        usd: Floats = self.credit_share[rows] * self.usd_per_gpu_h[rows] * gpu_hours
+        return usd
 
     def _credit(self, rows: Ints, usd: Floats) -> None:
         """All credits of a job together are never more than `credit_share` of its price."""

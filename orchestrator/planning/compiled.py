@@ -4,9 +4,11 @@ An image is built with that code in it and runs on a read-only disk, where numba
 none: there what lies beside the source is used as it is.
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
@@ -21,7 +23,13 @@ R = TypeVar("R")
 
 
 class BesideSource(InTreeCacheLocator):
-    """Beside the source; where nothing may be written and nothing lies there, in the folder for temporary files."""
+    """Beside the source; where nothing may be written and nothing lies there, in the folder for temporary files.
+
+    Compiled functions call each other across files, so code is fresh only while none of the files has changed.
+    """
+
+    def get_source_stamp(self) -> str:
+        return _stamp(Path(self._py_file).parent)
 
     @classmethod
     def from_function(cls, py_func: FunctionType, py_file: str) -> "BesideSource":
@@ -34,6 +42,14 @@ class BesideSource(InTreeCacheLocator):
                 self._cache_path = str(Path(tempfile.gettempdir()) / "wattshift-compiled")
                 self.ensure_cache_path()
         return self  # type: ignore[no-any-return]
+
+
+@cache
+def _stamp(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
