@@ -27,7 +27,7 @@ class Effort:
     """How long to look. The more, the smaller the gap."""
 
     cold_iterations: int = 50
-    warm_iterations: int = 10
+    warm_iterations: int = 6
     rounds_per_job: float = 0.3
     """Of large-neighbourhood search."""
     gpu_scalings: tuple[float, ...] = (1.0,)

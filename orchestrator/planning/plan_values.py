@@ -14,7 +14,7 @@ DELAY_USD_PER_GPU_H2 = 0.0036
 """What an hour's delay costs, for each GPU-hour put off. It is not in what a plan earns: without it, work is put off
 that arrivals yet to come then crowd out. 3e-4 USD a GPU and five minutes cured that in a study of ERCOT's 2024."""
 
-COLD_ITERATIONS, WARM_ITERATIONS = 60, 6
+COLD_ITERATIONS, WARM_ITERATIONS = 60, 4
 
 
 def quick_values(
