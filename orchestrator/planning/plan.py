@@ -143,7 +143,7 @@ def make_plan(
     )
 
 
-def bound(problem: Problem, iterations: int = 120) -> float:
+def bound(problem: Problem, iterations: int = 80) -> float:
     """What no plan of this problem can earn more than, USD, for any number of steps."""
     problem = with_room_for_promises(problem)
     start, _ = start_of(problem, None)
