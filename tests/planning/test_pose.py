@@ -32,7 +32,9 @@ def outlook(now: datetime) -> Outlook:
     )
 
 
-def posed(site: Site, scene: Scene, now: datetime, block: PowerBlock | None = None) -> Problem:
+def posed(
+    site: Site, scene: Scene, now: datetime, block: PowerBlock | None = None, *, credits_beyond: bool = True
+) -> Problem:
     snapshot = scene.snapshot()
     return problem_of(
         site,
@@ -43,6 +45,7 @@ def posed(site: Site, scene: Scene, now: datetime, block: PowerBlock | None = No
         job_keys=list(snapshot.jobs),
         block=block,
         planned_share=1.0,
+        credits_beyond=credits_beyond,
     )
 
 
@@ -104,3 +107,5 @@ def test_a_deadline_beyond_the_plan_counts_for_what_would_not_fit_after_it(
     problem = posed(site, scene, now)
     assert problem.tasks.left_h[0] == pytest.approx(8.0)
     assert problem.tasks.credit_usd_per_gpu_h[0] == pytest.approx(1.0 * 2.0 / 8.0)
+    settled = posed(site, scene, now, credits_beyond=False)
+    assert settled.tasks.credit_usd_per_gpu_h[0] == 0.0
