@@ -95,8 +95,8 @@ def problem_of(
 
     `fixed` (K,): IT power that no plan moves, where more is known of it than the columns say. `release` and `until`
     (J,): unix seconds from when and till when a job is there, for a plan that knows what is to come. `planned_share` of
-    each cap is used; 1 for a bound. `credits_beyond`: deadlines after the last step count in part; not for a bound on what
-    is settled till then.
+    each cap is used; 1 for a bound. `credits_beyond`: deadlines after the last step count in part; not for a bound
+    on what is settled till then.
     """
     steps, step_s, start = len(outlook), outlook.step.total_seconds(), outlook.start.timestamp()
     step_h = step_s / SECONDS_PER_HOUR
