@@ -7,29 +7,38 @@ import asyncio
 import contextlib
 import sys
 import tempfile
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 
 from orchestrator import planning
+from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.store import SqlStore
-from orchestrator.app.demo import choose_day
 from orchestrator.app.example import example_site
 from orchestrator.app.feeds import open_series
 from orchestrator.app.replay import Day, replay
+from orchestrator.domain.market import Market, Price
 from orchestrator.settings import load_settings
 from orchestrator.sim.arrivals import job_stream
 
 PLAYED = timedelta(minutes=20)
 """Long enough for a plan that starts from the one before."""
+KNOWN = timedelta(days=16)
+"""Prices known before, made up: enough for a plan to go by."""
+QUARTER = timedelta(minutes=15)
 
 
 def main() -> None:
     settings = load_settings(example_site(), {})
-    day = choose_day(settings, None, None)
-    end = day.start + PLAYED
-    jobs = job_stream(settings.site, day.start, end, seed=1)
-    played = Day(day.start, end, day.prices, open_series(settings), jobs, seed=1)
+    start = datetime(2023, 9, 6, 12, tzinfo=UTC)
+    end = start + PLAYED
+    prices = [
+        Price(at, at + QUARTER, 40.0 + 5.0 * (number % 7), Market.REAL_TIME)
+        for number in range(-KNOWN // QUARTER, PLAYED // QUARTER + 2)
+        for at in [start + number * QUARTER]
+    ]
+    jobs = job_stream(settings.site, start, end, seed=1)
+    played = Day(start, end, ReplayedPrices(prices, settings.site.timezone), open_series(settings), jobs, seed=1)
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.closing(SqlStore.open(f"sqlite:///{Path(folder) / 'record.db'}", durable=False)) as store,

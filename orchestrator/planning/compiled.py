@@ -54,5 +54,8 @@ def _stamp(folder: Path) -> str:
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """`function`, compiled; others may run meanwhile, since it holds no interpreter lock."""
-    wrapped: Any = njit(cache=True, nogil=True)(function)
+    try:
+        wrapped: Any = njit(cache=True, nogil=True)(function)
+    except (OSError, RuntimeError):  # no place to keep it: compiled anew in each process that calls it
+        wrapped = njit(nogil=True)(function)
     return wrapped  # type: ignore[no-any-return]

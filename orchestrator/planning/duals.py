@@ -84,6 +84,8 @@ def descend(
     for iteration in range(iterations):
         done = iteration / max(iterations - 1, 1)
         rate = first_rate * (last_rate / first_rate) ** done
+        # Both means start at nothing: Adam's correction of that.
+        mean_up, square_up = 1.0 / (1.0 - MOMENTUM ** (iteration + 1)), 1.0 / (1.0 - SQUARES ** (iteration + 1))
         unit_costs(supply, scarce, power, gpu_cost)
         tries = FIRST_TRIES if iteration == 0 else NEXT_TRIES
         respond(supply, racks, tasks, power, gpu_cost, work_price, delay, tries, max(rate, 0.01), True, scratch, answer)
@@ -110,8 +112,8 @@ def descend(
                     continue
                 mean[row, t] = MOMENTUM * mean[row, t] + (1.0 - MOMENTUM) * slope[row]
                 square[row, t] = SQUARES * square[row, t] + (1.0 - SQUARES) * slope[row] ** 2
-                first = mean[row, t] / (1.0 - MOMENTUM ** (iteration + 1))
-                second = square[row, t] / (1.0 - SQUARES ** (iteration + 1))
+                first = mean[row, t] * mean_up
+                second = square[row, t] * square_up
                 moved = scarce[row, t] - rate * scale[row] * first / (np.sqrt(second) + 1e-3)
                 low, high = 0.0, np.inf
                 if row == rows - 1:

@@ -3,10 +3,30 @@
 Prices are USD per GPU-hour: the energy and the scarce power a busy GPU draws, and what the GPU is worth to others.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from orchestrator.planning.compiled import compiled
 from orchestrator.planning.programmes import ROUNDING, START, STAY, Choices, Floats, Scratch
+
+
+class OneJob(NamedTuple):
+    """A row of `Tasks` as plain numbers: what compiled functions hand on at no cost, unlike a tuple of arrays."""
+
+    value: float
+    """USD per GPU-hour."""
+    credit: float
+    """USD per GPU-hour."""
+    deadline: float
+    restart_h: float
+    first: int
+    last: int
+    running: bool
+    least: float
+    left_h: float
+    gpus: float
+
 
 STAY_LEAST, START_LEAST = 4, 8
 """Beside `STAY` and `START`: it does so on its least share of GPUs."""
@@ -157,13 +177,12 @@ def plain_programme(
     last: int,
     theta: float,
     delay: float,
-    work: Scratch,
+    choice: Choices,
 ) -> tuple[float, float]:
     """`job_programme` for a job on all of its GPUs, with room everywhere, that restarts within a step: no branches.
 
-    The values of running at `first` and of not running.
+    The values of running at `first` and of not running; choices into `choice` (T,).
     """
-    choice = work.choice
     on = off = 0.0
     whole = int(min(max(np.floor(deadline), float(first)), float(last)))
     t = last - 1

@@ -226,10 +226,11 @@ def place(  # noqa: PLR0912, PLR0915  # one walk; in parts it would be compiled 
 
 
 @compiled
-def settle_jobs(supply: Supply, tasks: Tasks, placed: Placed) -> tuple[float, Floats]:
-    """What the placed jobs earn, credits no longer owed counted, USD, and the IT power they draw on average (K, T)."""
+def settle_jobs(supply: Supply, tasks: Tasks, placed: Placed) -> tuple[float, Floats, Floats]:
+    """What placed jobs earn, USD, credits no longer owed counted; mean IT power (K, T); hours done in time (J,)."""
     feeders, steps = supply.feeder_kw.shape
     drawn_kw = np.zeros((feeders, steps))
+    in_time = np.zeros(len(tasks.pool))
     usd = 0.0
     step_h = supply.step_h
     for j in range(len(tasks.pool)):
@@ -253,4 +254,5 @@ def settle_jobs(supply: Supply, tasks: Tasks, placed: Placed) -> tuple[float, Fl
             usd += (tasks.usd_per_gpu_h[j] * work_h + tasks.credit_usd_per_gpu_h[j] * in_time_h) * gpus
             drawn[t] += row[t] * supply.gpu_kw[g] * used_h / step_h
             done_h += work_h
-    return usd, drawn_kw
+            in_time[j] += in_time_h
+    return usd, drawn_kw, in_time

@@ -3,7 +3,7 @@
 `docs/planner.md` explains it; `make_plan` is pure, and the same problem gives the same plan.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,9 @@ class Effort:
     """How long to look. The more, the smaller the gap."""
 
     cold_iterations: int = 50
-    warm_iterations: int = 10
-    rounds_per_job: float = 0.3
-    """Of large-neighbourhood search."""
+    warm_iterations: int = 5
+    rounds_per_job: float = 0.1
+    """Of large-neighbourhood search, cold."""
     gpu_scalings: tuple[float, ...] = (1.0,)
     """Shares of the prices of GPUs that jobs are placed by in turn; the best plan is kept."""
 
@@ -82,6 +82,18 @@ class Plan:
 EFFORT = Effort()
 
 
+@dataclass(frozen=True, slots=True)
+class _Primal:
+    """A plan that keeps the caps, and what it earns before energy."""
+
+    placed: Placed
+    in_time_h: Floats
+    mined: Mined
+    usd: float
+    moved_kw: Floats
+    fleet_kw: Floats
+
+
 def make_plan(
     problem: Problem, before: Duals | None = None, effort: Effort = EFFORT, *, paths: Floats | None = None
 ) -> Plan:
@@ -98,39 +110,40 @@ def make_plan(
     if is_warm:
         prices = find_prices(problem, start, effort.warm_iterations, WARM_RATE, LAST_RATE, delay)
         bound_usd = bound_at(problem, Prices(prices.scarce, prices.work.copy()))
+        rounds = 0
     else:
         # The bound is of what is really earned; a delay that costs something makes it a little looser.
         prices = find_prices(problem, start, effort.cold_iterations, FIRST_RATE, LAST_RATE, 0.0)
         bound_usd = bound_at(problem, Prices(prices.scarce, prices.work.copy()))
         prices = find_prices(problem, prices, effort.warm_iterations, WARM_RATE, LAST_RATE, delay)
+        rounds = int(effort.rounds_per_job * len(problem.tasks.pool))
     found = switched(problem, prices, paths)
-    placed, mined, usd, moved_kw, fleet_kw = _best_primal(problem, prices, delay, effort)
+    primal = _best_primal(problem, prices, delay, rounds, effort.gpu_scalings)
     supply = problem.supply
     feeders, pools = len(supply.feeder_kw), len(supply.pool_feeder)
     at_grid = supply.pue / 1000.0
-    plan = Plan(
+    return Plan(
         start=problem.start,
         step_s=problem.step_s,
-        fleet_racks=mined.racks,
-        fleet_kw=fleet_kw,
-        job_gpus=placed.gpus,
-        done_h=placed.done_h,
-        moved_kw=moved_kw,
-        revenue_usd=usd,
-        energy_usd=energy_usd(supply, moved_kw.sum(axis=0)),
+        fleet_racks=primal.mined.racks,
+        fleet_kw=primal.fleet_kw,
+        job_gpus=primal.placed.gpus,
+        done_h=primal.placed.done_h,
+        moved_kw=primal.moved_kw,
+        revenue_usd=primal.usd,
+        energy_usd=energy_usd(supply, primal.moved_kw.sum(axis=0)),
         bound_usd=bound_usd + given_usd(problem),
         thresholds=found,
         power_usd_per_mwh=prices.scarce[0] / at_grid,
         feeder_usd_per_mwh=prices.scarce[1 : 1 + feeders] / at_grid,
         gpu_usd_per_h=prices.scarce[1 + feeders : 1 + feeders + pools],
         energy_usd_per_mwh=prices.scarce[-1],
-        broken=(),
+        broken=broken_promises(asked, primal.placed.gpus, primal.in_time_h),
         duals=duals_of(problem, prices),
     )
-    return replace(plan, broken=broken_promises(asked, plan.job_gpus, plan.done_h))
 
 
-def bound(problem: Problem, iterations: int = 120) -> float:
+def bound(problem: Problem, iterations: int = 80) -> float:
     """What no plan of this problem can earn more than, USD, for any number of steps."""
     problem = with_room_for_promises(problem)
     start, _ = start_of(problem, None)
@@ -139,8 +152,8 @@ def bound(problem: Problem, iterations: int = 120) -> float:
 
 
 def _best_primal(
-    problem: Problem, prices: Prices, delay: float, effort: Effort
-) -> tuple[Placed, Mined, float, Floats, Floats]:
+    problem: Problem, prices: Prices, delay: float, rounds: int, gpu_scalings: tuple[float, ...]
+) -> _Primal:
     """Jobs and racks placed by each scaling of the prices of GPUs; the best of them."""
     supply, tasks = problem.supply, problem.tasks
     jobs, steps = len(tasks.pool), problem.steps
@@ -149,11 +162,10 @@ def _best_primal(
     true_cost = np.zeros_like(supply.gpus)
     density = _density(problem)
     order = _order(problem, density)
-    rounds = int(effort.rounds_per_job * jobs)
-    best: tuple[Placed, Mined, float, Floats, Floats] | None = None
+    best: _Primal | None = None
     best_usd = -np.inf
     scarce_gpus = slice(1 + feeders, 1 + feeders + pools)
-    for scaling in effort.gpu_scalings:
+    for scaling in gpu_scalings:
         scaled = prices.scarce.copy()
         scaled[scarce_gpus] *= scaling
         unit_costs(supply, scaled, power, gpu_cost)
@@ -176,13 +188,13 @@ def _best_primal(
             placed,
             scratch(steps),
         )
-        hpc_usd, hpc_kw = settle_jobs(supply, tasks, placed)
+        hpc_usd, hpc_kw, in_time_h = settle_jobs(supply, tasks, placed)
         mined, mining_usd, fleet_kw, mining_kw = _mine(problem, prices, room)
         moved_kw = hpc_kw + mining_kw
         usd = hpc_usd + mining_usd + given_usd(problem)
         profit = usd - energy_usd(supply, moved_kw.sum(axis=0))
         if profit > best_usd:
-            best, best_usd = (placed, mined, usd, moved_kw, fleet_kw), profit
+            best, best_usd = _Primal(placed, in_time_h, mined, usd, moved_kw, fleet_kw), profit
     assert best is not None, "an effort has a scaling"
     return best
 

@@ -19,7 +19,7 @@ SWITCH_DELAY_USD_PER_GPU_H2 = 0.2
 may find its GPUs taken. In backtests on ERCOT's 2024 it costs 0.05 % of a month's profit at most, and half of the
 interruptions; on an event day at high load it earns 2 %."""
 
-COLD_ITERATIONS, WARM_ITERATIONS = 60, 6
+COLD_ITERATIONS, WARM_ITERATIONS = 60, 4
 
 
 def quick_values(

@@ -89,12 +89,14 @@ def problem_of(
     release: NDArray[np.float64] | None = None,
     until: NDArray[np.float64] | None = None,
     planned_share: float = PLANNED_SHARE,
+    credits_beyond: bool = True,
 ) -> Problem:
     """The problem of the hours that `outlook` covers.
 
     `fixed` (K,): IT power that no plan moves, where more is known of it than the columns say. `release` and `until`
     (J,): unix seconds from when and till when a job is there, for a plan that knows what is to come. `planned_share` of
-    each cap is used; 1 for a bound.
+    each cap is used; 1 for a bound. `credits_beyond`: deadlines after the last step count in part; not for a bound
+    on what is settled till then.
     """
     steps, step_s, start = len(outlook), outlook.step.total_seconds(), outlook.start.timestamp()
     step_h = step_s / SECONDS_PER_HOUR
@@ -124,7 +126,7 @@ def problem_of(
         start=start,
         supply=supply,
         racks=_racks(fleets, start, step_s),
-        tasks=_tasks(jobs, start, step_s, steps, release, until),
+        tasks=_tasks(jobs, start, step_s, steps, release, until, credits_beyond=credits_beyond),
         expected_gpus=expected,
         job_keys=job_keys,
     )
@@ -174,6 +176,8 @@ def _tasks(
     steps: int,
     release: NDArray[np.float64] | None,
     until: NDArray[np.float64] | None,
+    *,
+    credits_beyond: bool,
 ) -> Tasks:
     """Jobs that are held keep their row and can't run; those that stop can from the next step on.
 
@@ -192,6 +196,8 @@ def _tasks(
     deadline = (jobs.deadline - start) / step_s
     after_h = np.maximum(deadline - steps, 0.0) * step_s / SECONDS_PER_HOUR
     due = np.clip((left_h - after_h) / np.maximum(left_h, 1e-9), 0.0, 1.0)
+    if not credits_beyond:
+        due = np.where(deadline <= steps, 1.0, 0.0)
     credit = np.where(deadline > 0.0, jobs.usd_per_gpu_h * jobs.credit_share * due, 0.0)
     last[jobs.held] = 0
     return Tasks(

@@ -72,9 +72,9 @@ def with_room_for_promises(problem: Problem) -> Problem:
     )
 
 
-def broken_promises(problem: Problem, job_gpus: NDArray[np.int32], done_h: Floats) -> tuple[BrokenPromise, ...]:
-    """Of a plan for `problem` that places jobs so; in the order caps, pools, jobs."""
-    return (*_caps(problem), *_jobs(problem, job_gpus, done_h))
+def broken_promises(problem: Problem, job_gpus: NDArray[np.int32], in_time_h: Floats) -> tuple[BrokenPromise, ...]:
+    """Of a plan that places jobs so, `in_time_h` (J,) of each before its deadline; in the order caps, pools, jobs."""
+    return (*_caps(problem), *_jobs(problem, job_gpus, in_time_h))
 
 
 def _caps(problem: Problem) -> list[BrokenPromise]:
@@ -110,7 +110,7 @@ def _caps(problem: Problem) -> list[BrokenPromise]:
     return broken
 
 
-def _jobs(problem: Problem, job_gpus: NDArray[np.int32], done_h: Floats) -> list[BrokenPromise]:
+def _jobs(problem: Problem, job_gpus: NDArray[np.int32], in_time_h: Floats) -> list[BrokenPromise]:
     supply, tasks = problem.supply, problem.tasks
     broken = []
     open_rows = (tasks.last > tasks.first) & (tasks.left_h > 0.0)
@@ -135,11 +135,9 @@ def _jobs(problem: Problem, job_gpus: NDArray[np.int32], done_h: Floats) -> list
                 hours=float(tasks.left_h[row]),
             )
         )
-    due = open_rows & (tasks.credit_usd_per_gpu_h > 0.0) & (tasks.deadline <= problem.steps)
+    missing = tasks.left_h - in_time_h
+    due = (missing > DONE) & open_rows & (tasks.credit_usd_per_gpu_h > 0.0) & (tasks.deadline <= problem.steps)
     for row in np.nonzero(due)[0].tolist():
-        missing_h = float(tasks.left_h[row]) - _in_time_h(problem, row, job_gpus[row])
-        if missing_h <= DONE:
-            continue
         time_h = (float(tasks.deadline[row]) - float(tasks.first[row])) * supply.step_h
         need_h = float(tasks.left_h[row]) + (0.0 if tasks.running[row] else float(tasks.restart_h[row]))
         why = "what it needs is worth more to others, or held by them"
@@ -153,24 +151,7 @@ def _jobs(problem: Problem, job_gpus: NDArray[np.int32], done_h: Floats) -> list
                 why,
                 kw=float(tasks.gpus[row] * supply.gpu_kw[tasks.pool[row]]),
                 gpus=float(tasks.gpus[row]),
-                hours=missing_h,
+                hours=float(missing[row]),
             )
         )
     return broken
-
-
-def _in_time_h(problem: Problem, row: int, gpus: NDArray[np.int32]) -> float:
-    """Hours of work a job does before its deadline, on `gpus` (T,)."""
-    tasks, step_h = problem.tasks, problem.supply.step_h
-    on, restart_left_h, done_h = bool(tasks.running[row]), 0.0, 0.0
-    deadline = float(tasks.deadline[row])
-    for step in range(int(tasks.first[row]), min(int(np.ceil(deadline)), int(tasks.last[row]))):
-        if gpus[step] == 0:
-            on = False
-            continue
-        if not on:
-            on, restart_left_h = True, float(tasks.restart_h[row])
-        lost_h = min(restart_left_h, step_h)
-        restart_left_h -= lost_h
-        done_h += max(min(step_h, (deadline - step) * step_h) - lost_h, 0.0) * float(gpus[step] / tasks.gpus[row])
-    return min(done_h, float(tasks.left_h[row]))

@@ -6,7 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.planning.compiled import compiled
-from orchestrator.planning.job_programmes import job_path, job_programme, plain_path, plain_programme, window_programme
+from orchestrator.planning.job_programmes import (
+    OneJob,
+    job_path,
+    job_programme,
+    plain_path,
+    plain_programme,
+    window_programme,
+)
 from orchestrator.planning.problem import Racks, Supply, Tasks
 from orchestrator.planning.programmes import Choices, Scratch, awake_value, rack_path, rack_programme
 
@@ -39,68 +46,23 @@ def unit_costs(supply: Supply, scarce: Floats, power: Floats, gpu_cost: Floats) 
 
 
 @compiled
-def _alone(
-    cost: Floats,
-    room: Floats,
-    step_h: float,
-    tasks: Tasks,
-    j: int,
-    theta: float,
-    delay: float,
-    gpus: float,
-    load: Floats,
-    share_at: Floats,
-    work: Scratch,
-) -> tuple[float, float]:
-    """What a job that may stop does at these prices: (USD per GPU, hours); its choices stay in `work`."""
-    value, credit, restart_h = tasks.usd_per_gpu_h[j], tasks.credit_usd_per_gpu_h[j], tasks.restart_h[j]
-    first, last, running, least = tasks.first[j], tasks.last[j], tasks.running[j], tasks.least_share[j]
-    if restart_h <= step_h and least >= 1.0:
-        on, off = plain_programme(
-            cost, step_h, value, credit, tasks.deadline[j], restart_h, first, last, theta, delay, work
-        )
-        usd = on if running else off
-        return usd, plain_path(work.choice, step_h, restart_h, first, last, running, 0.0, load)
-    return job_programme(
-        cost,
-        room,
-        step_h,
-        value,
-        credit,
-        tasks.deadline[j],
-        restart_h,
-        first,
-        last,
-        running,
-        least,
-        theta,
-        delay,
-        True,
-        work,
-    )
-
-
-@compiled
 def _draw(
     choice: Choices,
     room: Floats,
     step_h: float,
-    tasks: Tasks,
-    j: int,
+    job: OneJob,
     gpus: float,
     load: Floats,
     share_at: Floats,
     work: Scratch,
 ) -> None:
-    """Add `gpus` to `load` (T,) where job `j` runs by `choice`."""
-    first, last, restart_h = tasks.first[j], tasks.last[j], tasks.restart_h[j]
-    running, least = tasks.running[j], tasks.least_share[j]
-    if restart_h <= step_h and least >= 1.0:
-        plain_path(choice, step_h, restart_h, first, last, running, gpus, load)
+    """Add `gpus` to `load` (T,) where the job runs by `choice`."""
+    if job.restart_h <= step_h and job.least >= 1.0:
+        plain_path(choice, step_h, job.restart_h, job.first, job.last, job.running, gpus, load)
         return
-    work.choice[first:last] = choice[first:last]
-    job_path(room, step_h, restart_h, first, last, running, least, work, share_at)
-    for t in range(first, last):
+    work.choice[job.first : job.last] = choice[job.first : job.last]
+    job_path(room, step_h, job.restart_h, job.first, job.last, job.running, job.least, work, share_at)
+    for t in range(job.first, job.last):
         load[t] += gpus * share_at[t]
 
 
@@ -109,8 +71,7 @@ def tightened(  # noqa: PLR0912  # one walk; in parts it would be compiled sever
     cost: Floats,
     room: Floats,
     step_h: float,
-    tasks: Tasks,
-    j: int,
+    job: OneJob,
     theta: float,
     delay: float,
     tries: int,
@@ -129,28 +90,52 @@ def tightened(  # noqa: PLR0912  # one walk; in parts it would be compiled sever
     little, that mix of both which does just its work. It is known well enough between two prices that are `near` each
     other, as a share of what an hour of its work earns.
     """
-    left_h, gpus = tasks.left_h[j], tasks.gpus[j]
-    first, last = tasks.first[j], tasks.last[j]
+    value, credit, deadline, restart_h, first, last, running, least_share, left_h, gpus = job
+    choice = work.choice
+    plain = restart_h <= step_h and least_share >= 1.0
     low = high = -1.0
     low_usd = high_usd = low_slope = high_slope = 0.0
     best_usd, best = np.inf, theta
-    worth = tasks.usd_per_gpu_h[j] + tasks.credit_usd_per_gpu_h[j] + 1e-6
+    worth = value + credit + 1e-6
     step = max(near, 0.004) * worth
     at = theta
     for _ in range(tries):
-        usd, hours = _alone(cost, room, step_h, tasks, j, at, delay, 0.0, load, share_at, work)
+        if plain:
+            on, off = plain_programme(cost, step_h, value, credit, deadline, restart_h, first, last, at, delay, choice)
+            usd = on if running else off
+            hours = plain_path(choice, step_h, restart_h, first, last, running, 0.0, load)
+        else:
+            usd, hours = job_programme(
+                cost,
+                room,
+                step_h,
+                value,
+                credit,
+                deadline,
+                restart_h,
+                first,
+                last,
+                running,
+                least_share,
+                at,
+                delay,
+                True,
+                work,
+            )
         usd += at * left_h
         slope = left_h - hours
         if usd < best_usd:
             best_usd, best = usd, at
         if slope >= 0.0:
             high, high_usd, high_slope = at, usd, slope
-            high_choice[first:last] = work.choice[first:last]
+            for t in range(first, last):
+                high_choice[t] = choice[t]
             if at <= 0.0:
                 break
         else:
             low, low_usd, low_slope = at, usd, slope
-            low_choice[first:last] = work.choice[first:last]
+            for t in range(first, last):
+                low_choice[t] = choice[t]
         if low >= 0.0 and high >= 0.0:
             meet = (low_usd - high_usd + high_slope * high - low_slope * low) / (high_slope - low_slope)
             least = low_usd + low_slope * (meet - low)
@@ -170,9 +155,9 @@ def tightened(  # noqa: PLR0912  # one walk; in parts it would be compiled sever
         else:
             share = high_slope / (high_slope - low_slope)
         if share > 0.0:
-            _draw(low_choice, room, step_h, tasks, j, gpus * share, load, share_at, work)
+            _draw(low_choice, room, step_h, job, gpus * share, load, share_at, work)
         if high >= 0.0:
-            _draw(high_choice, room, step_h, tasks, j, gpus * (1.0 - share), load, share_at, work)
+            _draw(high_choice, room, step_h, job, gpus * (1.0 - share), load, share_at, work)
     return best_usd, best
 
 
@@ -305,12 +290,23 @@ def respond(  # noqa: PLR0912  # one walk; in parts it would be compiled several
                     load[t] += gpus * min(end - t, 1.0)
             continue
         load = answer.gpus[g]
+        job = OneJob(
+            tasks.usd_per_gpu_h[j],
+            tasks.credit_usd_per_gpu_h[j],
+            tasks.deadline[j],
+            tasks.restart_h[j],
+            first,
+            last,
+            tasks.running[j],
+            tasks.least_share[j],
+            tasks.left_h[j],
+            gpus,
+        )
         usd, work_price[j] = tightened(
             cost,
             room,
             step_h,
-            tasks,
-            j,
+            job,
             work_price[j],
             delay,
             tries,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from orchestrator.planning.compiled import compiled
 from orchestrator.planning.duals import KWH, Prices, tightened, unit_costs
-from orchestrator.planning.job_programmes import job_programme, plain_programme, window_programme
+from orchestrator.planning.job_programmes import OneJob, job_programme, plain_programme, window_programme
 from orchestrator.planning.problem import Problem, Racks, Supply, Tasks
 from orchestrator.planning.programmes import ROUNDING, Scratch, awake_value, rack_programme, scratch
 
@@ -121,12 +121,23 @@ def _thresholds(  # noqa: PLR0915  # one walk; in parts it would be compiled sev
             now = value * max(done_h, 0.0) + credit * in_time_h - rest * step_h - scarce_gpus[g] * step_h
             job_wake[j] = (now - later) / mwh
             continue
+        job = OneJob(
+            value,
+            credit,
+            deadline,
+            restart_h,
+            first,
+            last,
+            tasks.running[j],
+            tasks.least_share[j],
+            tasks.left_h[j],
+            tasks.gpus[j],
+        )
         _, theta = tightened(
             cost,
             room,
             step_h,
-            tasks,
-            j,
+            job,
             work_price[j],
             delay,
             tries,
@@ -143,7 +154,7 @@ def _thresholds(  # noqa: PLR0915  # one walk; in parts it would be compiled sev
         span = int(np.ceil(restart_h / step_h - ROUNDING))
         if span <= 1 and tasks.least_share[j] >= 1.0:
             on, off = plain_programme(
-                cost, step_h, value, credit, deadline, restart_h, min(1, last), last, theta, delay, scratch
+                cost, step_h, value, credit, deadline, restart_h, min(1, last), last, theta, delay, scratch.choice
             )
             after_start = on
         else:
