@@ -46,7 +46,7 @@ def clairvoyant_problem(period: Period) -> Problem:
     start = datetime.fromtimestamp(int(market.start_s[0]), UTC)
     rows = slice(period.history.begin, period.history.end)
     fleets = Racks(site, start, awake=True).columns
-    steps = len(market)
+    steps, start_s, step_s = len(market), start.timestamp(), market.step.total_seconds()
     book = JobBook(site, workload)
     book.open = np.arange(len(workload))
     outlook = Outlook(
@@ -67,8 +67,9 @@ def clairvoyant_problem(period: Period) -> Problem:
         job_keys=range(len(workload)),
         fixed=Fixed.of(site, fleets).asleep_kw[1:],
         release=workload.submitted_at,
-        until=workload.until,
+        until=start_s + np.ceil((workload.until - start_s) / step_s) * step_s,  # the interval is begun: it is finished
         planned_share=1.0,
+        credits_beyond=False,
     )
 
 
