@@ -20,8 +20,8 @@ def what_they_do(result: BacktestResult) -> Markup:
 def _told(name: str) -> str | None:
     kind, _, value = name.partition("=")
     return {
-        "always-on": "runs all that fits into the limits, whatever power costs.",
-        "threshold": f"stops mining and what may be paused above {value} USD/MWh.",
+        "always-on": "every fleet in its default mode and every job that limits and GPUs leave room for, whatever power costs.",
+        "threshold": f"every fleet in its default mode, asleep above {value} USD/MWh; jobs always run.",
         "greedy": "decides each moment by its price alone.",
         "plan": "looks 24 hours ahead with forecasts, as the live controller does.",
         "perfect-prices": "is the plan with the prices of the next 24 hours known: what better forecasts could add.",

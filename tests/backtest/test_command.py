@@ -1,0 +1,125 @@
+"""`wattshift backtest` as it is used: files in, figures out, and errors that say what is wrong."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+
+from orchestrator.app.processes import ProcessError, Work, run_all
+
+ROOT = Path(__file__).parents[2]
+START = datetime(2024, 5, 1, 5, tzinfo=UTC)
+
+
+def price_file(folder: Path, hours: int = 24) -> Path:
+    """Quarters of an hour, dear at noon."""
+    lines = ["interval_start_utc,real_time_usd_per_mwh,day_ahead_usd_per_mwh"]
+    for quarter in range(4 * hours):
+        at = START + timedelta(minutes=15 * quarter)
+        usd = 800 if at.hour in (17, 18) else 20 + quarter % 5
+        lines.append(f"{at:%Y-%m-%dT%H:%M:%SZ},{usd},{usd - 1}")
+    file = folder / "prices.csv"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def trace_file(folder: Path) -> Path:
+    lines = ["timestamp,duration,num_gpus,gpu_time,cluster"]
+    for number in range(200):
+        at = datetime(2017, 10, 3) + timedelta(minutes=7 * number)  # noqa: DTZ001  local times, as the trace has them
+        lines.append(f"{at:%Y-%m-%d %H:%M:%S},{600 + 37 * number},{1 + number % 8},0,c{number}")
+    lines.append("2017-10-03 01:00:00,-5,1,-5,broken")
+    file = folder / "trace.csv"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def backtest(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "orchestrator.cli", "backtest", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def recomputed(records: Path, strategy: str) -> dict[str, float]:
+    """A strategy's figures from its records alone."""
+    rows = [row for row in pyarrow.parquet.read_table(records).to_pylist() if row["strategy"] == strategy]
+    mining = sum(row["hash_ph_days"] * row["hashprice_usd_per_ph_day"] for row in rows if row["kind"] == "fleet")
+    hpc = sum(row["revenue_usd"] for row in rows if row["kind"] == "job")
+    cost = sum(row["it_kw"] * row["pue"] * 0.25 / 1000.0 * row["price_usd_per_mwh"] for row in rows)
+    credit = sum(row["credit_usd"] for row in rows)
+    return {"mining": mining, "hpc": hpc, "cost": cost, "credit": credit, "profit": mining + hpc - cost - credit}
+
+
+def test_strategies_side_by_side_from_files_to_report(tmp_path: Path) -> None:
+    figures, report, records = tmp_path / "out.json", tmp_path / "out.html", tmp_path / "out.parquet"
+    run = backtest(
+        *("--prices", price_file(tmp_path), "--trace", trace_file(tmp_path), "--jobs-a-month", "3000"),
+        *("--cores", "2", "--json", figures, "--report", report, "--records", records),
+    )
+    assert run.returncode == 0, run.stderr
+    document: dict[str, Any] = json.loads(figures.read_text())
+    strategies = document["strategies"]
+    assert list(strategies) == ["always-on", "threshold=80", "greedy", "plan", "perfect-prices"]
+    assert strategies["greedy"]["profit_usd"] > strategies["always-on"]["profit_usd"]
+    for name, found in strategies.items():
+        assert found["profit_usd"] <= document["bound_usd"], name
+        assert found["capture"] == pytest.approx(found["profit_usd"] / document["bound_usd"], abs=1e-6)
+        assert found["seconds_above_cap"] == 0
+        again = recomputed(records, name)
+        assert found["profit_usd"] == pytest.approx(again["profit"], abs=0.02)
+        assert found["revenue_usd"]["mining"] == pytest.approx(again["mining"], abs=0.01)
+        assert found["revenue_usd"]["hpc"] == pytest.approx(again["hpc"], abs=0.01)
+        assert found["energy_cost_usd"] == pytest.approx(again["cost"], abs=0.01)
+        assert found["sla_penalty_usd"] == pytest.approx(again["credit"], abs=0.01)
+    assert strategies["plan"]["planner"]["plans"] == 96
+    assert "trace.csv: 1 rows left out" in " ".join(document["warnings"])
+    assert "texas-100mw" in report.read_text()
+    assert list(tmp_path.glob("wattshift-backtest-*")) == []  # nothing is left lying about
+
+
+def test_a_seed_is_a_run_again(tmp_path: Path) -> None:
+    figures = []
+    for number in (1, 2):
+        out = tmp_path / f"{number}.json"
+        inputs = ("--prices", price_file(tmp_path, 6), "--trace", trace_file(tmp_path), "--seed", "7")
+        run = backtest(*inputs, "--strategies", "greedy,plan", "--json", out)
+        assert run.returncode == 0, run.stderr
+        document = json.loads(out.read_text())
+        figures.append({name: found["profit_usd"] for name, found in document["strategies"].items()})
+    assert figures[0] == figures[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--strategies", "best"], "--strategies: 'best' is no strategy; allowed are always-on"),
+        (["--from", "yesterday"], "--from yesterday: write a day such as 2024-05-01"),
+        (["--prices", "nowhere.csv"], "--prices nowhere.csv: there is no such file"),
+        (["--trace", "README.md"], "README.md"),
+        (["--from", "2030-01-01"], "no prices from 2030"),
+        (["--json", "no-such-folder/out.json"], "--json no-such-folder/out.json: a file is needed"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_in_words(arguments: list[str], says: str) -> None:
+    run = backtest(*arguments)
+    assert run.returncode == 2
+    assert says in " ".join(run.stderr.split())
+    assert "Traceback" not in run.stderr
+
+
+def test_a_process_that_fails_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProcessError, match="broken: ZeroDivisionError"):
+        run_all([Work("broken", _fails, ()), Work("slow", _says, ())], 2, lambda name, done: None)
+
+
+def _fails(progress: object) -> None:
+    raise ZeroDivisionError("no prices")
+
+
+def _says(progress: Any) -> int:
+    progress(1)
+    return 1
