@@ -21,6 +21,7 @@ from orchestrator.planning.blocks import Switches, pool_columns
 from orchestrator.planning.columns import Floats, Ints
 from orchestrator.planning.forecast import knowing_prices, outlook_at
 from orchestrator.planning.outlook import Outlook
+from orchestrator.planning.plan import make_plan
 from orchestrator.planning.plan_values import quick_values
 from orchestrator.planning.pose import caps_ahead, problem_of
 from orchestrator.planning.price_model import fit_model
@@ -29,6 +30,8 @@ from orchestrator.planning.warm_start import Duals
 
 AHEAD = timedelta(hours=24)
 PATTERN_EVERY = timedelta(days=1)
+GAP_EVERY = timedelta(days=1)
+"""A whole plan, with its proven gap, is made once in so long; the values of each interval need none."""
 
 
 class Planning:
@@ -57,6 +60,7 @@ class Planning:
         self._before: Duals | None = None
         self._forecasts: dict[int, Floats] = {}
         self._ms: list[float] = []
+        self._gaps: list[float] = []
 
     def __call__(self, instant: Instant) -> tuple[Ints, Ints]:
         began = time.perf_counter()
@@ -68,7 +72,7 @@ class Planning:
         return PlannerFacts(
             plans=len(self._ms),
             late_plans=0,
-            mean_gap=None,
+            mean_gap=float(np.mean(self._gaps)) if self._gaps else None,
             worst_age_s=0.0,
             mean_ms=float(np.mean(self._ms)) if self._ms else None,
             p99_ms=float(np.percentile(self._ms, 99)) if self._ms else None,
@@ -84,6 +88,8 @@ class Planning:
             self._caps,
             job_keys=instant.job_rows.tolist(),
         )
+        if instant.index % round(GAP_EVERY / self._history.step) == 0:
+            self._gaps.append(make_plan(problem, self._before).gap)
         values, self._before = quick_values(problem, self._before, outlook.paths_usd_per_mwh)
         return Switches(values.fleet_stay, values.fleet_wake, values.job_stay, values.job_wake, self._free)
 

@@ -20,7 +20,7 @@ def what_they_do(result: BacktestResult) -> Markup:
 def _told(name: str) -> str | None:
     kind, _, value = name.partition("=")
     return {
-        "always-on": "every fleet in its default mode and every job that limits and GPUs leave room for, whatever power costs.",
+        "always-on": "every fleet in its default mode, every job that limits and GPUs have room for.",
         "threshold": f"every fleet in its default mode, asleep above {value} USD/MWh; jobs always run.",
         "greedy": "decides each moment by its price alone.",
         "plan": "looks 24 hours ahead with forecasts, as the live controller does.",
