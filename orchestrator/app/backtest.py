@@ -20,6 +20,7 @@ from orchestrator.app.history import load_history
 from orchestrator.app.processes import Work, run_all
 from orchestrator.app.workload import Workload, load_workload
 from orchestrator.backtest.clairvoyant import bound_of
+from orchestrator.backtest.forecasts import skill_of
 from orchestrator.backtest.play import Period, peak_mb, play
 from orchestrator.backtest.records import join_records
 from orchestrator.backtest.report.page import write_report
@@ -29,6 +30,7 @@ from orchestrator.settings import Settings
 from orchestrator.settings import values as setting
 
 BOUND = "bound"
+SKILL = "forecasts"
 ASSUMPTIONS = (
     "devices are simulated: racks and GPUs draw their nameplate, and what is asked of them happens at the start of an "
     "interval; meters, networks and agents never fail",
@@ -59,6 +61,8 @@ def backtest(settings: Settings, asked: Request, console: Console) -> BacktestRe
             for strategy in sorted(asked.strategies, key=lambda strategy: not strategy.plans)  # the slow ones first
         ]
         works.insert(0, Work(BOUND, bound_of, (period,)))
+        if any(strategy.plans for strategy in asked.strategies):
+            works.append(Work(SKILL, skill_of, (period,)))
         intervals = history.end - history.begin
         with progress_bar(console) as bar:
             tasks = {work.name: bar.add_task(work.name, total=intervals) for work in works}
@@ -88,6 +92,7 @@ def _result(
         market=period.market,
         strategies=strategies,
         bound_usd=bound.usd,
+        skill=results.get(SKILL, ()),
         bound_note=bound.note,
         prices=tuple(_source(path) for path in asked.feed.paths),
         hashprice=_series_source(asked.hashprice, settings.hashprice, "USD per PH/s per day"),

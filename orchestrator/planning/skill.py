@@ -27,8 +27,12 @@ class Skill:
     """(hours,) by probability: share of prices under that quantile."""
 
 
-def forecast_skill(track: Track, model: PriceModel, rows: int, hours: tuple[int, ...]) -> dict[str, Skill]:
+def forecast_skill(
+    track: Track, model: PriceModel, rows: int, hours: tuple[int, ...], *, every: int = 1
+) -> dict[str, Skill]:
     """Skill by name over the first `rows` rows of a track: ours, and the naive ones that its prices allow.
+
+    Forecasts are made at each row, or at one in `every`. Empty where the track is too short.
 
     `persistence` is the last price, `yesterday` the price at that time of the day before, `day-ahead` the day-ahead
     price as far as published and yesterday's beyond.
@@ -45,7 +49,9 @@ def forecast_skill(track: Track, model: PriceModel, rows: int, hours: tuple[int,
         )
     an_hour = max(track.steps_a_day // 24, 1)
     steps = max(hours) * an_hour + 1
-    origins = np.arange(FIRST_DAY * track.steps_a_day, rows - steps)
+    origins = np.arange(FIRST_DAY * track.steps_a_day, rows - steps, every)
+    if not len(origins):
+        return {}
     ahead = origins[:, np.newaxis] + np.arange(steps)
     truth = track.real_time[ahead]
     ours = np.array([prices_ahead(track, model, row, steps) for row in origins.tolist()]).reshape(truth.shape)

@@ -47,8 +47,6 @@ def test_a_plan_says_what_is_next_for_every_fleet_and_job() -> None:
     dear_from = NOW + timedelta(hours=6)
     snapshot = with_prices(of.snapshot(), days_of_prices(dear_from=dear_from))
     planner = Planner(of.site)
-    assert planner.state.view is None
-    assert planner.values(NOW) is None
     planner.take(answer(planner.question(snapshot)))
     view = planner.state.view
     assert view is not None
@@ -71,6 +69,12 @@ def test_a_plan_says_what_is_next_for_every_fleet_and_job() -> None:
     assert values is not None
     assert set(values.fleets) == {fleet.name for fleet in of.site.fleets}
     assert planner.values(view.end) is None
+
+
+def test_before_the_first_plan_nothing_is_said() -> None:
+    planner = Planner(small_site())
+    assert planner.state.view is None
+    assert planner.values(NOW) is None
 
 
 def test_fleets_go_by_the_price_alone_while_little_is_known_of_prices() -> None:
