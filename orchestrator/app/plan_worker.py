@@ -4,7 +4,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
-from orchestrator.controller.planner import Planner, answer
+from orchestrator.controller.planner import Answer, Planner, answer
 from orchestrator.domain.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -26,13 +26,16 @@ class PlanWorker:
     async def _make(self, snapshot: Snapshot) -> None:
         """Whatever goes wrong with a plan, the last one stays in force and the loop goes on."""
         try:
-            question = self._planner.question(snapshot)
-            made = await asyncio.get_running_loop().run_in_executor(self._thread, answer, question)
+            made = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, snapshot)
         except Exception as error:
             log.exception("no plan could be made; the last one stays in force")
             self._planner.fail(f"{type(error).__name__}: {error}")
         else:
             self._planner.take(made)
+
+    def _answer(self, snapshot: Snapshot) -> Answer:
+        """On the thread: gathering what is known takes its time too where there are thousands of jobs."""
+        return answer(self._planner.question(snapshot))
 
     def close(self) -> None:
         """Let a plan under way come to its end unheard."""

@@ -70,7 +70,7 @@ class _Arrival:
 
 
 class Planner:
-    """The plan of one site. Not for several threads: only `answer` may run elsewhere."""
+    """The plan of one site. `question` may be asked on another thread, if on one at a time; the rest is the loop's."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
