@@ -89,7 +89,7 @@ class Planning:
             job_keys=instant.job_rows.tolist(),
         )
         if instant.index % round(GAP_EVERY / self._history.step) == 0:
-            self._gaps.append(make_plan(problem, self._before).gap)
+            self._gaps.append(make_plan(problem).gap)
         values, self._before = quick_values(problem, self._before, outlook.paths_usd_per_mwh)
         return Switches(values.fleet_stay, values.fleet_wake, values.job_stay, values.job_wake, self._free)
 

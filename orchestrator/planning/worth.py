@@ -93,7 +93,8 @@ def job_prices(
     above which it should pause and below which it should start.
 
     Pausing gives up what it earns in the outlook and in its restart, and risks the credit for a missed deadline. It
-    loses no work: it writes a checkpoint when it is asked to stop.
+    loses no work: it writes a checkpoint when it is asked to stop. A plan may find a job that runs worth more than that,
+    never less: by the plan alone jobs went to and fro twice as often, for 0.05 % of a month's profit.
     """
     slack_s, stay, wake = np.empty(len(pool)), np.empty(len(pool)), np.empty(len(pool))
     for row in range(len(pool)):
@@ -101,16 +102,17 @@ def job_prices(
         if now < deadline[row] < np.inf:
             wait_s = 0.0 if phase[row] == _RUNNING else restart_s[row]
             slack_s[row] = deadline[row] - now - wait_s - left_s[row] / on_gpus[row]
-        if not np.isnan(plan_stay[row]):
-            stay[row] = plan_stay[row]
-            wake[row] = min(plan_wake[row], plan_stay[row])
-            continue
         rise_kw = gpus[row] * rise_w[pool[row]] / 1000.0
         value = usd_per_gpu_h[row] * gpus[row] / (rise_kw * pue) * KWH_PER_MWH
         others = gpu_usd_per_h[pool[row]] * gpus[row] / (rise_kw * pue) * KWH_PER_MWH
         missed = max((outlook_s - slack_s[row]) / outlook_s, 0.0)
-        stay[row] = value * (1.0 + restart_s[row] / outlook_s) + credit_share[row] * value * missed - others
-        wake[row] = value * max(1.0 - restart_s[row] / outlook_s, 0.0) - others
+        stay[row] = value * (1.0 + restart_s[row] / outlook_s) + credit_share[row] * value * missed
+        if np.isnan(plan_stay[row]):
+            stay[row] -= others
+            wake[row] = value * max(1.0 - restart_s[row] / outlook_s, 0.0) - others
+        else:
+            stay[row] = max(stay[row], plan_stay[row])
+            wake[row] = min(plan_wake[row], stay[row])
     return slack_s, stay, wake
 
 

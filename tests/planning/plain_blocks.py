@@ -169,7 +169,10 @@ def _job_blocks(
     stay = pause_threshold_usd_per_mwh(status, value, snapshot.at, outlook)
     wake = wake_value_usd_per_mwh(value, job.restart, outlook)
     if values is not None and job.name in values.jobs:
-        stay, wake = _switch(values.jobs[job.name])
+        # Whatever the plan says, a job that runs is worth what stopping it would lose.
+        planned = values.jobs[job.name]
+        stay = max(stay, planned.stay_usd_per_mwh)
+        wake = min(planned.wake_usd_per_mwh, stay)
     elif values is not None:
         others = replace(tenant, usd_per_gpu_h=values.gpu_usd_per_h[pool.name])
         of_gpus = job_value_usd_per_mwh(job.gpus, others, rise_kw, snapshot.pue)

@@ -264,19 +264,33 @@ def test_what_a_plan_says_of_a_fleet_stays_awake_through_a_dear_hour(scene: Scen
 
 
 def test_jobs_pause_and_start_at_the_prices_of_the_plan(scene: Scene) -> None:
-    scene.price = 500.0
+    """A GPU-hour of the lab's is paid 1 USD: 1,443 USD/MWh, and 1,563 once it runs, with its restart."""
     scene.job("runs", "lab", 40)
     scene.job("waits", "lab", 40, JobPhase.WAITING)
-    assert set(dispatch(scene.site, scene.snapshot()).jobs) == {"runs", "waits"}
-    values = PlanValues({}, {"runs": Switch(450.0, 400.0), "waits": Switch(900.0, 480.0)}, {})
+    values = PlanValues({}, {"runs": Switch(1700.0, 400.0), "waits": Switch(1700.0, 480.0)}, {})
+    scene.price = 1750.0
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert desired.jobs == {}
-    assert "is above 450, where the plan pauses it" in desired.reasons["job/runs"]
+    assert "is above 1700, where the plan pauses it" in desired.reasons["job/runs"]
+    scene.price = 1600.0
+    assert dispatch(scene.site, scene.snapshot()).jobs == {}
+    desired = dispatch(scene.site, scene.snapshot(), values)
+    assert set(desired.jobs) == {"runs"}
+    assert "the plan keeps it below 1700 USD/MWh" in desired.reasons["job/runs"]
+    scene.price = 500.0
+    assert set(dispatch(scene.site, scene.snapshot()).jobs) == {"runs", "waits"}
+    desired = dispatch(scene.site, scene.snapshot(), values)
+    assert set(desired.jobs) == {"runs"}
     assert "is above 480, below which the plan starts it" in desired.reasons["job/waits"]
     scene.price = 440.0
-    desired = dispatch(scene.site, scene.snapshot(), values)
-    assert set(desired.jobs) == {"runs", "waits"}
-    assert "the plan keeps it below 450 USD/MWh" in desired.reasons["job/runs"]
+    assert set(dispatch(scene.site, scene.snapshot(), values).jobs) == {"runs", "waits"}
+
+
+def test_a_plan_finds_no_job_that_runs_worth_less_than_stopping_it_loses(scene: Scene) -> None:
+    scene.price = 500.0
+    scene.job("runs", "lab", 40)
+    values = PlanValues({}, {"runs": Switch(450.0, 400.0)}, {})
+    assert dispatch(scene.site, scene.snapshot(), values).jobs == {"runs": 40}
 
 
 def test_a_job_that_the_plan_does_not_know_pays_for_its_gpus(scene: Scene) -> None:
