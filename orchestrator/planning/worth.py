@@ -93,8 +93,8 @@ def job_prices(
     above which it should pause and below which it should start.
 
     Pausing gives up what it earns in the outlook and in its restart, and risks the credit for a missed deadline. It
-    loses no work: it writes a checkpoint when it is asked to stop. A plan may find a job that runs worth more than that,
-    never less: by the plan alone jobs went to and fro twice as often, for 0.05 % of a month's profit.
+    loses no work: it writes a checkpoint when it is asked to stop. A plan may find a job that runs worth more than
+    that, never less: by the plan alone jobs went to and fro twice as often, for 0.05 % of a month's profit.
     """
     slack_s, stay, wake = np.empty(len(pool)), np.empty(len(pool)), np.empty(len(pool))
     for row in range(len(pool)):
