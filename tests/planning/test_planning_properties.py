@@ -117,8 +117,9 @@ def any_scene(scene_of: Callable[[Site], Scene], site: Site, now: datetime) -> s
     return scenes(scene_of, site, now)
 
 
-def nameplate_kw(snapshot: Snapshot, desired: Desired, *, feeder: str | None = None, optional: bool = True) -> float:
-    """Grid power of the desired state by nameplate; silent and stuck racks, and silent nodes, at their strongest.
+def drawn_kw(snapshot: Snapshot, desired: Desired, *, feeder: str | None = None, optional: bool = True) -> float:
+    """Grid power of the desired state: awake racks at the share of their nameplate that their fleet is measured to draw,
+    silent and stuck racks, and silent nodes, at their strongest.
 
     Without what is `optional` it is what cannot be switched off: sleeping racks, idle nodes, guaranteed jobs that run.
     """
@@ -131,7 +132,7 @@ def nameplate_kw(snapshot: Snapshot, desired: Desired, *, feeder: str | None = N
             if optional:
                 awake_kw = sum((fleet.rack_kw(m) - fleet.rack_kw(SLEEP)) * n for m, n in desired.racks[name].items())
                 followed_kw = [fleet.rack_kw(status.view.rack_modes[rack]) - fleet.rack_kw(SLEEP) for rack in unmoved]
-                kw += max(awake_kw - sum(followed_kw), 0.0)
+                kw += max(awake_kw - sum(followed_kw), 0.0) * status.draw_share  # measured beats modelled
     for name, pool_status in snapshot.pools.items():
         if feeder in (None, pool_status.pool.feeder):
             kw += pool_status.pool.idle_kw
@@ -155,8 +156,8 @@ def test_no_cap_is_exceeded_but_by_what_cannot_be_switched_off(
         (None, limits.usable_kw(limits.grid)),
         *((name, limits.usable_kw(cap)) for name, cap in limits.feeders.items()),
     ):
-        must_kw = nameplate_kw(snapshot, desired, feeder=feeder, optional=False)
-        assert nameplate_kw(snapshot, desired, feeder=feeder) <= max(usable_kw, must_kw) + 1e-3, feeder
+        must_kw = drawn_kw(snapshot, desired, feeder=feeder, optional=False)
+        assert drawn_kw(snapshot, desired, feeder=feeder) <= max(usable_kw, must_kw) + 1e-3, feeder
         assert must_kw <= usable_kw + desired.shortfall_kw + 1e-3, "what is above a cap is reported"
 
 
