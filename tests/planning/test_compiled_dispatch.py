@@ -20,7 +20,7 @@ from orchestrator.planning.dispatch import Desired, dispatch
 from orchestrator.planning.live_columns import LiveColumns
 from orchestrator.planning.outlook import PlanValues, Switch
 from tests.planning.plain_dispatch import walk
-from tests.planning.test_planning_properties import ANY_SPEED, nameplate_kw, scenes
+from tests.planning.test_planning_properties import ANY_SPEED, drawn_kw, scenes
 
 if TYPE_CHECKING:
     from tests.planning.conftest import Scene
@@ -75,7 +75,7 @@ def crowded_site(base: Site, chance: Random) -> Site:
     pools = tuple(
         replace(base.pools[0], name=name, feeder=feeder, nodes=20) for name, feeder in (("p", "a"), ("q", "b"))
     )
-    load_kw = 1.1 * (sum(fleet.nameplate_kw for fleet in fleets) + sum(pool.nameplate_kw for pool in pools))
+    load_kw = 1.1 * (sum(fleet.drawn_kw for fleet in fleets) + sum(pool.drawn_kw for pool in pools))
     return replace(
         base,
         grid=Grid(load_kw * chance.uniform(0.2, 1.1), chance.choice([0.0, 0.01])),
@@ -199,8 +199,8 @@ def test_caps_hold_whatever_a_plan_says(
         (None, limits.usable_kw(limits.grid)),
         *((name, limits.usable_kw(cap)) for name, cap in limits.feeders.items()),
     ):
-        must_kw = nameplate_kw(snapshot, desired, feeder=feeder, optional=False)
-        assert nameplate_kw(snapshot, desired, feeder=feeder) <= max(usable_kw, must_kw) + 1e-3, feeder
+        must_kw = drawn_kw(snapshot, desired, feeder=feeder, optional=False)
+        assert drawn_kw(snapshot, desired, feeder=feeder) <= max(usable_kw, must_kw) + 1e-3, feeder
         assert must_kw <= usable_kw + desired.shortfall_kw + 1e-3, "what is above a cap is reported"
 
 

@@ -118,7 +118,7 @@ def any_scene(scene_of: Callable[[Site], Scene], site: Site, now: datetime) -> s
 
 
 def drawn_kw(snapshot: Snapshot, desired: Desired, *, feeder: str | None = None, optional: bool = True) -> float:
-    """Grid power of the desired state: awake racks at the share of their nameplate that their fleet is measured to draw,
+    """Grid power of the desired state: awake racks at the share of their nameplate that is measured of their fleet,
     silent and stuck racks, and silent nodes, at their strongest.
 
     Without what is `optional` it is what cannot be switched off: sleeping racks, idle nodes, guaranteed jobs that run.
