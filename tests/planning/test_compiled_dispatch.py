@@ -75,7 +75,7 @@ def crowded_site(base: Site, chance: Random) -> Site:
     pools = tuple(
         replace(base.pools[0], name=name, feeder=feeder, nodes=20) for name, feeder in (("p", "a"), ("q", "b"))
     )
-    load_kw = 1.1 * (sum(fleet.drawn_kw for fleet in fleets) + sum(pool.drawn_kw for pool in pools))
+    load_kw = 1.1 * (sum(fleet.nameplate_kw for fleet in fleets) + sum(pool.nameplate_kw for pool in pools))
     return replace(
         base,
         grid=Grid(load_kw * chance.uniform(0.2, 1.1), chance.choice([0.0, 0.01])),
