@@ -11,10 +11,9 @@ from orchestrator.backtest.engine import Fixed
 from orchestrator.backtest.job_book import JobBook
 from orchestrator.backtest.play import Period, peak_mb
 from orchestrator.backtest.racks import Racks
-from orchestrator.domain.site import Site
 from orchestrator.planning.outlook import Outlook
 from orchestrator.planning.plan import bound
-from orchestrator.planning.pose import CapsAhead, problem_of
+from orchestrator.planning.pose import caps_ahead, problem_of
 from orchestrator.planning.problem import Problem
 
 NOTE = (
@@ -63,7 +62,7 @@ def clairvoyant_problem(period: Period) -> Problem:
         fleets,
         book.columns(),
         outlook,
-        _caps(site, steps),
+        caps_ahead(site, (), start, market.step, steps),
         job_keys=range(len(workload)),
         fixed=Fixed.of(site, fleets).asleep_kw[1:],
         release=workload.submitted_at,
@@ -71,9 +70,3 @@ def clairvoyant_problem(period: Period) -> Problem:
         planned_share=1.0,
         credits_beyond=False,
     )
-
-
-def _caps(site: Site, steps: int) -> CapsAhead:
-    share = 1.0 - site.grid.measurement_uncertainty
-    feeder_kw = np.array([feeder.limit_kw * share for feeder in site.feeders])
-    return CapsAhead(np.full(steps, site.grid.limit_kw * share), np.repeat(feeder_kw[:, None], steps, axis=1))

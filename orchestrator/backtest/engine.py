@@ -17,12 +17,11 @@ from orchestrator.backtest.job_book import JobBook, JobsSettled
 from orchestrator.backtest.jobs import SubmittedJobs
 from orchestrator.backtest.racks import FleetsSettled, Racks
 from orchestrator.backtest.result import MarketSeries
-from orchestrator.domain.economics import mode_steps
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH
 from orchestrator.planning.blocks import Moment
 from orchestrator.planning.choose import Room
-from orchestrator.planning.columns import FleetColumns, Floats, Ints, JobColumns
+from orchestrator.planning.columns import FleetColumns, Floats, Ints, JobColumns, hull
 from orchestrator.planning.room import NEW_BLOCK_MARGIN
 from orchestrator.planning.worth import BUDGET_SPAN
 
@@ -127,9 +126,7 @@ class _Levels:
     """Names for how many racks of a fleet are in which mode."""
 
     def __init__(self, site: Site, names: list[str]) -> None:
-        self._modes = [
-            [SLEEP, *(step.to_mode for step in mode_steps(fleet, 1.0, 1.0))] for fleet in site.fleets
-        ]  # the hull is the same at any hashprice
+        self._modes = [[SLEEP, *(step.to_mode for step in hull(fleet))] for fleet in site.fleets]
         self._racks = [fleet.racks for fleet in site.fleets]
         self._names = names
         self._rows: dict[tuple[int, ...], int] = {}

@@ -5,7 +5,7 @@ what dispatch decides on, as in the controller.
 """
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -115,7 +115,7 @@ class Planning:
         """GPUs that jobs yet to come are expected to ask for, by pool."""
         now, workload, step = self._history.at(row), self._workload, self._history.step
         if self._patterns is None or now - self._patterns[0] >= PATTERN_EVERY:
-            since = datetime.fromtimestamp(self._history.at(self._history.begin).timestamp(), UTC)
+            since = self._history.at(self._history.begin)
             patterns = patterns_by_pool(
                 self._site,
                 workload.pool,

@@ -6,9 +6,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.economics import mode_steps
 from orchestrator.domain.site import SLEEP, Fleet, Site
-from orchestrator.planning.columns import FleetColumns, Floats, Ints
+from orchestrator.planning.columns import FleetColumns, Floats, Ints, hull
 
 LONG_AGO_S = 86_400.0
 """Before the start no rack was moved for this long."""
@@ -34,7 +33,7 @@ class Racks:
     def __init__(self, site: Site, start: datetime, *, awake: bool) -> None:
         """Asleep, or warm if `awake`: in the default mode, or the next lower one that is worth using at some price."""
         at = start.timestamp() - LONG_AGO_S
-        steps = [mode_steps(fleet, 1.0, 1.0) for fleet in site.fleets]  # the hull is the same at any hashprice
+        steps = [hull(fleet) for fleet in site.fleets]
         shape = (len(site.fleets), max((len(of_fleet) for of_fleet in steps), default=0))
         step_kw, step_hs = np.zeros(shape), np.zeros(shape)
         at_step = np.zeros(shape, dtype=np.int64)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.economics import mode_steps
 from orchestrator.domain.site import SLEEP, Site
+from orchestrator.planning.columns import hull
 from orchestrator.planning.outlook import Floats, Outlook, PlanValues, Switch
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.plan_view import PlanStep, PlanView, Stretch, TargetPlan
@@ -55,10 +55,7 @@ def plan_view(
     start = datetime.fromtimestamp(plan.start, UTC)
     steps = plan.job_gpus.shape[1] if len(plan.job_gpus) else plan.fleet_kw.shape[1]
     ends = [start + number * step for number in range(steps + 1)]
-    modes = {
-        fleet.name: (fleet.racks, [SLEEP, *(one.to_mode for one in mode_steps(fleet, 1.0, 1.0))])
-        for fleet in site.fleets  # the hull is the same at any hashprice
-    }
+    modes = {fleet.name: (fleet.racks, [SLEEP, *(one.to_mode for one in hull(fleet))]) for fleet in site.fleets}
 
     def of_fleet(row: int) -> TargetPlan:
         name = fleets[row]
