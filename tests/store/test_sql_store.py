@@ -19,6 +19,8 @@ from sqlalchemy.pool import Pool
 
 import orchestrator
 from orchestrator.adapters.store import SqlStore, StoreError, StoreInUseError
+from orchestrator.adapters.store.migrate import MIGRATIONS
+from orchestrator.adapters.store.revision import REVISION, revision_of
 from orchestrator.adapters.store.tables import metadata
 from orchestrator.domain.decision import Action, Decision, Direction, Outcome, OutcomeState, RunJob, Trigger
 from orchestrator.domain.ledger import Account, Posting
@@ -298,6 +300,25 @@ def test_the_migrations_make_the_tables_that_the_code_uses(written: Path) -> Non
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+def test_the_revision_in_the_code_is_the_newest_migration(written: Path) -> None:
+    """Else each start would upgrade, or refuse what it has just made."""
+    assert max(file.name[:4] for file in MIGRATIONS.glob("versions/[0-9]*.py")) == REVISION
+    engine = create_engine(f"sqlite:///{written}")
+    with engine.connect() as connection:
+        assert revision_of(connection) == REVISION
+    engine.dispose()
+
+
+def test_a_database_that_is_current_is_opened_without_alembic_and_on_sqlite_without_psycopg(written: Path) -> None:
+    """They take 20 MB of a controller's memory."""
+    code = (
+        "import sys; from orchestrator.adapters.store import SqlStore; SqlStore.open(sys.argv[1]).close();"
+        "print(sorted({'alembic', 'psycopg', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, f"sqlite:///{written}"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "['sqlalchemy']\n"
 
 
 def test_opening_says_nothing(file: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,6 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
 from orchestrator.adapters.store.errors import StoreError
-from orchestrator.adapters.store.postgres import postgres_engine
 
 # NaN and infinity are not JSON: Postgres refuses them, so they are refused everywhere.
 _to_json = partial(json.dumps, separators=(",", ":"), allow_nan=False)
@@ -60,6 +59,8 @@ def database_file(url: URL) -> Path | None:
 def engine_for(url: URL, *, read_only: bool, durable: bool) -> Engine:
     """An engine for the database of a URL from `read_url`."""
     if _DRIVERS[url.drivername] == "postgresql":
+        from orchestrator.adapters.store.postgres import postgres_engine  # noqa: PLC0415, a site on SQLite goes without
+
         return postgres_engine(url, read_only=read_only, durable=durable, json_serializer=_to_json)
     file = database_file(url)
     if file and read_only:

@@ -1,17 +1,16 @@
 """Brings a database to the code's revision, by Alembic, from code: no alembic.ini."""
 
 import logging
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from orchestrator.adapters.store.errors import StoreError
-from orchestrator.adapters.store.postgres import one_upgrade_at_a_time
+from orchestrator.adapters.store.revision import REVISION, revision_of
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -21,41 +20,32 @@ def migrate(connection: Connection, where: str) -> None:
 
     Raises StoreError if the database is newer than the code.
     """
-    if is_current(connection, where):
-        return
+    must_be_known(connection, where)
     # SQLite needs no lock of its own: one process at a time has the file's.
-    alone = one_upgrade_at_a_time(connection) if connection.dialect.name == "postgresql" else nullcontext()
+    alone: AbstractContextManager[None] = nullcontext()
+    if connection.dialect.name == "postgresql":
+        from orchestrator.adapters.store.postgres import one_upgrade_at_a_time  # noqa: PLC0415, SQLite goes without it
+
+        alone = one_upgrade_at_a_time(connection)
     with alone:
-        if is_current(connection, where):  # another process has done it meanwhile
+        if revision_of(connection) == REVISION:  # another process has done it meanwhile
             return
+        # Two lines of INFO at every start say nothing to an operator.
+        logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
         config, _ = _scripts()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def must_be_current(connection: Connection, where: str) -> None:
-    """For a reader, which upgrades nothing. Raises StoreError if the database is newer than the code, or older."""
-    if not is_current(connection, where):
-        revision = MigrationContext.configure(connection).get_current_revision()
-        raise StoreError(
-            f"{where} is at revision {revision or 'none'} and this version of wattshift reads "
-            f"{_scripts()[1].get_current_head()}: start the controller on it once, which upgrades it."
-        )
-
-
-def is_current(connection: Connection, where: str) -> bool:
-    """Whether the tables are this version's. Raises StoreError if they are a newer version's."""
+def must_be_known(connection: Connection, where: str) -> None:
+    """Raises StoreError if the tables are a newer version's."""
+    revision = revision_of(connection)
     _, scripts = _scripts()
-    # Two lines of INFO at every start say nothing to an operator.
-    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
-    revision = MigrationContext.configure(connection).get_current_revision()
-    head = scripts.get_current_head()
     if revision is not None and revision not in {script.revision for script in scripts.walk_revisions()}:
         raise StoreError(
-            f"{where} is at revision {revision}, which this version of wattshift (revision {head}) does not know: "
+            f"{where} is at revision {revision}, which this version of wattshift (revision {REVISION}) does not know: "
             f"a newer version wrote it. Run that version, or choose another database."
         )
-    return revision == head
 
 
 def _scripts() -> tuple[Config, ScriptDirectory]:
