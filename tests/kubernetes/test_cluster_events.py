@@ -67,3 +67,18 @@ async def test_an_event_that_the_server_refuses_is_counted_and_holds_nobody_up(
     await recorder.stop(within_s=60.0)
     assert recorder.lost == 1
     assert fake_api.requests.count(("POST", EVENTS)) == 1, "a refusal is not tried again"
+
+
+async def test_an_event_that_was_written_without_an_answer_in_time_is_not_lost(
+    cluster_api: ClusterApi, fake_api: "FakeApi", caplog: pytest.LogCaptureFixture
+) -> None:
+    """A busy server: the first attempt was given up, and the second one finds the event there."""
+    answers = iter([504, 409])
+    fake_api.refuse = lambda method, path: next(answers) if method == "POST" else None
+    recorder = Recorder(cluster_api, "pod-1")
+    recorder.start()
+    recorder.record(TRAIN, "Pause", "JobPaused", "dear")
+    await recorder.stop(within_s=60.0)
+    assert fake_api.requests.count(("POST", EVENTS)) == 2
+    assert recorder.lost == 0
+    assert caplog.messages == []

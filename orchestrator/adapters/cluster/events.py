@@ -77,11 +77,13 @@ class Recorder:
                 self._queue.task_done()
 
     async def _deliver(self, body: Document) -> None:
-        for _ in range(3):
+        for attempt in range(3):
             try:
                 await self._api.create(EVENTS, body)
                 return
             except ApiError as error:
+                if error.status == 409 and attempt:
+                    return  # the one that got no answer in time was written after all
                 if 400 <= error.status < 500 and error.status != 429:
                     log.warning("an event was refused: %s", error)
                     break
