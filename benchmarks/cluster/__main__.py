@@ -1,7 +1,7 @@
 """A price step that moves a site of 1,000 Deployments and 5,000 Jobs, from the price to the last acknowledged write.
 
-Beside it, in turn with it and on the same cluster, the same writes sent bare (bare.py) to a second namespace with the
-same objects; then 50 Deployments and one, up to the pods' going and coming. What is real: the API server, etcd and the
+First 50 Deployments and one, up to the pods' going and coming; then the site and, in turn with it and on the same
+cluster, the same writes sent bare (bare.py) to a second namespace with the same objects. What is real: the API server, etcd and the
 controllers of a kind cluster; the controller with its store, in a process of its own (controller_process.py). What is
 simulated: nodes and pods (KWOK), and the meters (meters.py), which follow a move at once.
 All of it shares one machine. `make bench-cluster`, options by ARGS="--fleets 200 --jobs 500 --json bench.json".
@@ -73,6 +73,10 @@ async def run(asked: argparse.Namespace, folder: Path) -> Report:
     report = Report(asked.fleets, asked.jobs)
     size = Size(asked.fleets, asked.jobs)
     await population.make_nodes()
+    for fleets in SMALL:  # first, on a cluster that has nothing else to do
+        await until_calm()
+        report.small[fleets] = await small(folder, Size(fleets, 0), asked.small_rounds)
+        say(f"{fleets}: {report.small[fleets]}")
     say(f"{size.fleets} Deployments and {size.jobs} Jobs, {size.running} of them running, twice")
     ours = await population.populate(f"ours-{secrets.token_hex(3)}", size)
     twin = await population.populate(f"bare-{secrets.token_hex(3)}", size)
@@ -112,9 +116,6 @@ async def run(asked: argparse.Namespace, folder: Path) -> Report:
     await meters.stop()
     for api in (ours, twin):
         await population.remove_namespace(api)
-    for fleets in SMALL:
-        report.small[fleets] = await small(folder, Size(fleets, 0), asked.small_rounds)
-        say(f"{fleets}: {report.small[fleets]}")
     return report
 
 
@@ -188,7 +189,7 @@ async def small(folder: Path, size: Size, rounds: int) -> list[dict[str, float]]
 
 
 async def until_calm() -> None:
-    """Give what the moves have left behind (garbage collection, compaction) a while; other load is not ours to end."""
+    """Give what went before (a cluster's start, garbage collection) a while; other load is not ours to end."""
     for _ in range(30):
         if os.getloadavg()[0] < LEAST_LOAD:
             return
