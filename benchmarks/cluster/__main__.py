@@ -1,10 +1,10 @@
 """A price step that moves a site of 1,000 Deployments and 5,000 Jobs, from the price to the last acknowledged write.
 
 First 50 Deployments and one, up to the pods' going and coming; then the site and, in turn with it and on the same
-cluster, the same writes sent bare (bare.py) to a second namespace with the same objects. What is real: the API server, etcd and the
-controllers of a kind cluster; the controller with its store, in a process of its own (controller_process.py). What is
-simulated: nodes and pods (KWOK), and the meters (meters.py), which follow a move at once.
-All of it shares one machine. `make bench-cluster`, options by ARGS="--fleets 200 --jobs 500 --json bench.json".
+cluster, the same writes sent bare (bare.py) to a second namespace with the same objects. What is real: the API server,
+etcd and the controllers of a kind cluster; the controller with its store, in a process of its own
+(controller_process.py). What is simulated: nodes and pods (KWOK), and the meters (meters.py), which follow a move at
+once. All of it shares one machine. `make bench-cluster`, options by ARGS="--fleets 200 --jobs 500 --json bench.json".
 """
 
 import argparse

@@ -19,6 +19,7 @@ from orchestrator.api.events import EventHub
 from orchestrator.app.events import events_of
 from orchestrator.app.feeds import Series
 from orchestrator.app.latest_metrics import LatestMetrics
+from orchestrator.app.memory import give_back
 from orchestrator.app.metrics import SiteMetrics
 from orchestrator.app.plan_worker import PlanWorker
 from orchestrator.app.submitted_jobs import SubmittedJobs
@@ -42,6 +43,8 @@ logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that is due w
 SHORTEST_TICK_S = 1.0
 """On the wall: a tick scrapes the whole site."""
 SHORTEST_VERIFY_S = 0.5
+GIVE_BACK_S = 60.0
+"""On the wall: how often memory that a plan or a thousand moves have left behind is given back, on a thread."""
 LATE_TICKS = 3
 LATEST_TICK_S = 15.0
 """On the wall: a controller that has not gone round for this long, or for three ticks, is not ready."""
@@ -124,6 +127,7 @@ class LiveSite:
         self._scheduler.add_job(
             self._job, "interval", args=[self._look], seconds=every_s, id="tick", next_run_time=_wall(0), **options
         )
+        self._scheduler.add_job(give_back, "interval", seconds=GIVE_BACK_S, id="memory", **options)
         if isinstance(self._prices, ReplayedPrices):
             self._await_price()
         elif isinstance(self._prices, PolledPrices):

@@ -1,7 +1,7 @@
 """Gives back memory that is held and not used: what the compiler took to put the planner's machine code in place.
 
 Loading the compiled functions (`planning/compiled.py`) touches some 70 MB of LLVM's library. They stay resident
-although nothing calls them afterwards, and the planner's thread leaves free blocks in the C library's heap.
+although nothing calls them afterwards; plans and a thousand moves leave free blocks in the C library's heap.
 """
 
 import ctypes

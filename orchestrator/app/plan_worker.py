@@ -4,7 +4,6 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
-from orchestrator.app.memory import give_back
 from orchestrator.controller.planner import Answer, Planner, answer
 from orchestrator.domain.snapshot import Snapshot
 
@@ -36,10 +35,7 @@ class PlanWorker:
 
     def _answer(self, snapshot: Snapshot) -> Answer:
         """On the thread: gathering what is known takes its time too where there are thousands of jobs."""
-        try:
-            return answer(self._planner.question(snapshot))
-        finally:
-            give_back()
+        return answer(self._planner.question(snapshot))
 
     def close(self) -> None:
         """Let a plan under way come to its end unheard."""
