@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bench_dispatch import NOW, make_site, make_snapshot, readings
-from orchestrator.api.health import exposition
+from orchestrator.api.exposition import exposition
 from orchestrator.app.metrics import SiteMetrics
 from orchestrator.controller import Controller, Doors
 from orchestrator.controller.rounds import Part, Result
