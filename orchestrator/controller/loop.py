@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from orchestrator.controller.deciding import acting_on
 from orchestrator.controller.follow_up import close_restart, find_interruptions, follow_breaches, verify_pending
 from orchestrator.controller.state import State
+from orchestrator.controller.timing import Stopwatch, Timed
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
     Ack,
@@ -83,6 +85,7 @@ class Controller:
         now: datetime,
         policy: Policy | None = None,
         publish: Publish | None = None,
+        timed: Timed | None = None,
     ) -> None:
         """Without a `policy` it dispatches by the price alone."""
         self.site = site
@@ -94,6 +97,7 @@ class Controller:
         """Whether the workload driver's view could be acted on in the last round."""
         self._policy = policy or partial(dispatch, live=LiveColumns())
         self._publish = publish or (lambda records: None)
+        self._timed = timed or (lambda part, began, ended: None)
         self._lock = asyncio.Lock()
         self._started_at = now
         self._state = State.of(doors.store.restore(now))
@@ -154,7 +158,7 @@ class Controller:
     # --- observe -------------------------------------------------------------------------------------------------
 
     async def _tick(self, now: datetime, trigger: Trigger, *, final: bool = False) -> Decision | None:
-        doors, draft = self.doors, self._state.copy()
+        doors, draft, watch = self.doors, self._state.copy(), Stopwatch(self._timed)
         now = max(now, draft.last.at + INSTANT) if draft.last is not None else now
         book, hashprice, outdoor, telemetry, workloads = await asyncio.gather(
             doors.prices.read(now),
@@ -163,6 +167,7 @@ class Controller:
             doors.metrics.read(now),
             doors.workloads.observe(now),
         )
+        watch.over("observe")
         self.synced = workloads.synced
         if not workloads.synced:
             return None  # never act on a view that may be old
@@ -189,19 +194,26 @@ class Controller:
             records.extend(settled)
         trigger, trigger_at = self._trigger(draft, snapshot, trigger)
         records.append(self._observation(draft, snapshot))
+        watch.over("assess")
         desired = self._policy(self.site, snapshot)
         records.extend(follow_breaches(self.site, draft, snapshot, desired, self._started_at))
         moves = plan_moves(self.site, snapshot, desired)
         decision = write_up(snapshot, desired, moves, trigger, trigger_at)
         if decision is not None:
             records.append(decision)
+        watch.over("decide")
         self._record(records)
+        watch.over("record")
         self._state = draft
         self.snapshot, self.workloads = replace(snapshot, breaches=tuple(draft.breaches.values())), workloads
         self.reasons = desired.reasons
         if decision is not None:
-            await self._act(decision, snapshot, workloads)
+            with acting_on(decision.id):
+                await self._act(decision, snapshot, workloads)
+            watch.over("act")
         await doors.workloads.renew(now + self.site.controls.lease, now)
+        what = decision.id if decision is not None else "nothing"
+        log.debug("round of %s: %.2f USD/MWh, decided %s", now, snapshot.price.usd_per_mwh, what)
         return decision
 
     def _trigger(self, draft: State, snapshot: Snapshot, trigger: Trigger) -> tuple[Trigger, datetime]:
@@ -293,7 +305,6 @@ class Controller:
         )
         target = action.move.target
         if not ack.accepted:
-            log.warning("%s refused: %s", target, ack.detail)
             return [outcome]
         records: list[Record] = [outcome]
         superseded = draft.pending.pop(target, None)

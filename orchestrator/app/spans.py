@@ -1,0 +1,120 @@
+"""Spans as OpenTelemetry's SDK makes and sends them: over OTLP, from a thread of its own, as its variables say.
+
+Needs the extra `tracing`; `open_tracing` imports it where traces are on.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.trace import Span, set_span_in_context
+
+import orchestrator
+from orchestrator.app.trace_ids import root_span_id, trace_id
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 2.0
+"""For the last spans when the process ends; what a collector has not taken by then is lost."""
+
+Value = str | bool | int | float
+
+
+class Spans:
+    """Makes the spans of one site's decisions. All times are wall time, ns since the epoch."""
+
+    def __init__(self, site: str) -> None:
+        self.site = site
+        self._ids = _Ids()
+        self._provider = TracerProvider(
+            resource=Resource.create(_about_us(site)), id_generator=self._ids, shutdown_on_exit=False
+        )
+        self._provider.add_span_processor(BatchSpanProcessor(_Collector()))
+        self._tracer = self._provider.get_tracer("wattshift", orchestrator.__version__)
+
+    def root(self, name: str, decision_id: str, began_ns: int, attributes: Mapping[str, Value]) -> Span:
+        """The span that a decision's others hang on: the same ids whoever makes it."""
+        self._ids.given = [
+            int(digits, 16) for digits in (root_span_id(self.site, decision_id), trace_id(self.site, decision_id))
+        ]
+        return self._tracer.start_span(name, Context(), attributes=dict(attributes), start_time=began_ns)
+
+    def child(self, name: str, parent: Span, began_ns: int, attributes: Mapping[str, Value]) -> Span:
+        context = set_span_in_context(parent, Context())
+        return self._tracer.start_span(name, context, attributes=dict(attributes), start_time=began_ns)
+
+    def close(self) -> None:
+        """Send what is left, for `FLUSH_S` at most."""
+        ending = threading.Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
+        ending.start()
+        ending.join(FLUSH_S)
+
+
+class _Ids(RandomIdGenerator):
+    """Random ids, but for a root's own."""
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def generate_trace_id(self) -> int:
+        return self.given.pop() if self.given else super().generate_trace_id()
+
+    def generate_span_id(self) -> int:
+        return self.given.pop() if self.given else super().generate_span_id()
+
+
+class _Collector(SpanExporter):
+    """The exporter, but that it says once that the collector is gone, and once that it is back."""
+
+    def __init__(self) -> None:
+        self._exporter = OTLPSpanExporter()
+        self._complaints = _Complaints()
+        self._logger = logging.getLogger(OTLPSpanExporter.__module__)
+        self._logger.addFilter(self._complaints)
+        self._gone = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """On the processor's thread; with retries it takes up to `OTEL_EXPORTER_OTLP_TIMEOUT`."""
+        self._complaints.first = ""
+        result = self._exporter.export(spans)
+        gone = result is not SpanExportResult.SUCCESS
+        if gone and not self._gone:
+            log.warning("spans do not reach the collector and are lost until they do: %s", self._complaints.first)
+        elif self._gone and not gone:
+            log.warning("spans reach the collector again")
+        self._gone = gone
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+        self._logger.removeFilter(self._complaints)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+class _Complaints(logging.Filter):
+    """Keeps out of the log what the exporter says at each attempt; the first has the cause."""
+
+    first = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        self.first = self.first or record.getMessage()
+        return False
+
+
+def _about_us(site: str) -> dict[str, Value]:
+    about: dict[str, Value] = {"service.version": orchestrator.__version__, "wattshift.site": site}
+    named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    if not named:
+        about["service.name"] = "wattshift"
+    if pod := os.environ.get("POD_NAME"):
+        about["service.instance.id"] = pod
+    return about
