@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from orchestrator.app import logs
 from orchestrator.app.example import example_site
 from orchestrator.app.terminal import console, refuse
 from orchestrator.cli_asking import asking
+
+if TYPE_CHECKING:
+    from orchestrator.app.spans import Spans
 
 app = typer.Typer(
     help="Wattshift moves power between mining and HPC jobs on a site with one grid connection.",
@@ -91,6 +94,16 @@ def _refusals() -> Iterator[None]:
         refuse(problem)
     except (DevicesError, RunFolderError, SettingsError, StoreError) as problem:
         refuse(problem)
+
+
+@contextlib.contextmanager
+def _watched(site: str) -> Iterator["Spans | None"]:
+    """A live site with its name in the log, and traced where OpenTelemetry's variables say so."""
+    from orchestrator.app.tracing import open_tracing
+
+    logs.context.site = site
+    with open_tracing(site, os.environ) as spans:
+        yield spans
 
 
 @app.command()
@@ -169,7 +182,8 @@ def demo(
         if factor is None:
             figures = asyncio.run(play_virtual(settings, options, console))
         else:
-            figures = asyncio.run(play_live(settings, options, factor, console))
+            with _watched(settings.site.name) as spans:
+                figures = asyncio.run(play_live(settings, options, factor, console, spans=spans))
         conclude(figures, json_file, console)
 
 
@@ -184,15 +198,17 @@ def serve(
         from orchestrator.settings import load_settings
 
         settings = load_settings(site, os.environ)
-        if settings.kubernetes is not None:
-            from orchestrator.adapters.cluster.driver import ClusterSite
-            from orchestrator.app.serve_cluster import serve_cluster
+        console.quiet = logs.as_json()  # the log says the same
+        with _watched(settings.site.name) as spans:
+            if settings.kubernetes is not None:
+                from orchestrator.adapters.cluster.driver import ClusterSite
+                from orchestrator.app.serve_cluster import serve_cluster
 
-            asyncio.run(serve_cluster(settings, host, port, console, open_driver=ClusterSite))
-        else:
-            from orchestrator.app.serve import serve as serve_site
+                asyncio.run(serve_cluster(settings, host, port, console, open_driver=ClusterSite, spans=spans))
+            else:
+                from orchestrator.app.serve import serve as serve_site
 
-            asyncio.run(serve_site(settings, host, port, console))
+                asyncio.run(serve_site(settings, host, port, console, spans=spans))
 
 
 @app.command()
