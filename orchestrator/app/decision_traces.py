@@ -14,7 +14,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 
 from orchestrator.app.move_spans import Moved, add_moves
 from orchestrator.app.spans import Spans, Value
-from orchestrator.controller.timing import Part
+from orchestrator.controller.rounds import Part, Result
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Action, Decision, Outcome
 from orchestrator.ports import Record
@@ -51,13 +51,13 @@ class _Open:
 
 
 class DecisionTraces:
-    """Told of the parts of each round and of all that goes on record, in the order in which it happens."""
+    """A RoundWatch that is told of all that goes on record as well, in the order in which it happens."""
 
     def __init__(self, spans: Spans, clock: SiteClock, recall: Recall) -> None:
         self._spans = spans
         self._clock = clock
         self._recall = recall
-        self._made_ns = time.time_ns()
+        self._made_ns = self._part_began_ns = time.time_ns()
         self._parts: list[tuple[Part, int, int]] = []
         """Of the round under way: which, when it began and ended."""
         self._sending: _Open | None = None
@@ -65,13 +65,23 @@ class DecisionTraces:
         self._open: dict[str, _Open] = {}
         self._failed = False
 
-    def part(self, part: Part, began: float, ended: float) -> None:
-        """A part of the round is over; times as of `time.perf_counter`."""
-        self._guarded(lambda: self._part(part, began, ended))
+    def begin(self) -> None:
+        """A round begins; the one before is over, however it ended."""
+        self._guarded(self._sent)
+        self._parts.clear()
+        self._part_began_ns = time.time_ns()
+
+    def done(self, part: Part) -> None:
+        """A part of the round is over."""
+        self._guarded(lambda: self._done(part))
+
+    def end(self, result: Result) -> None:
+        """The round is over, and with it the sending of moves, whether all are answered or not."""
+        self._guarded(self._sent)
 
     def records(self, records: Sequence[Record]) -> None:
         """These have gone on record together."""
-        self._guarded(lambda: self._records(records))
+        self._guarded(lambda: self._take(records))
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Whatever is wrong with a trace, the loop goes on, and it is said once rather than at each round."""
@@ -84,18 +94,13 @@ class DecisionTraces:
             self._open.clear()
             log.exception("decisions are not traced any more")
 
-    def _part(self, part: Part, began: float, ended: float) -> None:
-        if part == "observe":
-            self._parts.clear()
-            self._sent()  # the round before may have failed while it sent
-        offset_ns = time.time_ns() - round(time.perf_counter() * 1e9)
-        self._parts.append((part, offset_ns + round(began * 1e9), offset_ns + round(ended * 1e9)))
+    def _done(self, part: Part) -> None:
+        began_ns, self._part_began_ns = self._part_began_ns, time.time_ns()
+        self._parts.append((part, began_ns, self._part_began_ns))
         if self._sending is not None:
             self._add_part(self._sending, *self._parts[-1])
-        if part == "act":
-            self._sent()
 
-    def _records(self, records: Sequence[Record]) -> None:
+    def _take(self, records: Sequence[Record]) -> None:
         touched: dict[str, _Open] = {}
         for record in records:
             if isinstance(record, Decision):
@@ -135,7 +140,7 @@ class DecisionTraces:
     def _add_part(self, entry: _Open, part: Part, began_ns: int, ended_ns: int) -> None:
         self._spans.child(part, entry.root, began_ns, self._about(entry.decision)).end(ended_ns)
         entry.round_ended_ns = ended_ns
-        if part != "act":
+        if part is not Part.ACT:
             entry.sent_ns = ended_ns
 
     def _sent(self) -> None:

@@ -24,7 +24,7 @@ from orchestrator.app.metrics import SiteMetrics
 from orchestrator.app.plan_worker import PlanWorker
 from orchestrator.app.record_log import RecordLog
 from orchestrator.app.submitted_jobs import SubmittedJobs
-from orchestrator.app.tracing import traces_of
+from orchestrator.app.tracing import both, traces_of
 from orchestrator.controller import VERIFY_EVERY, Controller, Doors
 from orchestrator.controller.planner import Planner, planned
 from orchestrator.domain.billing import JobRecord
@@ -84,7 +84,6 @@ class LiveSite:
     ) -> None:
         self.site = site
         self.store = store
-        self.metrics_registry = CollectorRegistry()
         self._clock = clock
         self._prices = prices
         self._jobs = jobs
@@ -96,7 +95,7 @@ class LiveSite:
         self._round = asyncio.Lock()
         self._deciding = asyncio.Lock()
         self._events = EventHub()
-        self._metrics = SiteMetrics(self.metrics_registry, lambda: self._controller.snapshot)
+        self._metrics = SiteMetrics(site, self.now, simulated=day is not None, speed=clock.speed)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._book: PriceBook | None = None
         self._planner = Planner(site)
@@ -113,14 +112,15 @@ class LiveSite:
                 hashprice=series.hashprice,
                 weather=series.weather,
                 metrics=self._latest,
-                workloads=workloads,
+                workloads=self._metrics.timed(workloads),
                 store=store,
             ),
             now=self.now(),
             policy=planned(self._planner),
             publish=self._publish,
-            timed=self._traces.part if self._traces is not None else None,
+            watch=both(self._metrics.rounds, self._traces) if self._traces is not None else self._metrics.rounds,
         )
+        self._metrics.watch(self._controller, self.plan)
 
     def now(self) -> datetime:
         return self._clock.at(time.time())
@@ -238,8 +238,8 @@ class LiveSite:
         self._book = book
 
     def _publish(self, records: Sequence[Record]) -> None:
+        self._metrics.count(records)
         for record in records:
-            self._metrics.count(record)
             self._log_record(record)
             self._on_record(record)
         if self._traces is not None:
@@ -248,6 +248,10 @@ class LiveSite:
             self._events.publish(event)
 
     # --- the desk ------------------------------------------------------------------------------------------------
+
+    @property
+    def metrics_registry(self) -> CollectorRegistry:
+        return self._metrics.registry
 
     def clock_info(self) -> ClockInfo:
         return ClockInfo(

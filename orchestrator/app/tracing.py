@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orchestrator.app import logs
+from orchestrator.controller.rounds import Part, Result, RoundWatch
 from orchestrator.domain.clock import SiteClock
 from orchestrator.ports import Store
 
@@ -41,6 +42,28 @@ def traces_of(spans: "Spans", clock: SiteClock, store: Store) -> "DecisionTraces
     from orchestrator.app.decision_traces import DecisionTraces  # noqa: PLC0415 - an extra
 
     return DecisionTraces(spans, clock, store.decision)
+
+
+def both(one: RoundWatch, other: RoundWatch) -> RoundWatch:
+    """One that tells two."""
+    return _Both(one, other)
+
+
+class _Both:
+    def __init__(self, *watches: RoundWatch) -> None:
+        self._watches = watches
+
+    def begin(self) -> None:
+        for watch in self._watches:
+            watch.begin()
+
+    def done(self, part: Part) -> None:
+        for watch in self._watches:
+            watch.done(part)
+
+    def end(self, result: Result) -> None:
+        for watch in self._watches:
+            watch.end(result)
 
 
 def _wanted(env: Mapping[str, str]) -> bool:

@@ -14,8 +14,8 @@ from functools import partial
 
 from orchestrator.controller.deciding import acting_on
 from orchestrator.controller.follow_up import close_restart, find_interruptions, follow_breaches, verify_pending
+from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
 from orchestrator.controller.state import State
-from orchestrator.controller.timing import Stopwatch, Timed
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
     Ack,
@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 
 Policy = Callable[[Site, Snapshot], Desired]
 Publish = Callable[[Sequence[Record]], None]
-"""Told of each transaction once it is on disk."""
+"""Told of each transaction once it is on disk, before the controller takes it over: `job_record` is that of before."""
 
 
 VERIFY_EVERY = timedelta(seconds=5)
@@ -85,19 +85,21 @@ class Controller:
         now: datetime,
         policy: Policy | None = None,
         publish: Publish | None = None,
-        timed: Timed | None = None,
+        watch: RoundWatch | None = None,
     ) -> None:
         """Without a `policy` it dispatches by the price alone."""
         self.site = site
         self.doors = doors
         self.snapshot: Snapshot | None = None
+        self.inputs: Inputs | None = None
+        """What the snapshot was made from."""
         self.workloads: Workloads | None = None
         self.reasons: Mapping[str, str] = {}
         self.synced = False
         """Whether the workload driver's view could be acted on in the last round."""
         self._policy = policy or partial(dispatch, live=LiveColumns())
         self._publish = publish or (lambda records: None)
-        self._timed = timed or (lambda part, began, ended: None)
+        self._watch = watch or Unwatched()
         self._lock = asyncio.Lock()
         self._started_at = now
         self._state = State.of(doors.store.restore(now))
@@ -106,6 +108,21 @@ class Controller:
     def unsettled(self) -> bool:
         """Actions wait to be seen in the meter: look again soon."""
         return bool(self._state.pending)
+
+    @property
+    def pending(self) -> int:
+        """Actions that wait to be seen in the meter."""
+        return len(self._state.pending)
+
+    @property
+    def left_open(self) -> tuple[Decision, ...]:
+        """Decisions of the run before whose end is unknown, until the first round closes them."""
+        return tuple(decision for decision, _ in self._state.unsettled)
+
+    @property
+    def observed_at(self) -> datetime | None:
+        """When the site was last observed, by whichever run."""
+        return self._state.last.at if self._state.last is not None else None
 
     @property
     def curtailments(self) -> tuple[Curtailment, ...]:
@@ -158,7 +175,17 @@ class Controller:
     # --- observe -------------------------------------------------------------------------------------------------
 
     async def _tick(self, now: datetime, trigger: Trigger, *, final: bool = False) -> Decision | None:
-        doors, draft, watch = self.doors, self._state.copy(), Stopwatch(self._timed)
+        self._watch.begin()
+        try:
+            decision = await self._round(now, trigger, final=final)
+        except Exception:
+            self._watch.end(Result.FAILED)
+            raise
+        self._watch.end(Result.OK if self.synced else Result.UNSYNCED)
+        return decision
+
+    async def _round(self, now: datetime, trigger: Trigger, *, final: bool = False) -> Decision | None:
+        doors, draft = self.doors, self._state.copy()
         now = max(now, draft.last.at + INSTANT) if draft.last is not None else now
         book, hashprice, outdoor, telemetry, workloads = await asyncio.gather(
             doors.prices.read(now),
@@ -167,7 +194,7 @@ class Controller:
             doors.metrics.read(now),
             doors.workloads.observe(now),
         )
-        watch.over("observe")
+        self._watch.done(Part.OBSERVE)
         self.synced = workloads.synced
         if not workloads.synced:
             return None  # never act on a view that may be old
@@ -192,26 +219,26 @@ class Controller:
         if final or settlement_due(draft.books, snapshot, workloads):
             settled, draft.books = settle(self.site, draft.books, snapshot, workloads, telemetry)
             records.extend(settled)
+        self._watch.done(Part.ASSESS)
         trigger, trigger_at = self._trigger(draft, snapshot, trigger)
         records.append(self._observation(draft, snapshot))
-        watch.over("assess")
         desired = self._policy(self.site, snapshot)
         records.extend(follow_breaches(self.site, draft, snapshot, desired, self._started_at))
         moves = plan_moves(self.site, snapshot, desired)
         decision = write_up(snapshot, desired, moves, trigger, trigger_at)
         if decision is not None:
             records.append(decision)
-        watch.over("decide")
+        self._watch.done(Part.DECIDE)
         self._record(records)
-        watch.over("record")
-        self._state = draft
+        self._watch.done(Part.RECORD)
+        self._state, self.inputs = draft, replace(inputs, before=None)
         self.snapshot, self.workloads = replace(snapshot, breaches=tuple(draft.breaches.values())), workloads
         self.reasons = desired.reasons
         if decision is not None:
             with acting_on(decision.id):
                 await self._act(decision, snapshot, workloads)
-            watch.over("act")
         await doors.workloads.renew(now + self.site.controls.lease, now)
+        self._watch.done(Part.ACT)
         what = decision.id if decision is not None else "nothing"
         log.debug("round of %s: %.2f USD/MWh, decided %s", now, snapshot.price.usd_per_mwh, what)
         return decision
