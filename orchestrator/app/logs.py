@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TextIO
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
@@ -84,14 +84,19 @@ def configure(form: Format, level: Level | None) -> None:
     A level below WARNING is for our own loggers; libraries say at INFO what nobody asks for (each request, each job).
     """
     chosen = logging.getLevelNamesMapping()[level or ("INFO" if form == "json" else "WARNING")]
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if form == "json" else _Text())
-    handler.addFilter(context)
-    logging.basicConfig(level=max(chosen, logging.WARNING), handlers=[handler])
+    logging.basicConfig(level=max(chosen, logging.WARNING), handlers=[handler_to(sys.stderr, form)])
     if chosen < logging.WARNING:
         logging.getLogger(OURS).setLevel(chosen)
     if form == "json":
         sys.excepthook = _log_end
+
+
+def handler_to(stream: TextIO, form: Format) -> logging.Handler:
+    """Writes whole lines of that form, with what `context` knows."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Json() if form == "json" else _Text())
+    handler.addFilter(context)
+    return handler
 
 
 def as_json() -> bool:

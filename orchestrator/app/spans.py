@@ -75,39 +75,31 @@ class _Collector(SpanExporter):
 
     def __init__(self) -> None:
         self._exporter = OTLPSpanExporter()
-        self._complaints = _Complaints()
-        self._logger = logging.getLogger(OTLPSpanExporter.__module__)
-        self._logger.addFilter(self._complaints)
         self._gone = False
+        self._logger = logging.getLogger(OTLPSpanExporter.__module__)
+        self._logger.addFilter(self._complaint)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """On the processor's thread; with retries it takes up to `OTEL_EXPORTER_OTLP_TIMEOUT`."""
-        self._complaints.first = ""
         result = self._exporter.export(spans)
-        gone = result is not SpanExportResult.SUCCESS
-        if gone and not self._gone:
-            log.warning("spans do not reach the collector and are lost until they do: %s", self._complaints.first)
-        elif self._gone and not gone:
+        if result is SpanExportResult.SUCCESS and self._gone:
+            self._gone = False
             log.warning("spans reach the collector again")
-        self._gone = gone
         return result
+
+    def _complaint(self, record: logging.LogRecord) -> bool:
+        """The exporter complains at each attempt."""
+        if not self._gone:
+            self._gone = True
+            log.warning("spans do not reach the collector and are lost until they do: %s", record.getMessage())
+        return False
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
-        self._logger.removeFilter(self._complaints)
+        self._logger.removeFilter(self._complaint)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
-
-
-class _Complaints(logging.Filter):
-    """Keeps out of the log what the exporter says at each attempt; the first has the cause."""
-
-    first = ""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        self.first = self.first or record.getMessage()
-        return False
 
 
 def _about_us(site: str) -> dict[str, Value]:

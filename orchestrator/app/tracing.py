@@ -33,6 +33,7 @@ def open_tracing(site: str, env: Mapping[str, str]) -> Iterator["Spans | None"]:
     try:
         yield spans
     finally:
+        logs.context.traced = False
         if spans is not None:
             spans.close()
 

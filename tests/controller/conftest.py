@@ -32,6 +32,7 @@ from orchestrator.domain.site import (
 )
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import Job, JobPhase, Workloads
+from orchestrator.ports import Record
 from orchestrator.sim.asic_rack import NO_FAULTS, FaultRates
 from orchestrator.sim.virtual import VirtualSite
 
@@ -190,6 +191,7 @@ class World:
     store: SqlStore
     driver: Driver
     now: datetime = START
+    publish: Callable[[Sequence[Record]], None] = lambda records: None
     measured_kw: list[tuple[datetime, float]] = field(default_factory=list)
     controller: Controller = field(init=False)
 
@@ -210,6 +212,7 @@ class World:
                 store=self.store,
             ),
             now=self.now,
+            publish=self.publish,
         )
 
     @property
