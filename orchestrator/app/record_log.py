@@ -50,9 +50,9 @@ class RecordLog:
                 "site_time": decision.at,
                 "trigger": decision.trigger,
                 "price_usd_per_mwh": decision.price_usd_per_mwh,
-                "measured_kw": decision.measured_kw,
+                "measured_kw": round(decision.measured_kw, 1),
                 "limit_kw": decision.limit_kw,
-                "change_kw": sum(action.change_kw for action in decision.actions),
+                "change_kw": round(sum(action.change_kw for action in decision.actions), 1),
                 "actions": len(decision.actions),
             },
         )
