@@ -6,7 +6,7 @@ Needs the extra `tracing`; `open_tracing` imports it where traces are on.
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -76,8 +76,7 @@ class _Collector(SpanExporter):
     def __init__(self) -> None:
         self._exporter = OTLPSpanExporter()
         self._gone = False
-        self._logger = logging.getLogger(OTLPSpanExporter.__module__)
-        self._logger.addFilter(self._complaint)
+        self._complaints = _Complaints(self._complaint)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """On the processor's thread; with retries it takes up to `OTEL_EXPORTER_OTLP_TIMEOUT`."""
@@ -87,19 +86,36 @@ class _Collector(SpanExporter):
             log.warning("spans reach the collector again")
         return result
 
-    def _complaint(self, record: logging.LogRecord) -> bool:
-        """The exporter complains at each attempt."""
+    def _complaint(self, text: str) -> None:
         if not self._gone:
             self._gone = True
-            log.warning("spans do not reach the collector and are lost until they do: %s", record.getMessage())
-        return False
+            log.warning("spans do not reach the collector and are lost until they do: %s", text)
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
-        self._logger.removeFilter(self._complaint)
+        self._complaints.close()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
+
+
+class _Complaints(logging.Handler):
+    """Takes what the exporter logs at each attempt, instead of the log."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self._tell = tell
+        self._logger = logging.getLogger(OTLPSpanExporter.__module__)
+        self._logger.propagate = False
+        self._logger.addHandler(logging.NullHandler())  # for its last words, after the end
+        self._logger.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(record.getMessage())
+
+    def close(self) -> None:
+        self._logger.removeHandler(self)
+        super().close()
 
 
 def _about_us(site: str) -> dict[str, Value]:
