@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ import pytest
 from orchestrator.app import logs
 from orchestrator.app.record_log import RecordLog
 from orchestrator.domain.decision import Ack, Move
-from orchestrator.ports import Record
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,14 +33,7 @@ def said() -> Iterator[Said]:
 
 
 def logged(world: "World") -> "World":
-    log_record = RecordLog()
-
-    def publish(records: Sequence[Record]) -> None:
-        for record in records:
-            log_record(record)
-
-    world.publish = publish
-    world.restart()
+    world.told = RecordLog()
     return world
 
 
