@@ -73,6 +73,37 @@ def test_from_the_price_to_the_watts(world: "World", launch: "Callable[[Live], L
     assert not any("round of" in line["message"] for line in lines[:quiet]), "at rest the log is silent"
 
 
+def test_the_controller_after_a_kill_ends_the_trace(
+    world: "World", launch: "Callable[[Live], Live]", collector: Collector
+) -> None:
+    world.write("", feed="{kind: push}")
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "10"}
+    live = launch(world.live_serve(settings))
+    live.post("/api/v1/prices", pushed(20)).raise_for_status()
+    collector.wait_for(lambda spans: {span.name for span in spans} >= {*PARTS}, "the parts of a round")
+    live.kill()
+    decided = {decision_of(span) for span in collector.spans}
+
+    again = launch(world.live_serve(settings))
+    collector.wait_for(
+        lambda spans: decided <= {decision_of(span) for span in spans if not span.parent_id},
+        "the roots of all that the first one decided",
+    )
+    for decision_id in decided:
+        spans = [span for span in collector.spans if decision_of(span) == decision_id]
+        assert {span.name for span in spans if span.parent_id == root_of(spans).span_id} >= {*PARTS}
+        moves = [span.attributes for span in spans if span.name == "move"]
+        actions = again.get(f"/api/v1/decisions/{decision_id}")["actions"]
+        assert {move["wattshift.action.id"]: move["wattshift.outcome"] for move in moves} == {
+            action["id"]: action["outcome"]["state"] for action in actions
+        }
+    assert again.interrupt() < 15
+
+
+def decision_of(span: Got) -> str:
+    return str(span.attributes["wattshift.decision.id"])
+
+
 def root_of(spans: list[Got]) -> Got:
     (root,) = [span for span in spans if not span.parent_id]
     return root
