@@ -206,7 +206,8 @@ async def test_who_leads_is_logged_once_and_traces_its_decisions(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
     caplog.set_level("INFO", logger="orchestrator")
     spans = Spans(settings.site.name)
-    async with running(settings, cluster_api, spans=spans) as replica:
+    patient = Timing(lease_s=300.0, renew_every_s=1.0, renew_deadline_s=200.0, look_every_s=0.1, request_s=100.0)
+    async with running(settings, cluster_api, patient, spans) as replica:
         await replica.until_leads()
         order = {"limit_kw": 1, "for_minutes": 1, "reason": "answered, if only by nothing to do"}
         (await replica.client.post("/api/v1/curtailments", json=order)).raise_for_status()
