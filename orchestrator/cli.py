@@ -5,30 +5,32 @@ Commands import what they need when they run, so that `check` and `status` answe
 
 import asyncio
 import contextlib
-import logging
 import os
 import shlex
 import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Never
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from orchestrator import __version__
+from orchestrator.app import logs
 from orchestrator.app.example import example_site
+from orchestrator.app.terminal import console, refuse
+from orchestrator.cli_asking import asking
+
+if TYPE_CHECKING:
+    from orchestrator.app.spans import Spans
 
 app = typer.Typer(
     help="Wattshift moves power between mining and HPC jobs on a site with one grid connection.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+app.add_typer(asking)
 
-EXIT_BAD_INPUT = 2
 FASTEST = 3600.0
 """Beyond an hour a second the wall's own delays are all that is seen; `max` is for that."""
 
@@ -49,15 +51,20 @@ def _common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    log_format: Annotated[
+        logs.Format, typer.Option(envvar="WATTSHIFT_LOG_FORMAT", help="What the log on standard error looks like.")
+    ] = "text",
+    log_level: Annotated[
+        logs.Level | None,
+        typer.Option(
+            envvar="WATTSHIFT_LOG_LEVEL",
+            case_sensitive=False,
+            help="What it says at least; INFO for json and WARNING for text when left out.",
+        ),
+    ] = None,
 ) -> None:
     del version
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-
-
-def _refuse(problem: object) -> Never:
-    errors.print("[bold red]error:[/]", end=" ")
-    errors.print(str(problem), soft_wrap=True, markup=False)
-    raise typer.Exit(EXIT_BAD_INPUT)
+    logs.configure(log_format, log_level)
 
 
 @contextlib.contextmanager
@@ -82,11 +89,21 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except (BacktestError, MarketError, ProcessError, RecordsError, ScalingError, TraceError) as problem:
-        _refuse(problem)
+        refuse(problem)
     except (DataFileError, DayError, KeyRequiredError, NoDriverError, PortError) as problem:
-        _refuse(problem)
+        refuse(problem)
     except (DevicesError, RunFolderError, SettingsError, StoreError) as problem:
-        _refuse(problem)
+        refuse(problem)
+
+
+@contextlib.contextmanager
+def _watched(site: str) -> Iterator["Spans | None"]:
+    """A live site with its name in the log, and traced where OpenTelemetry's variables say so."""
+    from orchestrator.app.tracing import open_tracing
+
+    logs.context.site = site
+    with open_tracing(site, os.environ) as spans:
+        yield spans
 
 
 @app.command()
@@ -165,7 +182,8 @@ def demo(
         if factor is None:
             figures = asyncio.run(play_virtual(settings, options, console))
         else:
-            figures = asyncio.run(play_live(settings, options, factor, console))
+            with _watched(settings.site.name) as spans:
+                figures = asyncio.run(play_live(settings, options, factor, console, spans=spans))
         conclude(figures, json_file, console)
 
 
@@ -180,15 +198,17 @@ def serve(
         from orchestrator.settings import load_settings
 
         settings = load_settings(site, os.environ)
-        if settings.kubernetes is not None:
-            from orchestrator.adapters.cluster.driver import ClusterSite
-            from orchestrator.app.serve_cluster import serve_cluster
+        console.quiet = logs.as_json()  # the log says the same
+        with _watched(settings.site.name) as spans:
+            if settings.kubernetes is not None:
+                from orchestrator.adapters.cluster.driver import ClusterSite
+                from orchestrator.app.serve_cluster import serve_cluster
 
-            asyncio.run(serve_cluster(settings, host, port, console, open_driver=ClusterSite))
-        else:
-            from orchestrator.app.serve import serve as serve_site
+                asyncio.run(serve_cluster(settings, host, port, console, open_driver=ClusterSite, spans=spans))
+            else:
+                from orchestrator.app.serve import serve as serve_site
 
-            asyncio.run(serve_site(settings, host, port, console))
+                asyncio.run(serve_site(settings, host, port, console, spans=spans))
 
 
 @app.command()
@@ -253,59 +273,10 @@ def backtest(
         write_results(run_backtest(settings, asked, console), json_file, report, console)
 
 
-Url = Annotated[str, typer.Option(envvar="WATTSHIFT_URL", help="Where the controller's API is.")]
-HERE = "http://127.0.0.1:8080"
-
-
-@app.command()
-def status(url: Url = HERE) -> None:
-    """Print what the site draws, earns and does now."""
-    from orchestrator.app.client import ClientError, show_status
-
-    try:
-        show_status(url, os.environ.get("WATTSHIFT_API_KEY"), console)
-    except ClientError as problem:
-        _refuse(problem)
-
-
-@app.command()
-def plan(url: Url = HERE) -> None:
-    """Print what the site plans for the next 24 hours, and how good that provably is."""
-    from orchestrator.app.client import ClientError
-    from orchestrator.app.plan_table import show_plan
-
-    try:
-        show_plan(url, os.environ.get("WATTSHIFT_API_KEY"), console)
-    except ClientError as problem:
-        _refuse(problem)
-
-
-@app.command()
-def curtail(
-    limit_mw: Annotated[float | None, typer.Option(help="Stay at or under this, in MW.")] = None,
-    shed_mw: Annotated[float | None, typer.Option(help="Shed this from what is measured now, in MW.")] = None,
-    minutes: Annotated[float, typer.Option(help="For how long, in minutes of site time.")] = 60.0,
-    reason: Annotated[str, typer.Option(help="Why; it goes on record.")] = "ordered from the command line",
-    cancel: Annotated[str | None, typer.Option(help="Cancel the order with this id instead.")] = None,
-    url: Url = HERE,
-) -> None:
-    """Order the site to stay under a limit for a while, or cancel such an order."""
-    from orchestrator.app.client import ClientError, cancel_order, send_order
-
-    key = os.environ.get("WATTSHIFT_API_KEY")
-    try:
-        if cancel is not None:
-            cancel_order(url, key, cancel, console)
-        else:
-            send_order(url, key, limit_mw=limit_mw, shed_mw=shed_mw, minutes=minutes, reason=reason, console=console)
-    except ClientError as problem:
-        _refuse(problem)
-
-
 def _check_writable(file: Path | None, option: str = "--json") -> None:
     """Said at the start: at the end of a day is too late."""
     if file is not None and (file.is_dir() or not file.parent.is_dir()):
-        _refuse(f"{option} {file}: a file is needed, in a folder that is there")
+        refuse(f"{option} {file}: a file is needed, in a folder that is there")
 
 
 def _speed(text: str) -> float:
@@ -314,7 +285,7 @@ def _speed(text: str) -> float:
     except ValueError:
         speed = 0.0
     if not 0 < speed <= FASTEST:
-        _refuse(f"--speed {text}: allowed are numbers above 0 up to {FASTEST:g}, and max")
+        refuse(f"--speed {text}: allowed are numbers above 0 up to {FASTEST:g}, and max")
     return speed
 
 

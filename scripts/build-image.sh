@@ -51,8 +51,12 @@ if [[ ! -f $stamp || $(<"$stamp") != "$wanted" ]]; then
     --implementation cp --python-version "$version" --platform "manylinux_2_28_$machine" \
     --platform "manylinux_2_17_$machine" --platform "manylinux2014_$machine" ||
     fail "the wheels could not be gathered; is the package index reachable?"
-  "$python" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
-    >"$wheels/requirements.txt"
+  # with the extra `tracing`: nothing can be installed where the image runs
+  "$python" -c '
+import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+print(*project["dependencies"], *project["optional-dependencies"]["tracing"], sep="\n")
+' >"$wheels/requirements.txt"
   printf '%s' "$wanted" >"$stamp"
 fi
 rm -rf "$own"

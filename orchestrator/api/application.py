@@ -15,6 +15,7 @@ from orchestrator.api import (
     fleets,
     health,
     jobs,
+    log_levels,
     observations,
     page,
     plan,
@@ -26,7 +27,7 @@ from orchestrator.api import (
 from orchestrator.api.desk import Desk
 from orchestrator.api.guard import Guard
 
-_NOUNS = (site, state, prices, plan, observations, fleets, jobs, decisions, curtailments, breaches, events)
+_NOUNS = (site, state, prices, plan, observations, fleets, jobs, decisions, curtailments, breaches, log_levels, events)
 
 
 def create_app(desk: Desk, *, api_key: str | None) -> FastAPI:

@@ -72,8 +72,8 @@ def unprocessable(pointer: str, detail: str, given: object) -> ProblemError:
     return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{pointer}: {detail}", [fault])
 
 
-def not_found(what: str, name: str) -> ProblemError:
-    return ProblemError(HTTPStatus.NOT_FOUND, f"There is no {what} {name!r}.")
+def not_found(what: str, name: str, hint: str = "") -> ProblemError:
+    return ProblemError(HTTPStatus.NOT_FOUND, f"There is no {what} {name!r}{'; ' if hint else '.'}{hint}")
 
 
 def not_observed() -> ProblemError:

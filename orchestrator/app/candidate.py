@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp
 
@@ -18,6 +18,9 @@ from orchestrator.app.metrics import LeaderMetrics
 from orchestrator.app.standby import Front, standby_app
 from orchestrator.app.term import ClusterDriver, Sources, open_term
 from orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.app.spans import Spans
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ class Candidate:
         open_driver: Callable[[], ClusterDriver],
         stopping: asyncio.Event,
         tell: Callable[[str], None],
+        spans: "Spans | None" = None,
     ) -> None:
         self._store_shared = shared(read_url(settings.store_url))
         self._standby: ASGIApp = standby_app(
@@ -54,11 +58,13 @@ class Candidate:
         self._open_driver = open_driver
         self._stopping = stopping
         self._tell = tell
+        self._spans = spans
 
     async def run(self) -> None:
         """Trouble with the API server or the store ends a term, never the process."""
         self._label.show(leads=False)
         while not self._stopping.is_set():
+            log.info("%s stands by", self._election.identity)
             self._tell(f"{self._election.identity} stands by.")
             await self._first_of(self._election.win())
             if self._stopping.is_set():
@@ -94,7 +100,8 @@ class Candidate:
     async def _govern(self) -> None:
         """Control the site until cancelled, or until the store is another's."""
         settings, election = self._settings, self._election
-        async with open_term(settings.site, self._sources, settings.store_url, self._open_driver()) as live:
+        driver = self._open_driver()
+        async with open_term(settings.site, self._sources, settings.store_url, driver, self._spans) as live:
             live.metrics_registry.register(
                 LeaderMetrics(settings.site.name, lambda: election.held, store_shared=self._store_shared)
             )

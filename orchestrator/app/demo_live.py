@@ -10,7 +10,7 @@ import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from rich.console import Console
@@ -36,6 +36,9 @@ from orchestrator.ports import Record
 from orchestrator.settings import Settings
 from orchestrator.sim.arrivals import job_stream
 
+if TYPE_CHECKING:
+    from orchestrator.app.spans import Spans
+
 NODES_PER_EXPORTER = 16
 
 
@@ -58,7 +61,9 @@ def stretched(site: Site, speed: float) -> Site:
     )
 
 
-async def play_live(settings: Settings, options: Options, speed: float, console: Console) -> dict[str, Any]:
+async def play_live(
+    settings: Settings, options: Options, speed: float, console: Console, *, spans: "Spans | None" = None
+) -> dict[str, Any]:
     """Play the day as real processes until it is over or a signal comes; returns the report, {} if nothing was played.
 
     A run that was cut off goes on where it was.
@@ -91,7 +96,9 @@ async def play_live(settings: Settings, options: Options, speed: float, console:
             if stopping.is_set():
                 ended_at = options.start
             else:
-                ended_at = await _operate(settings, site, options, run.clock, devices, store, bound, stopping, console)
+                ended_at = await _operate(
+                    settings, site, options, run.clock, devices, store, bound, stopping, console, spans
+                )
         if ended_at <= options.start:
             if not goes_on:  # what went on stays as it was, to go on again
                 end_run(folder, run)
@@ -112,6 +119,7 @@ async def _operate(
     bound: socket.socket,
     stopping: asyncio.Event,
     console: Console,
+    spans: "Spans | None",
 ) -> datetime:
     """Control the site until the day ends or a signal comes; returns the site time then."""
     day = options.day
@@ -128,6 +136,7 @@ async def _operate(
             jobs=SubmittedJobs(job_stream(settings.site, options.start, day.end, options.seed), devices),
             day=ReplayedDay(day.start, day.end),
             on_record=_narrator(site, console),
+            spans=spans,
         )
         async with serving(live, bound, settings.api_key):
             live.start()

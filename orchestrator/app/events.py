@@ -20,7 +20,7 @@ def events_of(records: Sequence[Record]) -> Iterable[Event]:
             case Decision():
                 decisions[record.id] = None
             case Outcome():
-                decisions[record.action_id.split("/")[0]] = None
+                decisions[record.decision_id] = None
             case Curtailment():
                 state = "curtailment"
             case Breach():

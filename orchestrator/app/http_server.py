@@ -56,7 +56,7 @@ async def answering(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
     web = Server(
         uvicorn.Config(
             app,
-            log_level="warning",
+            log_config=None,  # its log goes where ours goes
             lifespan="off",
             timeout_graceful_shutdown=GRACE_S,
             access_log=False,

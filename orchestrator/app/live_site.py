@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from prometheus_client import CollectorRegistry
@@ -22,7 +23,9 @@ from orchestrator.app.latest_metrics import LatestMetrics
 from orchestrator.app.memory import give_back
 from orchestrator.app.metrics import SiteMetrics
 from orchestrator.app.plan_worker import PlanWorker
+from orchestrator.app.record_log import RecordLog
 from orchestrator.app.submitted_jobs import SubmittedJobs
+from orchestrator.app.tracing import both, traces_of
 from orchestrator.controller import VERIFY_EVERY, Controller, Doors
 from orchestrator.controller.planner import Planner, planned
 from orchestrator.domain.billing import JobRecord
@@ -36,6 +39,9 @@ from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobView
 from orchestrator.planning.plan_view import PlanState
 from orchestrator.ports import MetricSource, Record, Store, WorkloadDriver
+
+if TYPE_CHECKING:
+    from orchestrator.app.spans import Spans
 
 log = logging.getLogger(__name__)
 logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that is due while one runs is left out, by design
@@ -77,6 +83,7 @@ class LiveSite:
         jobs: SubmittedJobs | None = None,
         day: ReplayedDay | None = None,
         on_record: Callable[[Record], None] = lambda record: None,
+        spans: "Spans | None" = None,
     ) -> None:
         self.site = site
         self.store = store
@@ -85,6 +92,8 @@ class LiveSite:
         self._jobs = jobs
         self._day = day
         self._on_record = on_record
+        self._log_record = RecordLog()
+        self._traces = traces_of(spans, clock, store) if spans is not None else None
         self._latest = LatestMetrics(metrics)
         self._round = asyncio.Lock()
         self._deciding = asyncio.Lock()
@@ -112,7 +121,7 @@ class LiveSite:
             now=self.now(),
             policy=planned(self._planner),
             publish=self._publish,
-            watch=self._metrics.rounds,
+            watch=both(self._metrics.rounds, self._traces) if self._traces is not None else self._metrics.rounds,
         )
         self._metrics.watch(self._controller, self.plan)
 
@@ -235,7 +244,10 @@ class LiveSite:
     def _publish(self, records: Sequence[Record]) -> None:
         self._metrics.count(records)
         for record in records:
+            self._log_record(record)
             self._on_record(record)
+        if self._traces is not None:
+            self._traces.records(records)
         for event in events_of(records):
             self._events.publish(event)
 

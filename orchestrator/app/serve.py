@@ -1,8 +1,10 @@
 """A site in real time: the controller on the wall clock until it is stopped."""
 
 import contextlib
+import logging
 import time
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import httpx
 from rich.console import Console
@@ -20,6 +22,11 @@ from orchestrator.domain.clock import wall_clock
 from orchestrator.settings import Settings
 from orchestrator.sim.arrivals import job_stream
 
+if TYPE_CHECKING:
+    from orchestrator.app.spans import Spans
+
+log = logging.getLogger(__name__)
+
 JOBS_AHEAD = timedelta(days=30)
 """How long the simulated tenants of a mock site go on submitting jobs."""
 KEPT = timedelta(days=400)
@@ -30,7 +37,7 @@ class NoDriverError(Exception):
     """The site has no devices that this version can move; the text says what it can."""
 
 
-async def serve(settings: Settings, host: str, port: int, console: Console) -> None:
+async def serve(settings: Settings, host: str, port: int, console: Console, *, spans: "Spans | None" = None) -> None:
     """Start the site's mock devices, control them and serve the console until SIGINT or SIGTERM.
 
     Devices are ended with it; jobs write their checkpoints and go on at the next start.
@@ -73,11 +80,14 @@ async def serve(settings: Settings, host: str, port: int, console: Console) -> N
                 workloads=devices,
                 store=store,
                 jobs=SubmittedJobs(jobs, devices),
+                spans=spans,
             )
             async with serving(live, bound, settings.api_key):
                 live.start()
+                log.info("answers at %s", url_of(bound))
                 console.print(f"[bold green]Look at {url_of(bound)}[/]  ({settings.site.name}; Ctrl-C ends it)")
                 await stopping.wait()
+                log.info("stopping")
                 console.print("Stopping: jobs write their checkpoints, devices end ...")
                 await live.pause()
             await metrics.close()

@@ -1,11 +1,12 @@
 """A site on a Kubernetes cluster in real time."""
 
 import contextlib
+import logging
 import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import httpx
 from rich.console import Console
@@ -26,6 +27,11 @@ from orchestrator.domain.clock import wall_clock
 from orchestrator.domain.site import Site
 from orchestrator.settings import Cluster, Settings
 
+if TYPE_CHECKING:
+    from orchestrator.app.spans import Spans
+
+log = logging.getLogger(__name__)
+
 
 class OpenDriver(Protocol):
     """Makes a driver for the API server, the site and the controller's objects, named after `name`."""
@@ -43,6 +49,7 @@ async def serve_cluster(
     *,
     open_driver: OpenDriver,
     timing: Timing | None = None,
+    spans: "Spans | None" = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM: the site while leading, else who leads.
 
@@ -72,8 +79,10 @@ async def serve_cluster(
             ),
             stopping=stopping,
             tell=lambda text: console.print(text, soft_wrap=True, markup=False),
+            spans=spans,
         )
         async with answering(candidate.front, bound):
+            log.info("answers at %s", url_of(bound))
             where = f"{settings.site.name}, namespace {api.namespace}"
             console.print(f"[bold green]Look at {url_of(bound)}[/]  ({where})", soft_wrap=True)
             await candidate.run()

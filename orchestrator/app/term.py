@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.adapters.prices.polled import PolledPrices
 from orchestrator.adapters.prices.pushed import PushedPrices
@@ -16,6 +16,9 @@ from orchestrator.app.live_site import LiveSite
 from orchestrator.domain.clock import wall_clock
 from orchestrator.domain.site import Site
 from orchestrator.ports import MetricSource, WorkloadDriver
+
+if TYPE_CHECKING:
+    from orchestrator.app.spans import Spans
 
 KEPT = timedelta(days=400)
 """How long observations are kept; decisions and the ledger always are."""
@@ -41,7 +44,9 @@ class Sources:
 
 
 @contextlib.asynccontextmanager
-async def open_term(site: Site, sources: Sources, store_url: str, driver: ClusterDriver) -> AsyncIterator[LiveSite]:
+async def open_term(
+    site: Site, sources: Sources, store_url: str, driver: ClusterDriver, spans: "Spans | None" = None
+) -> AsyncIterator[LiveSite]:
     """The site, ready to start. Opening the store migrates it and takes it over from whoever wrote to it.
 
     StoreError, ApiError and ClusterError where it cannot be opened.
@@ -57,6 +62,7 @@ async def open_term(site: Site, sources: Sources, store_url: str, driver: Cluste
                 metrics=sources.metrics,
                 workloads=driver,
                 store=store,
+                spans=spans,
             )
         finally:
             await driver.stop()

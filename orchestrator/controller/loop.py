@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from orchestrator.controller.deciding import acting_on
 from orchestrator.controller.follow_up import close_restart, find_interruptions, follow_breaches, verify_pending
 from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
 from orchestrator.controller.state import State
@@ -234,9 +235,12 @@ class Controller:
         self.snapshot, self.workloads = replace(snapshot, breaches=tuple(draft.breaches.values())), workloads
         self.reasons = desired.reasons
         if decision is not None:
-            await self._act(decision, snapshot, workloads)
+            with acting_on(decision.id):
+                await self._act(decision, snapshot, workloads)
         await doors.workloads.renew(now + self.site.controls.lease, now)
         self._watch.done(Part.ACT)
+        what = decision.id if decision is not None else "nothing"
+        log.debug("round of %s: %.2f USD/MWh, decided %s", now, snapshot.price.usd_per_mwh, what)
         return decision
 
     def _trigger(self, draft: State, snapshot: Snapshot, trigger: Trigger) -> tuple[Trigger, datetime]:
@@ -328,7 +332,6 @@ class Controller:
         )
         target = action.move.target
         if not ack.accepted:
-            log.warning("%s refused: %s", target, ack.detail)
             return [outcome]
         records: list[Record] = [outcome]
         superseded = draft.pending.pop(target, None)

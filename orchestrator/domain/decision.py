@@ -136,6 +136,16 @@ class Outcome:
     measured_at: datetime | None = None
     detail: str = ""
 
+    @property
+    def decision_id(self) -> str:
+        """The decision that the action belongs to."""
+        return self.action_id.partition("/")[0]
+
+    @property
+    def settled(self) -> bool:
+        """Nothing more comes of the action."""
+        return self.state not in (OutcomeState.SENT, OutcomeState.ACKNOWLEDGED)
+
 
 @dataclass(frozen=True, slots=True)
 class Ack:

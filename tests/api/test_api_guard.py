@@ -25,6 +25,7 @@ GET_PATHS = (
     "observations",
     "curtailments",
     "breaches",
+    "log-levels",
 )
 
 
@@ -175,6 +176,7 @@ def test_the_openapi_document_is_sound(desk: "FakeDesk", api_key: str | None) ->
         "/api/v1/curtailments/{curtailment_id}",
         "/api/v1/plan/fleets/{name}",
         "/api/v1/plan/jobs/{name}",
+        "/api/v1/log-levels/{logger}",
         "/healthz",
         "/readyz",
         "/metrics",

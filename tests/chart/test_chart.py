@@ -42,6 +42,12 @@ CASES = {
         *("--set", "prometheus.url=http://prometheus-operated.monitoring:9090", "--set", "serviceMonitor.enabled=true"),
         *("--set", "serviceMonitor.labels.release=kube-prometheus-stack"),
     ],
+    "tracing": [
+        *site_options(),
+        *("--set", "tracing.endpoint=http://otel-collector.monitoring:4318", "--set", "controller.logLevel=DEBUG"),
+        *("--set", "tracing.environment.OTEL_TRACES_SAMPLER=parentbased_traceidratio"),
+        *("--set-string", "tracing.environment.OTEL_TRACES_SAMPLER_ARG=0.5"),
+    ],
 }
 
 
@@ -108,6 +114,10 @@ def test_a_site_as_a_map_is_the_same_as_one_as_text(tmp_path: Path) -> None:
         ([*site_options(), "--set", "store.url=sqlite:///x.db"], "at '/store/url'"),
         ([*site_options(), "--set", "service.nodePort=80"], "at '/service/nodePort': minimum: got 80, want 30,000"),
         ([*site_options(), "--set", "postgres.enabled=true"], "is for a mock site"),
+        ([*site_options(), "--set", "controller.logFormat=xml"], "at '/controller/logFormat'"),
+        ([*site_options(), "--set", "controller.logLevel=info"], "at '/controller/logLevel'"),
+        ([*site_options(), "--set", "tracing.endpoint=collector:4318"], "at '/tracing/endpoint'"),
+        ([*site_options(), "--set", "tracing.environment.PATH=/x"], "PATH"),
         (
             [*CASES["mock-postgres"], "--set", "store.url=postgresql://u:p@h/d"],
             "postgres.enabled, store: give one of the two",
@@ -154,6 +164,42 @@ def test_the_service_takes_the_leader_alone() -> None:
     services = of_kind(render(CASES["two-replicas"]), "Service")
     assert services["wattshift"]["spec"]["selector"]["wattshift.dev/leader"] == "true"
     assert "wattshift.dev/leader" not in services["wattshift-controllers"]["spec"]["selector"]
+
+
+# --- logs and traces --------------------------------------------------------------------------------------------------
+
+
+def environment_of(objects: list[Document]) -> dict[str, str]:
+    container = of_kind(objects, "Deployment")["wattshift"]["spec"]["template"]["spec"]["containers"][0]
+    return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+
+
+def controller_ports(objects: list[Document]) -> set[int]:
+    """Those that the controller may open connections to, anywhere."""
+    rules = of_kind(objects, "NetworkPolicy")["wattshift-controller"]["spec"]["egress"]
+    return {port["port"] for rule in rules for port in rule.get("ports", ())}
+
+
+def test_the_log_is_json_and_nothing_is_traced_unless_an_endpoint_is_given() -> None:
+    environment = environment_of(render(CASES["defaults"]))
+    assert (environment["WATTSHIFT_LOG_FORMAT"], environment["WATTSHIFT_LOG_LEVEL"]) == ("json", "INFO")
+    assert not any(name.startswith("OTEL_") for name in environment)
+    assert 4318 not in controller_ports(render(CASES["defaults"]))
+
+
+def test_a_trace_collector_is_named_and_may_be_reached() -> None:
+    objects = render(CASES["tracing"])
+    environment = environment_of(objects)
+    assert environment["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://otel-collector.monitoring:4318"
+    assert environment["OTEL_TRACES_SAMPLER_ARG"] == "0.5"
+    assert environment["WATTSHIFT_LOG_LEVEL"] == "DEBUG"
+    assert 4318 in controller_ports(objects)
+
+
+@pytest.mark.parametrize(("endpoint", "port"), [("https://traces.example", 443), ("http://[::1]:4319/otlp", 4319)])
+def test_the_collectors_port_is_that_of_its_address(endpoint: str, port: int) -> None:
+    options = ["--set", f"tracing.endpoint={endpoint}", "--set-json", "networkPolicy.outsidePorts=[5432]"]
+    assert port in controller_ports(render([*site_options(), *options]))
 
 
 # --- mock site --------------------------------------------------------------------------------------------------------

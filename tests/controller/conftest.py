@@ -34,6 +34,7 @@ from orchestrator.domain.site import (
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import Job, JobPhase, Workloads
 from orchestrator.planning.plan_view import PlanState
+from orchestrator.ports import Record
 from orchestrator.sim.asic_rack import NO_FAULTS, FaultRates
 from orchestrator.sim.virtual import VirtualSite
 
@@ -192,6 +193,8 @@ class World:
     store: SqlStore
     driver: Driver
     now: datetime = START
+    told: Callable[[Record], None] = lambda record: None
+    """Of all that goes on record."""
     measured_kw: list[tuple[datetime, float]] = field(default_factory=list)
     planned: PlanState = field(default_factory=lambda: PlanState(None))
     controller: Controller = field(init=False)
@@ -215,10 +218,15 @@ class World:
                 store=self.store,
             ),
             now=self.now,
-            publish=self.metrics.count,
+            publish=self._publish,
             watch=self.metrics.rounds,
         )
         self.metrics.watch(self.controller, lambda: self.planned)
+
+    def _publish(self, records: Sequence[Record]) -> None:
+        self.metrics.count(records)
+        for record in records:
+            self.told(record)
 
     @property
     def snapshot(self) -> Snapshot:

@@ -106,7 +106,7 @@ ASLEEP_KW = 100.0
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """The tests' environment without anything that changes what Wattshift does, on a wide terminal."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("WATTSHIFT_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WATTSHIFT_", "OTEL_"))}
     return {**kept, "COLUMNS": "300", **settings}
 
 
@@ -142,6 +142,7 @@ class Live:
 
     command: Sequence[str]
     state: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes]" = field(init=False)
     log: Path = field(init=False)
     url: str = field(init=False, default="")
@@ -149,7 +150,7 @@ class Live:
     def __post_init__(self) -> None:
         self.log = self.state.with_name(f"{self.state.name.lstrip('.')}-{time.time_ns()}.log")
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment({}))
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment(self.settings))
 
     def said(self) -> str:
         return self.log.read_text()
@@ -159,7 +160,7 @@ class Live:
 
         def address() -> str | None:
             assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.said()}"
-            found = re.search(r"Look at (http://\S+)", self.said())
+            found = re.search(r"(?:Look|answers) at (http://[^\s\"]+)", self.said())
             return found[1] if found else None
 
         self.url = wait_for(address, "the address of the page")
@@ -297,9 +298,9 @@ class World:
         command = ["demo", "--site", str(self.site), "--state", str(self.state), "--speed", "60", "--from", "start"]
         return Live([*WATTSHIFT, *command, "--headless", "--port", "0", *arguments], self.state)
 
-    def live_serve(self) -> Live:
+    def live_serve(self, settings: Mapping[str, str] | None = None) -> Live:
         """`wattshift serve` on the small site in real time, just started."""
-        return Live([*WATTSHIFT, "serve", str(self.site), "--port", "0"], self.folder / ".wattshift")
+        return Live([*WATTSHIFT, "serve", str(self.site), "--port", "0"], self.folder / ".wattshift", settings or {})
 
 
 @pytest.fixture

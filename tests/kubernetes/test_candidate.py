@@ -23,12 +23,14 @@ from orchestrator.app import live_site as live_site_module
 from orchestrator.app.candidate import Candidate
 from orchestrator.app.feeds import open_series
 from orchestrator.app.live_site import LiveSite
+from orchestrator.app.spans import Spans
 from orchestrator.app.term import Sources
 from orchestrator.domain.decision import Ack, Move
 from orchestrator.domain.observation import Telemetry
 from orchestrator.domain.site import SLEEP
 from orchestrator.domain.work import FleetView, Workloads
 from orchestrator.settings import Settings, load_settings
+from tests.tracing.collector import Collector
 
 if TYPE_CHECKING:
     from tests.kubernetes.fake_api import FakeApi
@@ -82,7 +84,7 @@ class NoMetrics:
 class Replica:
     """A candidate that runs, and who looks at it."""
 
-    def __init__(self, settings: Settings, api: ClusterApi, timing: Timing) -> None:
+    def __init__(self, settings: Settings, api: ClusterApi, timing: Timing, spans: Spans | None = None) -> None:
         self.drivers: list[FakeDriver] = []
         self.start: Callable[[], None] = lambda: None
         self.hang = False
@@ -96,6 +98,7 @@ class Replica:
             open_driver=self._driver,
             stopping=self.stopping,
             tell=lambda text: None,
+            spans=spans,
         )
         transport = httpx.ASGITransport(self.candidate.front, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
@@ -134,9 +137,11 @@ def settings(site_file: Path) -> Settings:
 
 
 @asynccontextmanager
-async def running(settings: Settings, api: ClusterApi, timing: Timing | None = None) -> AsyncIterator[Replica]:
+async def running(
+    settings: Settings, api: ClusterApi, timing: Timing | None = None, spans: Spans | None = None
+) -> AsyncIterator[Replica]:
     """A replica, told to stop at the end; it has to end by itself."""
-    replica = Replica(settings, api, timing or Timing())
+    replica = Replica(settings, api, timing or Timing(), spans)
     running = asyncio.create_task(replica.candidate.run())
     try:
         yield replica
@@ -192,6 +197,28 @@ async def test_a_standby_is_well_and_names_the_leader(
         assert not replica.drivers
     assert not list(settings.state_dir.iterdir()), "a standby opens no store"
     assert fake_api.objects[LEASE]["spec"]["holderIdentity"] == "w-1_abcd"
+
+
+async def test_who_leads_is_logged_once_and_traces_its_decisions(
+    settings: Settings, cluster_api: ClusterApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector = Collector()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+    caplog.set_level("INFO", logger="orchestrator")
+    spans = Spans(settings.site.name)
+    patient = Timing(lease_s=300.0, renew_every_s=1.0, renew_deadline_s=200.0, look_every_s=0.1, request_s=100.0)
+    async with running(settings, cluster_api, patient, spans) as replica:
+        await replica.until_leads()
+        order = {"limit_kw": 1, "for_minutes": 1, "reason": "answered, if only by nothing to do"}
+        (await replica.client.post("/api/v1/curtailments", json=order)).raise_for_status()
+    await asyncio.to_thread(spans.close)
+    collector.stop()
+    decided = {vars(record)["decision_id"] for record in caplog.records if record.message.startswith("decided")}
+    assert decided
+    assert {span.attributes["wattshift.decision.id"] for span in collector.spans} == decided
+    assert {"decision", "observe", "assess", "decide", "record", "act"} <= {span.name for span in collector.spans}
+    assert len([record for record in caplog.records if record.message == "w-0_1234 leads"]) == 1
+    assert len([record for record in caplog.records if record.message == "w-0_1234 stands by"]) == 1
 
 
 async def test_a_standby_is_guarded_as_the_api_is(settings: Settings, cluster_api: ClusterApi) -> None:

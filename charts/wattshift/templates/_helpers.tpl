@@ -36,6 +36,14 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
+{{/* Of the trace collector; empty where there is none. */}}
+{{- define "wattshift.tracingPort" -}}
+{{- with .Values.tracing.endpoint -}}
+{{- $url := urlParse . -}}
+{{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Of every pod; the image's user unless another is given: (dict "user" 999) */}}
 {{- define "wattshift.podSecurity" -}}
 {{- $user := .user | default 10001 | int -}}
