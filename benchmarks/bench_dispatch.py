@@ -325,7 +325,7 @@ def fast_path(site: Site, snapshot: Snapshot, prices: Sequence[float], rounds: i
     fleets, jobs, pools = LiveColumns().of(site, snapshot)
     room, _ = room_left(site, snapshot, fleets, jobs, pools)
     moment = moment_of(site, snapshot)
-    switches = no_plan(len(fleets.names), len(jobs.names), len(site.pools))
+    switches = no_plan(len(fleets.names), len(jobs.names))
 
     def table(_: int) -> Blocks:
         return lay_out(fleets.columns, jobs.columns, pools, moment, switches, places(fleets, jobs))

@@ -90,7 +90,7 @@ class Threshold:
         fleets, jobs = len(instant.fleets), len(instant.jobs)
         at = np.full(fleets, self._usd_per_mwh)
         always = np.full(jobs, inf)
-        switches = Switches(at, at, always, always, np.zeros(len(self._pools.gpus)))
+        switches = Switches(at, at, always, always)
         return chosen(instant, self._pools, instant.price_usd_per_mwh, switches)
 
 

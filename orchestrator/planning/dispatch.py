@@ -83,7 +83,7 @@ def dispatch(
         moment_of(site, snapshot),
         room,
         snapshot.price.usd_per_mwh,
-        switches=live.switches(site, values, fleets, jobs) if values is not None else None,
+        switches=live.switches(values, fleets, jobs) if values is not None else None,
         places=places(fleets, jobs),
         excused=excused,
     )
@@ -116,7 +116,6 @@ def dispatch(
             float(blocks.job_stay_usd_per_mwh[row]),
             float(blocks.job_wake_usd_per_mwh[row]),
             planned=values is not None and name in values.jobs,
-            gpu_usd_per_h=values.gpu_usd_per_h.get(status.job.pool, 0.0) if values is not None else 0.0,
         )
         lacks = _lacks(status, int(chosen.lacks_of[row]), int(chosen.lacks_for[row]))
         return job_reason(status, running.get(name, 0), snapshot, lacks, binding, worth)

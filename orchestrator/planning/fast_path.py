@@ -48,7 +48,7 @@ def decide(
     Without `switches` there is no plan, without `places` the first of equal rows goes first, and without `excused` no
     power is.
     """
-    switches = switches or no_plan(len(fleets), len(jobs), len(pools.feeder))
+    switches = switches or no_plan(len(fleets), len(jobs))
     places = places or as_they_are(len(fleets), len(jobs))
     blocks = lay_out(fleets, jobs, pools, moment, switches, places)
     chosen = choose(blocks, price_usd_per_mwh, room, moment.pue, fleets, jobs)

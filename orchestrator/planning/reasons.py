@@ -23,8 +23,6 @@ class Worth:
     """It does not run: below this it starts."""
     planned: bool
     """A plan says so."""
-    gpu_usd_per_h: float = 0.0
-    """What the plan says that a GPU is worth to others; paid by a job that it does not know."""
 
 
 class Reasons(Mapping[str, str]):
@@ -182,8 +180,6 @@ def job_reason(
         why = f"{caps[0]} leaves no room"
     else:
         why = f"its GPU-hours earn {value:.0f} USD/MWh, which does not pay for power at {price:.0f} and a restart"
-        if switch.gpu_usd_per_h > 0.0 and not switch.planned:
-            why += f", and for GPUs that the plan has others for at {switch.gpu_usd_per_h:.2f} USD/h"
     return f"{who} {state}: {why}", gain
 
 

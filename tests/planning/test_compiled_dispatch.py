@@ -122,7 +122,6 @@ def any_values(draw: st.DrawFn, scene: Scene) -> PlanValues:
     return PlanValues(
         fleets={fleet.name: draw(SWITCHES) for fleet in scene.site.fleets if draw(st.booleans())},
         jobs={view.job.name: draw(SWITCHES) for view in scene.jobs if draw(st.booleans())},
-        gpu_usd_per_h={pool.name: draw(st.floats(0, 3)) for pool in scene.site.pools},
     )
 
 
@@ -239,7 +238,7 @@ def test_promises_hold_whatever_a_plan_says(any_crowd: st.SearchStrategy[Scene],
 
 def test_a_fleet_sleeps_and_wakes_at_the_prices_of_the_plan(scene: Scene) -> None:
     """The old fleet's hash is worth 86 USD/MWh in eco, 57 from there to normal."""
-    values = PlanValues({"old": Switch(stay_usd_per_mwh=70.0, wake_usd_per_mwh=60.0)}, {}, {"h100": 0.0})
+    values = PlanValues({"old": Switch(stay_usd_per_mwh=70.0, wake_usd_per_mwh=60.0)}, {})
     for price, now_in, wanted in (
         (69.0, "eco", "eco"),
         (71.0, "eco", SLEEP),
@@ -257,7 +256,7 @@ def test_a_fleet_sleeps_and_wakes_at_the_prices_of_the_plan(scene: Scene) -> Non
 def test_what_a_plan_says_of_a_fleet_stays_awake_through_a_dear_hour(scene: Scene) -> None:
     scene.price, scene.racks["old"] = 130.0, {"eco": 4}
     assert dispatch(scene.site, scene.snapshot()).racks["old"] == {SLEEP: 4}
-    values = PlanValues({"old": Switch(140.0, 80.0)}, {}, {})
+    values = PlanValues({"old": Switch(140.0, 80.0)}, {})
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert desired.racks["old"] == {"eco": 4}
     assert "140, above which the plan lets it sleep" in desired.reasons["fleet/old"]
@@ -267,7 +266,7 @@ def test_jobs_pause_and_start_at_the_prices_of_the_plan(scene: Scene) -> None:
     """A GPU-hour of the lab's is paid 1 USD: 1,443 USD/MWh, and 1,563 once it runs, with its restart."""
     scene.job("runs", "lab", 40)
     scene.job("waits", "lab", 40, JobPhase.WAITING)
-    values = PlanValues({}, {"runs": Switch(1700.0, 400.0), "waits": Switch(1700.0, 480.0)}, {})
+    values = PlanValues({}, {"runs": Switch(1700.0, 400.0), "waits": Switch(1700.0, 480.0)})
     scene.price = 1750.0
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert desired.jobs == {}
@@ -289,15 +288,5 @@ def test_jobs_pause_and_start_at_the_prices_of_the_plan(scene: Scene) -> None:
 def test_a_plan_finds_no_job_that_runs_worth_less_than_stopping_it_loses(scene: Scene) -> None:
     scene.price = 500.0
     scene.job("runs", "lab", 40)
-    values = PlanValues({}, {"runs": Switch(450.0, 400.0)}, {})
+    values = PlanValues({}, {"runs": Switch(450.0, 400.0)})
     assert dispatch(scene.site, scene.snapshot(), values).jobs == {"runs": 40}
-
-
-def test_a_job_that_the_plan_does_not_know_pays_for_its_gpus(scene: Scene) -> None:
-    """A GPU-hour of the lab's is paid 1 USD: 1,443 USD/MWh."""
-    scene.price = 500.0
-    scene.job("new", "lab", 40, JobPhase.WAITING)
-    assert dispatch(scene.site, scene.snapshot(), PlanValues({}, {}, {"h100": 0.5})).jobs == {"new": 40}
-    desired = dispatch(scene.site, scene.snapshot(), PlanValues({}, {}, {"h100": 0.7}))
-    assert desired.jobs == {}
-    assert "others for at 0.70 USD/h" in desired.reasons["job/new"]
