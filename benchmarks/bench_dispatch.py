@@ -323,7 +323,7 @@ def show(name: str, seconds: Sequence[float]) -> None:
 def fast_path(site: Site, snapshot: Snapshot, prices: Sequence[float], rounds: int) -> None:
     """From a new price to the targets that change."""
     fleets, jobs, pools = LiveColumns().of(site, snapshot)
-    room, _ = room_left(site, snapshot, fleets, jobs, pools)
+    room, _, _ = room_left(site, snapshot, fleets, jobs, pools)
     moment = moment_of(site, snapshot)
     switches = no_plan(len(fleets.names), len(jobs.names))
 
@@ -350,7 +350,7 @@ def small_site(rounds: int) -> None:
     site = make_site(4, 1, 500, random.Random(2))
     snapshot = make_snapshot(site, 500, random.Random(2), 60.0)
     fleets, jobs, pools = LiveColumns().of(site, snapshot)
-    room, _ = room_left(site, snapshot, fleets, jobs, pools)
+    room, _, _ = room_left(site, snapshot, fleets, jobs, pools)
     moment = moment_of(site, snapshot)
     timed(
         "500 jobs",

@@ -10,6 +10,7 @@ from orchestrator.planning.job_switch import job_switch
 from orchestrator.planning.next_moves import NextMove, fleet_next, job_next
 from orchestrator.planning.plan_view import PlanState
 from orchestrator.planning.plan_words import Moment
+from orchestrator.planning.power_price import price_at
 
 
 class Teller:
@@ -21,11 +22,13 @@ class Teller:
         for status in snapshot.jobs.values():
             if status.view.phase.holds_gpus:
                 busy[status.job.pool] += status.view.gpus
+        price = price_at(site.grid.ppa, snapshot.power.grid_kw, snapshot.price.usd_per_mwh)
         self._moment = Moment(
             now=now,
             zone=ZoneInfo(site.timezone),
-            price_usd_per_mwh=snapshot.price.usd_per_mwh,
+            price_usd_per_mwh=price.usd_per_mwh,
             free_gpus={pool.name: max(pool.gpus - busy[pool.name], 0) for pool in site.pools},
+            power=price.what,
         )
 
     def fleet(self, status: FleetStatus) -> NextMove:

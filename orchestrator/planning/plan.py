@@ -12,7 +12,7 @@ from orchestrator.planning.duals import FIRST_RATE, LAST_RATE, WARM_RATE, Prices
 from orchestrator.planning.insertion import insert
 from orchestrator.planning.placing import Placed, Room, settle_jobs
 from orchestrator.planning.plan_values import DELAY_USD_PER_GPU_H2, switched
-from orchestrator.planning.problem import Problem, energy_usd, given_usd
+from orchestrator.planning.problem import Problem, block_usd, energy_usd, given_usd
 from orchestrator.planning.programmes import scratch
 from orchestrator.planning.promises import BrokenPromise, broken_promises, with_room_for_promises
 from orchestrator.planning.rack_rounds import Mined, energy_cost, fill, merit_order
@@ -54,7 +54,7 @@ class Plan:
     revenue_usd: float
     """Of mining and jobs, less credits owed."""
     energy_usd: float
-    """From the power block on, fixed loads among it."""
+    """With fixed loads and the power block, used or not."""
     bound_usd: float
     """No plan of this problem earns more."""
     thresholds: Thresholds
@@ -131,8 +131,8 @@ def make_plan(
         done_h=primal.placed.done_h,
         moved_kw=primal.moved_kw,
         revenue_usd=primal.usd,
-        energy_usd=energy_usd(supply, primal.moved_kw.sum(axis=0)),
-        bound_usd=bound_usd + given_usd(problem),
+        energy_usd=energy_usd(supply, primal.moved_kw.sum(axis=0)) + block_usd(problem),
+        bound_usd=bound_usd + given_usd(problem) - block_usd(problem),
         thresholds=found,
         power_usd_per_mwh=prices.scarce[0] / at_grid,
         feeder_usd_per_mwh=prices.scarce[1 : 1 + feeders] / at_grid,
@@ -148,7 +148,7 @@ def bound(problem: Problem, iterations: int = 80) -> float:
     problem = with_room_for_promises(problem)
     start, _ = start_of(problem, None)
     prices = find_prices(problem, start, iterations, FIRST_RATE, LAST_RATE, 0.0)
-    return bound_at(problem, prices) + given_usd(problem)
+    return bound_at(problem, prices) + given_usd(problem) - block_usd(problem)
 
 
 def _best_primal(

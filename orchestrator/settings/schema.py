@@ -38,6 +38,7 @@ SiteKw = Annotated[float, Field(gt=0, le=10_000_000, json_schema_extra={"unit": 
 DeviceW = Annotated[float, Field(gt=0, le=1_000_000, json_schema_extra={"unit": "W"})]
 Temperature = Annotated[float, Field(ge=-60, le=70, json_schema_extra={"unit": "degC"})]
 Hashprice = Annotated[float, Field(ge=0, le=10_000, json_schema_extra={"unit": "USD per PH/s per day"})]
+Price = Annotated[float, Field(ge=0, le=10_000, json_schema_extra={"unit": "USD/MWh"})]
 Seconds = Annotated[float, Field(gt=0, le=604_800, json_schema_extra={"unit": "s"})]
 SecondsOrNone = Annotated[float, Field(ge=0, le=604_800, json_schema_extra={"unit": "s"})]
 
@@ -45,6 +46,17 @@ SecondsOrNone = Annotated[float, Field(ge=0, le=604_800, json_schema_extra={"uni
 class Section(BaseModel):
     # strict: "5" is no number and true is no 1; a whole number is a fine float
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class PpaSection(Section):
+    """A block of power bought ahead, the same in every hour, paid for whether it is used or not."""
+
+    block_kw: Annotated[SiteKw, Field(description="Power of the block at the grid, kW, around the clock.")]
+    price_usd_per_mwh: Annotated[Price, Field(description="Contract price of the whole block, USD/MWh.")]
+    sell_back_spread_usd_per_mwh: Annotated[
+        Price | None,
+        Field(description="Unused power is sold back at the market price less this; left out or null: it is lost."),
+    ] = None
 
 
 class GridSection(Section):
@@ -55,6 +67,9 @@ class GridSection(Section):
         float,
         Field(ge=0, le=0.2, description="Share of a cap kept free for the meter's uncertainty; 0.01 is 1 %."),
     ]
+    ppa: Annotated[PpaSection | None, Field(description="Power bought ahead; if left out all is at market price.")] = (
+        None
+    )
 
 
 class FeederSection(Section):
