@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import SLEEP, Feeder, Grid, Site, SlaClass
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.columns import hull
@@ -60,6 +61,12 @@ def crowded(draw: st.DrawFn, scene_of: Callable[[Site], Scene], base: Site, now:
     return scene
 
 
+def any_ppa(load_kw: float, chance: Random) -> Ppa | None:
+    if chance.random() < 0.4:
+        return None
+    return Ppa(load_kw * chance.uniform(0.05, 0.9), 40.0, chance.choice([None, 0.0, 3.0, 100.0, 1000.0]))
+
+
 def crowded_site(base: Site, chance: Random) -> Site:
     fleets = tuple(
         replace(
@@ -78,7 +85,7 @@ def crowded_site(base: Site, chance: Random) -> Site:
     load_kw = 1.1 * (sum(fleet.nameplate_kw for fleet in fleets) + sum(pool.nameplate_kw for pool in pools))
     return replace(
         base,
-        grid=Grid(load_kw * chance.uniform(0.2, 1.1), chance.choice([0.0, 0.01])),
+        grid=Grid(load_kw * chance.uniform(0.2, 1.1), chance.choice([0.0, 0.01]), any_ppa(load_kw, chance)),
         feeders=tuple(Feeder(name, load_kw * chance.uniform(0.2, 0.8)) for name in "ab"),
         fleets=fleets,
         pools=pools,
