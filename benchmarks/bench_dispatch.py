@@ -27,6 +27,7 @@ from orchestrator.domain.economics import pool_kw
 from orchestrator.domain.limits import limits_now
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, current_price
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.rack_choice import choose_racks
 from orchestrator.domain.site import (
     SLEEP,
@@ -53,7 +54,7 @@ from orchestrator.planning.fast_path import decide
 from orchestrator.planning.live_columns import LiveColumns, places
 from orchestrator.planning.merit_order import lay_out
 from orchestrator.planning.moves import plan_moves
-from orchestrator.planning.room import room_left
+from orchestrator.planning.room import block_left, room_left
 from orchestrator.planning.verify import breaches_now
 
 NOW = datetime(2023, 9, 6, 18, tzinfo=UTC)
@@ -323,18 +324,22 @@ def show(name: str, seconds: Sequence[float]) -> None:
 def fast_path(site: Site, snapshot: Snapshot, prices: Sequence[float], rounds: int) -> None:
     """From a new price to the targets that change."""
     fleets, jobs, pools = LiveColumns().of(site, snapshot)
-    room, _ = room_left(site, snapshot, fleets, jobs, pools)
+    room, _, _ = room_left(site, snapshot, fleets, jobs, pools)
     moment = moment_of(site, snapshot)
-    switches = no_plan(len(fleets.names), len(jobs.names), len(site.pools))
+    switches = no_plan(len(fleets.names), len(jobs.names))
 
     def table(_: int) -> Blocks:
         return lay_out(fleets.columns, jobs.columns, pools, moment, switches, places(fleets, jobs))
 
     blocks = table(0)
 
-    def switch(number: int) -> object:
+    ppa = Ppa(site.grid.limit_kw * 0.4, 38.0, 30.0)
+    fixed_kw = snapshot.limits.usable_kw(snapshot.limits.grid) - room.grid_kw
+
+    def switch(number: int, block: Ppa | None = None) -> object:
         price = prices[number % len(prices)]
-        chosen = choose(blocks, price, room, snapshot.pue, fleets.columns, jobs.columns)
+        bought = block_left(block, fixed_kw, price)
+        chosen = choose(blocks, price, room, snapshot.pue, fleets.columns, jobs.columns, bought)
         return (
             np.flatnonzero(changed_fleets(chosen, fleets.columns)),
             np.flatnonzero(changed_jobs(chosen, jobs.columns)),
@@ -342,6 +347,7 @@ def fast_path(site: Site, snapshot: Snapshot, prices: Sequence[float], rounds: i
 
     switch(0)
     timed("fast path", rounds * 20, switch)
+    timed("with a block", rounds * 20, lambda number: switch(number, ppa))
     timed("table", rounds, table)
 
 
@@ -350,7 +356,7 @@ def small_site(rounds: int) -> None:
     site = make_site(4, 1, 500, random.Random(2))
     snapshot = make_snapshot(site, 500, random.Random(2), 60.0)
     fleets, jobs, pools = LiveColumns().of(site, snapshot)
-    room, _ = room_left(site, snapshot, fleets, jobs, pools)
+    room, _, _ = room_left(site, snapshot, fleets, jobs, pools)
     moment = moment_of(site, snapshot)
     timed(
         "500 jobs",

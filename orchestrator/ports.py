@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from orchestrator.domain.billing import JobRecord
+from orchestrator.domain.block_use import BlockUse
 from orchestrator.domain.decision import Ack, Breach, Decision, Move, Outcome
 from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.limits import Curtailment
@@ -98,6 +99,8 @@ class Memory:
     """Those not resolved."""
     marks: tuple[MeterMark, ...] = ()
     jobs: tuple[JobRecord, ...] = ()
+    block: tuple[BlockUse, ...] = ()
+    """Of the power block, what is posted of each price and interval that a late meter may still add to."""
     unsettled: tuple[tuple[Decision, tuple[Outcome, ...]], ...] = field(default=())
     """Decisions with actions that were neither measured, refused, late nor superseded, with the outcomes they have."""
     last_observation: ObservationRecord | None = None

@@ -6,29 +6,38 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
+from orchestrator.planning.job_switch import job_switch
 from orchestrator.planning.next_moves import NextMove, fleet_next, job_next
 from orchestrator.planning.plan_view import PlanState
 from orchestrator.planning.plan_words import Moment
+from orchestrator.planning.power_price import price_at
 
 
 class Teller:
     """Words the plan in force for one document."""
 
     def __init__(self, site: Site, state: PlanState, snapshot: Snapshot, now: datetime) -> None:
-        self._state = state
+        self._site, self._state, self._snapshot = site, state, snapshot
         busy: Counter[str] = Counter()
         for status in snapshot.jobs.values():
             if status.view.phase.holds_gpus:
                 busy[status.job.pool] += status.view.gpus
+        price = price_at(site.grid.ppa, snapshot.power.grid_kw, snapshot.price.usd_per_mwh)
         self._moment = Moment(
             now=now,
             zone=ZoneInfo(site.timezone),
-            price_usd_per_mwh=snapshot.price.usd_per_mwh,
+            price_usd_per_mwh=price.usd_per_mwh,
             free_gpus={pool.name: max(pool.gpus - busy[pool.name], 0) for pool in site.pools},
+            power=price.what,
         )
 
     def fleet(self, status: FleetStatus) -> NextMove:
         return fleet_next(status, self._state, self._moment)
 
     def job(self, status: JobStatus) -> NextMove:
-        return job_next(status, self._state, self._moment)
+        view = self._state.view
+        planned = view.jobs.get(status.job.name) if view is not None else None
+        if planned is None:
+            return job_next(status, self._state, self._moment)
+        switch = job_switch(self._site, self._snapshot, status, planned.switch)
+        return job_next(status, self._state, self._moment, switch)

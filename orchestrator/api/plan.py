@@ -117,7 +117,10 @@ class TargetDocument(BaseModel):
     """What the plan has for one fleet or job."""
 
     name: str
-    stay_usd_per_mwh: float | None = Field(description="While it runs: above this it should stop; null: at no price")
+    stay_usd_per_mwh: float | None = Field(
+        description="The plan's: while it runs, above this it should stop; null: at no price. "
+        "`now` has the price at which dispatch stops a job, which is never less than what stopping it loses"
+    )
     wake_usd_per_mwh: float | None = Field(
         description="While it does not run: below this it should start; null: the price does not matter, see `now`"
     )

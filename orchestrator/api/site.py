@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from orchestrator.api.asking import DeskNow
 from orchestrator.api.desk import Desk
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import Site, SlaClass
 
 router = APIRouter(tags=["site"])
@@ -40,6 +41,26 @@ class FeederLimit(BaseModel):
     limit_kw: float = Field(description="At the feeder's head, cooling included")
 
 
+class PpaOutline(BaseModel):
+    """Power bought ahead: the same block around the clock, paid for whether it is used or not."""
+
+    block_kw: float
+    price_usd_per_mwh: float
+    sell_back_spread_usd_per_mwh: float | None = Field(
+        description="Unused power is sold back at the market price less this; null: it is lost"
+    )
+    text: str = Field(description="The contract in words")
+
+    @staticmethod
+    def of(ppa: Ppa) -> "PpaOutline":
+        return PpaOutline(
+            block_kw=ppa.block_kw,
+            price_usd_per_mwh=ppa.price_usd_per_mwh,
+            sell_back_spread_usd_per_mwh=ppa.sell_back_spread_usd_per_mwh,
+            text=ppa.text,
+        )
+
+
 class FleetOutline(BaseModel):
     name: str
     model: str
@@ -71,6 +92,7 @@ class SiteDocument(BaseModel):
     clock: Clock
     grid_limit_kw: float = Field(description="The grid connection, kept on measured power")
     measurement_uncertainty: float = Field(description="Share of a reading; 0.01 is 1 %")
+    ppa: PpaOutline | None = Field(description="Null: all power is bought at the market price")
     feeders: list[FeederLimit]
     fleets: list[FleetOutline]
     pools: list[PoolOutline]
@@ -83,6 +105,7 @@ class SiteDocument(BaseModel):
             clock=clock,
             grid_limit_kw=site.grid.limit_kw,
             measurement_uncertainty=site.grid.measurement_uncertainty,
+            ppa=PpaOutline.of(site.grid.ppa) if site.grid.ppa is not None else None,
             feeders=[FeederLimit(name=feeder.name, limit_kw=feeder.limit_kw) for feeder in site.feeders],
             fleets=[
                 FleetOutline(

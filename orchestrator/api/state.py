@@ -15,6 +15,7 @@ from orchestrator.api.plan import PlanOutline
 from orchestrator.api.prices import PriceNow
 from orchestrator.api.site import Clock
 from orchestrator.domain.observation import Quality
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 
@@ -31,11 +32,31 @@ class CapDocument(BaseModel):
     source: str = Field(description="What sets the limit")
 
 
+class BlockDocument(BaseModel):
+    """The power block now."""
+
+    text: str = Field(description="The contract in words")
+    left_kw: float = Field(description="Not drawn by the measured load; negative: bought beyond it at the market price")
+    unused_usd_per_mwh: float = Field(description="What power brings that is left unused now")
+    marginal_usd_per_mwh: float = Field(description="What one more kW costs now")
+
+    @staticmethod
+    def of(ppa: Ppa, snapshot: Snapshot) -> "BlockDocument":
+        grid_kw, market = snapshot.measured.grid_kw, snapshot.price.usd_per_mwh
+        return BlockDocument(
+            text=ppa.text,
+            left_kw=ppa.block_kw - grid_kw,
+            unused_usd_per_mwh=ppa.unused_usd_per_mwh(market),
+            marginal_usd_per_mwh=ppa.marginal_usd_per_mwh(grid_kw, market),
+        )
+
+
 class Observed(BaseModel):
     """What one observation saw."""
 
     at: datetime
     price: PriceNow
+    ppa: BlockDocument | None = Field(description="Null: all power is bought at the market price")
     grid: CapDocument
     feeders: list[CapDocument]
     measured_kw: float = Field(description="Grid power by the newest readings alone, whatever their age")
@@ -87,6 +108,7 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
     return Observed(
         at=snapshot.at,
         price=PriceNow.of(snapshot.price),
+        ppa=BlockDocument.of(site.grid.ppa, snapshot) if site.grid.ppa is not None else None,
         grid=CapDocument(
             name="grid",
             power_kw=power.grid_kw,

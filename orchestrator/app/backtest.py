@@ -26,6 +26,7 @@ from orchestrator.backtest.records import join_records
 from orchestrator.backtest.report.page import write_report
 from orchestrator.backtest.result import BacktestResult, Source
 from orchestrator.backtest.summary import document, table
+from orchestrator.domain.site import Site
 from orchestrator.settings import Settings
 from orchestrator.settings import values as setting
 
@@ -100,11 +101,22 @@ def _result(
         trace=_source(asked.trace) if asked.trace is not None else None,
         seed=asked.seed,
         warnings=(*history.notes, *loaded.notes),
-        assumptions=ASSUMPTIONS,
+        assumptions=(*ASSUMPTIONS, *_bought(settings.site)),
         versions=period.versions,
         seconds=seconds,
         peak_mb=max([peak_mb(), bound.peak_mb, *(strategy.peak_mb for strategy in strategies)]),
         command=asked.command,
+    )
+
+
+def _bought(site: Site) -> tuple[str, ...]:
+    """Of power bought ahead, a sentence."""
+    ppa = site.grid.ppa
+    if ppa is None:
+        return ()
+    return (
+        f"power is bought ahead, {ppa.text}; it is in the energy cost of all strategies and in the bound; always-on "
+        "and threshold go by the market price alone",
     )
 
 

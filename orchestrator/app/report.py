@@ -32,6 +32,7 @@ def report(store: Store, site: Site, start: datetime, end: datetime) -> dict[str
     return {
         "profit_usd": float(sums.profit_usd),
         "energy_cost_usd": float(sums.energy_cost_usd),
+        **({"ppa_usd": float(sums.ppa_usd)} if site.grid.ppa is not None else {}),
         "sla_credits_usd": float(sums.sla_credits_usd),
         "revenue_usd": {str(account): float(usd) for account, usd in sums.revenue_usd.items()},
         "energy_kwh": {str(account): round(kwh, 3) for account, kwh in sums.energy_kwh.items()},
@@ -122,6 +123,7 @@ def table(figures: Mapping[str, Any]) -> Table:
         ("revenue from mining, USD", ("revenue_usd", "mining")),
         ("revenue from HPC, USD", ("revenue_usd", "hpc")),
         ("energy cost, USD", ("energy_cost_usd",)),
+        ("of it PPA against market, USD", ("ppa_usd",)),
         ("SLA credits, USD", ("sla_credits_usd",)),
         ("energy for mining, kWh", ("energy_kwh", "mining")),
         ("energy for HPC, kWh", ("energy_kwh", "hpc")),
@@ -137,7 +139,8 @@ def table(figures: Mapping[str, Any]) -> Table:
         ("reaction acknowledged, median / p99 s", ("reaction_seconds", "acknowledged")),
         ("reaction measured, median / p99 s", ("reaction_seconds", "measured")),
     ):
-        shown.add_row(label, _cell(figures, key), _cell(always_on, key))
+        if key[0] in figures:
+            shown.add_row(label, _cell(figures, key), _cell(always_on, key))
     return shown
 
 

@@ -1,5 +1,8 @@
 """Settled intervals as rows of numbers: one for each interval and each fleet, GPU pool and job that was there in it.
 
+A site with a power block has one more row in each: no power, and what the contract cost beyond the market price of all
+the others.
+
 All rows of an interval add up to the site. A pool's row is its nodes with every GPU idle; what its GPUs draw above idle
 is on the rows of the jobs that hold them, and jobs alone earn. So no energy, cost or revenue is in two rows.
 """
@@ -25,6 +28,7 @@ class Kind(IntEnum):
     FLEET = 0
     POOL = 1
     JOB = 2
+    PPA = 3
 
 
 class Outcome(IntEnum):
@@ -49,22 +53,22 @@ class RowBatch:
     kind: Ints
     """As `Kind`."""
     subject: Ints
-    """Row in the site's fleets or pools, or in the job names that come with the batch."""
+    """Row in the site's fleets or pools, or in the job names that come with the batch; 0 of the power block."""
     tenant: Ints
     """Row in the site's tenants for a job, else NONE."""
     level: Ints
     """Row in the level names that come with the batch (a fleet's racks by mode at the end), or NONE."""
     gpus: Floats
-    """Mean over the interval that a job holds, or that are busy in a pool; NaN for fleets."""
+    """Mean over the interval that a job holds, or that are busy in a pool; NaN for others."""
     it_kw: Floats
     """Mean over the interval, IT load."""
     hash_ph_days: Floats
-    """Hash, in PH/s-days; NaN for pools and jobs."""
+    """Hash, in PH/s-days, of fleets; NaN for others."""
     gpu_hours: Floats
-    """Billed to the job; NaN for fleets and pools."""
+    """Billed to the job; NaN for others."""
     revenue_usd: Floats
     cost_usd: Floats
-    """Energy at the grid (IT load x PUE) at the settled price."""
+    """Energy at the grid (IT load x PUE) at the settled price; of the power block what it cost more than that."""
     credit_usd: Floats
     """SLA credit that fell due."""
     starts: Ints

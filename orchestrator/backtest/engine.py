@@ -17,12 +17,13 @@ from orchestrator.backtest.job_book import JobBook, JobsSettled
 from orchestrator.backtest.jobs import SubmittedJobs
 from orchestrator.backtest.racks import FleetsSettled, Racks
 from orchestrator.backtest.result import MarketSeries
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH
 from orchestrator.planning.blocks import Moment
-from orchestrator.planning.choose import Room
+from orchestrator.planning.choose import BlockLeft, Room
 from orchestrator.planning.columns import FleetColumns, Floats, Ints, JobColumns, hull
-from orchestrator.planning.room import NEW_BLOCK_MARGIN
+from orchestrator.planning.room import NEW_BLOCK_MARGIN, block_left
 from orchestrator.planning.worth import BUDGET_SPAN
 
 ROUNDING_KW = 1e-6
@@ -42,6 +43,8 @@ class Instant:
     job_rows: Ints
     """Rows of the workload, by row of `jobs`."""
     room: Room
+    bought: BlockLeft
+    """Of the power block."""
     arrived: bool
     """Jobs have come in since the interval before."""
 
@@ -105,6 +108,7 @@ def run(
             jobs=jobs,
             job_rows=book.open,
             room=fixed.room(site, pue),
+            bought=fixed.bought(pue, float(market.decided_usd_per_mwh[index])),
             arrived=arrived,
         )
         at_step, gpus = strategy(seen)
@@ -177,6 +181,7 @@ class Fixed:
     """(1 + feeders): of the grid connection and of each feeder, at the grid."""
     asleep_kw: Floats
     """(1 + feeders): of all racks asleep and all GPUs idle, in all and by feeder."""
+    ppa: Ppa | None
 
     @staticmethod
     def of(site: Site, fleets: FleetColumns) -> "Fixed":
@@ -192,6 +197,7 @@ class Fixed:
             pool_gpus=np.array([pool.gpus for pool in site.pools], dtype=np.int64),
             limit_kw=np.array([site.grid.limit_kw, *(feeder.limit_kw for feeder in site.feeders)]),
             asleep_kw=np.concatenate([[by_feeder.sum()], by_feeder]),
+            ppa=site.grid.ppa,
         )
 
     def room(self, site: Site, pue: float) -> Room:
@@ -199,6 +205,10 @@ class Fixed:
         left_kw = self.limit_kw * (1.0 - site.grid.measurement_uncertainty) - self.asleep_kw * pue
         margin_kw = self.limit_kw * NEW_BLOCK_MARGIN
         return Room(float(left_kw[0]), left_kw[1:], float(margin_kw[0]), margin_kw[1:], self.pool_gpus)
+
+    def bought(self, pue: float, market_usd_per_mwh: float) -> BlockLeft:
+        """What is left of the power block for what can move."""
+        return block_left(self.ppa, float(self.asleep_kw[0]) * pue, market_usd_per_mwh)
 
     def kept(
         self, site: Site, pue: float, workload: SubmittedJobs, fleets: FleetsSettled, jobs: JobsSettled
@@ -222,36 +232,50 @@ class Fixed:
         levels: Ints,
         jobs: JobsSettled,
     ) -> RowBatch:
-        """One interval's rows: fleets, then pools, then jobs; without `fleets` those of jobs alone."""
+        """One interval's rows: fleets, then pools, then jobs, then the power block; without `fleets` jobs alone."""
         hours, pue = market.step_h, float(market.pue[index])
         fleet_kw = fleets.it_kw if fleets is not None else np.empty(0)
         hash_ph_days = (fleets.hashes if fleets is not None else np.empty(0)) / HASHES_PER_PH_DAY
         pool_kw = self.pool_idle_kw if fleets is not None else np.empty(0)
-        counts = np.array([len(fleet_kw), len(pool_kw), len(jobs.rows)])
+        blocks = 1 if self.ppa is not None and fleets is not None else 0
+        counts = np.array([len(fleet_kw), len(pool_kw), len(jobs.rows), blocks])
         size = int(counts.sum())
-        kind = np.repeat(np.array([Kind.FLEET, Kind.POOL, Kind.JOB]), counts)
+        kind = np.repeat(np.array([Kind.FLEET, Kind.POOL, Kind.JOB, Kind.PPA]), counts)
         busy = np.bincount(workload.pool[jobs.rows], jobs.gpus, len(self.pool_gpus))[: len(pool_kw)]
         unpaid = np.zeros(int(counts[:2].sum()))
         unknown = np.full(int(counts[:2].sum()), np.nan)
         nobody = np.full(int(counts[:2].sum()), NONE)
         it_kw = np.concatenate([fleet_kw, pool_kw, jobs.it_kw])
+        price = float(market.settled_usd_per_mwh[index])
+        cost_usd = it_kw * (pue * hours / KWH_PER_MWH * price)
+        if blocks:
+            it_kw = np.append(it_kw, 0.0)
+            cost_usd = np.append(cost_usd, self._block_usd(float(it_kw.sum()) * pue, hours, price))
         fleet_revenue = hash_ph_days * market.hashprice_usd_per_ph_day[index]
         woken = fleets.woken if fleets is not None else np.empty(0, dtype=np.int64)
         still = np.zeros(len(pool_kw))
+        nothing, no_figure, no_row = np.zeros(blocks), np.full(blocks, np.nan), np.full(blocks, NONE)
         return RowBatch(
             interval=np.full(size, index),
             kind=kind,
-            subject=np.concatenate([np.arange(len(fleet_kw)), np.arange(len(pool_kw)), jobs.rows]),
-            tenant=np.concatenate([nobody, workload.tenant[jobs.rows]]),
+            subject=np.concatenate(
+                [np.arange(len(fleet_kw)), np.arange(len(pool_kw)), jobs.rows, np.zeros(blocks, int)]
+            ),
+            tenant=np.concatenate([nobody, workload.tenant[jobs.rows], no_row]),
             level=np.concatenate([levels, np.full(size - len(levels), NONE)]),
-            gpus=np.concatenate([np.full(len(fleet_kw), np.nan), busy, jobs.gpus]),
+            gpus=np.concatenate([np.full(len(fleet_kw), np.nan), busy, jobs.gpus, no_figure]),
             it_kw=it_kw,
             hash_ph_days=np.concatenate([hash_ph_days, np.full(size - len(fleet_kw), np.nan)]),
-            gpu_hours=np.concatenate([unknown, jobs.gpu_hours]),
-            revenue_usd=np.concatenate([fleet_revenue, still, jobs.revenue_usd]),
-            cost_usd=it_kw * (pue * hours / KWH_PER_MWH * float(market.settled_usd_per_mwh[index])),
-            credit_usd=np.concatenate([unpaid, jobs.credit_usd]),
-            starts=np.concatenate([woken, still.astype(np.int64), jobs.starts]),
-            interruptions=np.concatenate([unpaid.astype(np.int64), jobs.interruptions]),
-            outcome=np.concatenate([nobody, jobs.outcome]),
+            gpu_hours=np.concatenate([unknown, jobs.gpu_hours, no_figure]),
+            revenue_usd=np.concatenate([fleet_revenue, still, jobs.revenue_usd, nothing]),
+            cost_usd=cost_usd,
+            credit_usd=np.concatenate([unpaid, jobs.credit_usd, nothing]),
+            starts=np.concatenate([woken, still.astype(np.int64), jobs.starts, nothing.astype(np.int64)]),
+            interruptions=np.concatenate([unpaid.astype(np.int64), jobs.interruptions, nothing.astype(np.int64)]),
+            outcome=np.concatenate([nobody, jobs.outcome, no_row]),
         )
+
+    def _block_usd(self, grid_kw: float, hours: float, price_usd_per_mwh: float) -> float:
+        """What the power block cost more than the market price of what was drawn."""
+        assert self.ppa is not None, "asked for where there is one"
+        return self.ppa.against_market_usd(self.ppa.block_kw * hours, grid_kw * hours, price_usd_per_mwh)

@@ -22,6 +22,8 @@ class Money:
     mining: Decimal
     hpc: Decimal
     energy_cost: Decimal
+    ppa: Decimal
+    """Of the energy cost, what the power block cost more than the market."""
     credits: Decimal
 
     @property
@@ -35,6 +37,7 @@ def money(series: StrategySeries, rows: slice = EVERY) -> Money:
         mining=cents(float(series.mining_revenue_usd[rows].sum())),
         hpc=cents(float(series.hpc_revenue_usd[rows].sum())),
         energy_cost=cents(float(series.energy_cost_usd[rows].sum())),
+        ppa=cents(float(series.ppa_usd[rows].sum())),
         credits=cents(float(series.credits_usd[rows].sum())),
     )
 

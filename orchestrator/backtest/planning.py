@@ -56,7 +56,6 @@ class Planning:
         self._model = fit_model(self._track)
         self._caps = caps_ahead(site, (), history.start, history.step, self._steps)
         self._patterns: tuple[datetime, dict[str, ArrivalPattern]] | None = None
-        self._free = np.zeros(len(site.pools))
         self._before: Duals | None = None
         self._forecasts: dict[int, Floats] = {}
         self._ms: list[float] = []
@@ -66,7 +65,7 @@ class Planning:
         began = time.perf_counter()
         switches = self._switches(instant)
         self._ms.append((time.perf_counter() - began) * 1000.0)
-        return chosen(instant, self._pools, instant.price_usd_per_mwh, switches)
+        return chosen(instant, self._pools, instant.price_usd_per_mwh, switches, instant.bought)
 
     def facts(self) -> PlannerFacts:
         return PlannerFacts(
@@ -91,7 +90,7 @@ class Planning:
         if instant.index % round(GAP_EVERY / self._history.step) == 0:
             self._gaps.append(make_plan(problem).gap)
         values, self._before = quick_values(problem, self._before, outlook.paths_usd_per_mwh)
-        return Switches(values.fleet_stay, values.fleet_wake, values.job_stay, values.job_wake, self._free)
+        return Switches(values.fleet_stay, values.fleet_wake, values.job_stay, values.job_wake)
 
     def _outlook(self, instant: Instant) -> Outlook:
         row = self._history.begin + instant.index

@@ -6,8 +6,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.site import SLEEP, Fleet, Site
-from orchestrator.planning.columns import FleetColumns, Floats, Ints, hull
+from orchestrator.domain.site import Site
+from orchestrator.planning.columns import Floats, Ints, columns_at, hull, most_steps
 
 LONG_AGO_S = 86_400.0
 """Before the start no rack was moved for this long."""
@@ -32,35 +32,23 @@ class Racks:
 
     def __init__(self, site: Site, start: datetime, *, awake: bool) -> None:
         """Asleep, or warm if `awake`: in the default mode, or the next lower one that is worth using at some price."""
-        at = start.timestamp() - LONG_AGO_S
+        at = np.full(len(site.fleets), start.timestamp() - LONG_AGO_S)
         steps = [hull(fleet) for fleet in site.fleets]
-        shape = (len(site.fleets), max((len(of_fleet) for of_fleet in steps), default=0))
-        step_kw, step_hs = np.zeros(shape), np.zeros(shape)
-        at_step = np.zeros(shape, dtype=np.int64)
+        at_step = np.zeros((len(site.fleets), most_steps(steps)), dtype=np.int64)
         for row, (fleet, of_fleet) in enumerate(zip(site.fleets, steps, strict=True)):
             for number, step in enumerate(of_fleet):
-                step_kw[row, number] = step.rise_kw
-                step_hs[row, number] = (_hs(fleet, step.to_mode) - _hs(fleet, step.from_mode)) * fleet.machines_per_rack
                 if awake and fleet.rack_kw(step.to_mode) <= fleet.rack_kw(fleet.default_mode):
                     at_step[row, number] = fleet.racks
-        feeders = [feeder.name for feeder in site.feeders]
-        racks = np.array([fleet.racks for fleet in site.fleets], dtype=np.int64)
-        self.columns = FleetColumns(
-            feeder=np.array([feeders.index(fleet.feeder) for fleet in site.fleets], dtype=np.int64),
-            racks=racks,
-            movable=racks.copy(),
-            held=np.zeros(len(racks), dtype=np.bool_),
-            step_count=np.array([len(of_fleet) for of_fleet in steps], dtype=np.int64),
-            step_kw=step_kw,
-            step_hs=step_hs,
+        self.columns = columns_at(
+            site,
+            site.fleets,
+            steps,
             at_step=at_step,
-            asleep_kw=np.array([fleet.rack_kw(SLEEP) for fleet in site.fleets], dtype=np.float64),
-            draw_share=np.ones(len(racks)),
-            warm_up_s=np.array([fleet.warm_up.total_seconds() for fleet in site.fleets], dtype=np.float64),
-            min_on_s=np.array([fleet.min_on.total_seconds() for fleet in site.fleets], dtype=np.float64),
-            min_off_s=np.array([fleet.min_off.total_seconds() for fleet in site.fleets], dtype=np.float64),
-            woken_at=np.full(len(racks), at),
-            slept_at=np.full(len(racks), at),
+            movable=np.array([fleet.racks for fleet in site.fleets], dtype=np.int64),
+            held=np.zeros(len(site.fleets), dtype=np.bool_),
+            draw_share=np.ones(len(site.fleets)),
+            woken_at=at,
+            slept_at=at.copy(),
         )
         self._warming: list[list[tuple[int, float]]] = [[] for _ in site.fleets]
         """By fleet, racks and the seconds of warm-up that they have left, the oldest first."""
@@ -105,8 +93,3 @@ class Racks:
                 (count, left_s - interval_s) for count, left_s in warming if left_s - interval_s > 0.0
             ]
         return FleetsSettled(it_kw=kw, hashes=hashes, woken=woken)
-
-
-def _hs(fleet: Fleet, mode: str) -> float:
-    """Hashes per second of one machine."""
-    return 0.0 if mode == SLEEP else fleet.mode(mode).hashrate_ths * 1e12

@@ -5,6 +5,7 @@ pyarrow is an extra (`pip install "wattshift[records]"`) and is imported when a 
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -203,9 +204,9 @@ def _columns(
 
 
 def _subjects(site: Site, rows: RowBatch, jobs: Sequence[str]) -> tuple[Callable[[int], str], Ints]:
-    """Fleets, pools and jobs numbered in one row after the other, and the name of each number."""
-    fixed = [fleet.name for fleet in site.fleets] + [pool.name for pool in site.pools]
-    offset = np.array([0, len(site.fleets), len(fixed)])[rows.kind]
+    """Fleets, pools, the site and jobs numbered in one row after the other, and the name of each number."""
+    fixed = [fleet.name for fleet in site.fleets] + [pool.name for pool in site.pools] + ["site"]
+    offset = np.array([0, len(site.fleets), len(fixed), len(fixed) - 1])[rows.kind]
     return lambda number: fixed[number] if number < len(fixed) else jobs[number - len(fixed)], rows.subject + offset
 
 
@@ -243,6 +244,7 @@ def _header(site: Site, market: MarketSeries, seed: int, versions: Mapping[str, 
         "site": site.name,
         "timezone": site.timezone,
         "grid_limit_kw": site.grid.limit_kw,
+        "ppa": asdict(site.grid.ppa) if site.grid.ppa is not None else None,
         "step_s": market.step.total_seconds(),
         "seed": seed,
         "versions": dict(versions),

@@ -3,7 +3,7 @@ needed only where records are written."""
 
 from dataclasses import dataclass
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a column changes its meaning."""
 
 
@@ -21,8 +21,8 @@ COLUMNS = (
     Column("strategy", "name", "", "as asked for"),
     Column("start", "time", "UTC", "of the settled interval"),
     Column("end", "time", "UTC", "of the settled interval"),
-    Column("kind", "name", "", "fleet, pool or job"),
-    Column("subject", "name", "", "name of the fleet, pool or job"),
+    Column("kind", "name", "", "fleet, pool, job, or ppa: the power block"),
+    Column("subject", "name", "", "name of the fleet, pool or job; site for ppa"),
     Column("tenant", "name", "", "of the job", nullable=True),
     Column("level", "name", "", "racks by mode of a fleet at the end of the interval", nullable=True),
     Column("gpus", "number", "GPUs", "mean held by the job or busy in the pool", nullable=True),
@@ -36,7 +36,7 @@ COLUMNS = (
     Column("hash_ph_days", "number", "PH/s-days", "hash of the fleet", nullable=True),
     Column("gpu_hours", "number", "GPU-hours", "billed to the job", nullable=True),
     Column("revenue_usd", "number", "USD", "hash_ph_days x hashprice, or gpu_hours x the tenant's price"),
-    Column("cost_usd", "number", "USD", "of energy: energy_kwh x price / 1000"),
+    Column("cost_usd", "number", "USD", "of energy: energy_kwh x price / 1000; for ppa what it cost more than that"),
     Column("credit_usd", "number", "USD", "SLA credit to the job's tenant"),
     Column("starts", "count", "1", "racks woken, or starts of the job"),
     Column("interruptions", "count", "1", "times the job was stopped before it was done"),

@@ -62,7 +62,9 @@ class StrategySeries:
     hpc_revenue_usd: Floats
     """Billed in the interval."""
     energy_cost_usd: Floats
-    """At the settled price; negative where power was paid for."""
+    """At the settled price, power block and all; negative where power was paid for."""
+    ppa_usd: Floats
+    """Of it, what the power block cost more than the market; 0 where there is none."""
     credits_usd: Floats
     """SLA credits that fell due in the interval."""
 
@@ -74,6 +76,7 @@ class StrategySeries:
             mining_revenue_usd=self.mining_revenue_usd,
             hpc_revenue_usd=self.hpc_revenue_usd,
             energy_cost_usd=self.energy_cost_usd,
+            ppa_usd=self.ppa_usd,
             credits_usd=self.credits_usd,
         )
 

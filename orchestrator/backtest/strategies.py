@@ -14,6 +14,7 @@ from orchestrator.backtest.engine import Instant
 from orchestrator.domain.site import Site
 from orchestrator.planning.always_on import always_on_site
 from orchestrator.planning.blocks import PoolColumns, Switches, pool_columns
+from orchestrator.planning.choose import NO_BLOCK, BlockLeft
 from orchestrator.planning.columns import Ints
 from orchestrator.planning.fast_path import decide
 
@@ -76,11 +77,11 @@ class Greedy:
         self._pools = pool_columns(site)
 
     def __call__(self, instant: Instant) -> tuple[Ints, Ints]:
-        return chosen(instant, self._pools, instant.price_usd_per_mwh, None)
+        return chosen(instant, self._pools, instant.price_usd_per_mwh, None, instant.bought)
 
 
 class Threshold:
-    """Fleets sleep above one price; jobs always run. With a price of +inf nothing is ever switched off."""
+    """Fleets sleep above one market price; jobs always run. With a price of +inf nothing is ever switched off."""
 
     def __init__(self, site: Site, usd_per_mwh: float) -> None:
         self._pools = pool_columns(site)
@@ -90,15 +91,26 @@ class Threshold:
         fleets, jobs = len(instant.fleets), len(instant.jobs)
         at = np.full(fleets, self._usd_per_mwh)
         always = np.full(jobs, inf)
-        switches = Switches(at, at, always, always, np.zeros(len(self._pools.gpus)))
+        switches = Switches(at, at, always, always)
         return chosen(instant, self._pools, instant.price_usd_per_mwh, switches)
 
 
 def chosen(
-    instant: Instant, pools: PoolColumns, price_usd_per_mwh: float, switches: Switches | None
+    instant: Instant,
+    pools: PoolColumns,
+    price_usd_per_mwh: float,
+    switches: Switches | None,
+    bought: BlockLeft = NO_BLOCK,
 ) -> tuple[Ints, Ints]:
-    """What the controller's dispatch chooses at the instant."""
+    """What the controller's dispatch chooses at the instant; without `bought` it goes by the market price alone."""
     decided = decide(
-        instant.fleets, instant.jobs, pools, instant.moment, instant.room, price_usd_per_mwh, switches=switches
+        instant.fleets,
+        instant.jobs,
+        pools,
+        instant.moment,
+        instant.room,
+        price_usd_per_mwh,
+        switches=switches,
+        bought=bought,
     )
     return decided.chosen.at_step, decided.chosen.gpus

@@ -18,6 +18,7 @@ from orchestrator.backtest.figures import (
     paid_usd_per_mwh,
 )
 from orchestrator.backtest.result import BacktestResult, SlaOutcome, Source, StrategyResult
+from orchestrator.domain.site import Site
 
 JsonObject = dict[str, Any]
 
@@ -26,12 +27,14 @@ def document(result: BacktestResult) -> JsonObject:
     """The figures as JSON: money in USD to the cent, energy in MWh at the grid, finite numbers only.
 
     For each strategy `profit_usd` is `revenue_usd.mining` + `revenue_usd.hpc` - `energy_cost_usd` - `sla_penalty_usd`
-    to the cent. Months are those of the site's time zone.
+    to the cent. Of a site with a power block `energy_cost_usd` is what it paid, and `ppa_usd` says what the block cost
+    more than the market price of what was drawn. Months are those of the site's time zone.
     """
     of_months = months(result.market, result.site.timezone)
     return {
         "site": result.site.name,
         "timezone": result.site.timezone,
+        **({"ppa": result.site.grid.ppa.text} if result.site.grid.ppa is not None else {}),
         "from": result.start.isoformat(),
         "to": result.end.isoformat(),
         "intervals": len(result.market),
@@ -77,7 +80,7 @@ def _strategy(result: BacktestResult, strategy: StrategyResult, of_months: tuple
     sums = money(strategy.series)
     share, why_not = capture(sums.profit, result)
     return {
-        **_money(sums),
+        **_money(sums, result.site),
         "energy_mwh": _rounded(energy_mwh(strategy.series, result.market), 6),
         "paid_usd_per_mwh": _rounded(paid_usd_per_mwh(strategy.series, result.market), 4),
         "capture": _rounded(share, 6),
@@ -92,7 +95,7 @@ def _strategy(result: BacktestResult, strategy: StrategyResult, of_months: tuple
         "planner": _planner(strategy),
         "months": {
             month.key: {
-                **_money(money(strategy.series, month.rows)),
+                **_money(money(strategy.series, month.rows), result.site),
                 "energy_mwh": _rounded(energy_mwh(strategy.series, result.market, month.rows), 6),
             }
             for month in of_months
@@ -103,11 +106,12 @@ def _strategy(result: BacktestResult, strategy: StrategyResult, of_months: tuple
     }
 
 
-def _money(sums: Money) -> JsonObject:
+def _money(sums: Money, site: Site) -> JsonObject:
     return {
         "profit_usd": float(sums.profit),
         "revenue_usd": {"mining": float(sums.mining), "hpc": float(sums.hpc)},
         "energy_cost_usd": float(sums.energy_cost),
+        **({"ppa_usd": float(sums.ppa)} if site.grid.ppa is not None else {}),
         "sla_penalty_usd": float(sums.credits),
     }
 
@@ -168,6 +172,7 @@ def table(figures: Mapping[str, Any]) -> Table:
         ("revenue from mining, USD", lambda of: f"{of['revenue_usd']['mining']:,.2f}"),
         ("revenue from HPC, USD", lambda of: f"{of['revenue_usd']['hpc']:,.2f}"),
         ("energy cost, USD", lambda of: f"{of['energy_cost_usd']:,.2f}"),
+        ("of it PPA against market, USD", lambda of: f"{of['ppa_usd']:,.2f}" if "ppa_usd" in of else ""),
         ("SLA penalty, USD", lambda of: f"{of['sla_penalty_usd']:,.2f}"),
         ("energy, MWh", lambda of: f"{of['energy_mwh']:,.0f}"),
         ("paid, USD/MWh", lambda of: "-" if of["paid_usd_per_mwh"] is None else f"{of['paid_usd_per_mwh']:,.2f}"),
@@ -178,7 +183,9 @@ def table(figures: Mapping[str, Any]) -> Table:
         ("took, s", lambda of: f"{of['seconds']:,.1f}"),
         ("peak memory, MiB", lambda of: f"{of['peak_mb']:,.0f}"),
     ):
-        shown.add_row(label, *(text(of) for of in figures["strategies"].values()))
+        cells = [text(of) for of in figures["strategies"].values()]
+        if any(cells):
+            shown.add_row(label, *cells)
     return shown
 
 

@@ -42,6 +42,7 @@ class Tally:
         to("mining_revenue_usd", batch.revenue_usd, fleets)
         to("hpc_revenue_usd", batch.revenue_usd, ~fleets)
         to("energy_cost_usd", batch.cost_usd, every)
+        to("ppa_usd", batch.cost_usd, batch.kind == Kind.PPA)
         to("credits_usd", batch.credit_usd, every)
 
         np.add.at(self._starts, batch.subject[fleets], batch.starts[fleets])

@@ -188,7 +188,7 @@ def answer(question: Question) -> Answer:
     site, outlook = question.site, question.outlook
     problem = problem_of(site, question.fleets, question.jobs, outlook, question.caps, job_keys=question.job_names)
     plan = make_plan(problem, question.before, paths=outlook.paths_usd_per_mwh)
-    values = named(plan.thresholds, question.fleet_names, question.job_names, [pool.name for pool in site.pools])
+    values = named(plan.thresholds, question.fleet_names, question.job_names)
     if outlook.paths_usd_per_mwh is None:
         values = replace(values, fleets={})  # too little is known of how prices go: fleets go by the price now alone
     view = plan_view(

@@ -29,6 +29,7 @@ class State:
             books=Books(
                 marks={(mark.metric, mark.subject): mark for mark in memory.marks},
                 jobs={record.job: record for record in memory.jobs},
+                block={(use.start, use.price_usd_per_mwh): use for use in memory.block},
             ),
             curtailments={order.id: order for order in memory.curtailments},
             breaches={(breach.kind, breach.subject): breach for breach in memory.breaches},

@@ -16,6 +16,8 @@ class Account(StrEnum):
     OVERHEAD = "overhead"
     """Cooling and power distribution: energy that earns nothing."""
     CREDIT = "sla_credit"
+    PPA = "ppa"
+    """What a power block costs more than the market price of what was drawn; negative where it gains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +25,20 @@ class Posting:
     """An amount added to one line of the ledger.
 
     A line is one (`start`, `account`, `subject`, `price_usd_per_mwh`); postings to it add up. Amounts are never
-    negative but for `cost_usd` at a negative price.
+    negative but for `cost_usd`: at a negative price, and of the power block.
     """
 
     start: datetime
     """Start of the price interval."""
     account: Account
     subject: str
-    """Fleet, GPU pool (energy), job (revenue and credits) or `site` (overhead)."""
+    """Fleet, GPU pool (energy), job (revenue and credits) or `site` (overhead, power block)."""
     price_usd_per_mwh: float
     price_basis: str
     energy_kwh: float = 0.0
     cost_usd: float = 0.0
     quantity: float = 0.0
-    """PH/s-days for mining, GPU-hours for HPC."""
+    """PH/s-days for mining, GPU-hours for HPC, MWh of the power block."""
     revenue_usd: float = 0.0
     credit_usd: float = 0.0
 
@@ -58,6 +60,9 @@ class Totals:
     energy_kwh: Mapping[Account, float] = field(default_factory=dict)
     revenue_usd: Mapping[Account, Decimal] = field(default_factory=dict)
     energy_cost_usd: Decimal = Decimal(0)
+    """What was paid, power block and all."""
+    ppa_usd: Decimal = Decimal(0)
+    """Of it, what the power block cost more than the market."""
     sla_credits_usd: Decimal = Decimal(0)
 
     @property
@@ -69,17 +74,20 @@ def totals(postings: Iterable[Posting]) -> Totals:
     """Sums of the ledger's lines."""
     energy: dict[Account, float] = dict.fromkeys((Account.MINING, Account.HPC, Account.OVERHEAD), 0.0)
     revenue: dict[Account, float] = dict.fromkeys((Account.MINING, Account.HPC), 0.0)
-    cost = credit = 0.0
+    cost = ppa = credit = 0.0
     for posting in postings:
         if posting.account in energy:
             energy[posting.account] += posting.energy_kwh
         if posting.account in revenue:
             revenue[posting.account] += posting.revenue_usd
         cost += posting.cost_usd
+        if posting.account is Account.PPA:
+            ppa += posting.cost_usd
         credit += posting.credit_usd
     return Totals(
         energy_kwh=energy,
         revenue_usd={account: cents(usd) for account, usd in revenue.items()},
         energy_cost_usd=cents(cost),
+        ppa_usd=cents(ppa),
         sla_credits_usd=cents(credit),
     )

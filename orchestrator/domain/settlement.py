@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from orchestrator.domain.billing import JobRecord, interruption_credit, new_record, record_for, settle_job
+from orchestrator.domain.block_use import SITE, Uses, block_mark, post_block
 from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.market import current_price
-from orchestrator.domain.metering import meter
+from orchestrator.domain.metering import intervals, meter
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
@@ -31,6 +32,8 @@ class Books:
     marks: Mapping[tuple[Metric, str], MeterMark] = field(default_factory=dict)
     jobs: Mapping[str, JobRecord] = field(default_factory=dict)
     settled_at: datetime | None = None
+    block: Uses = field(default_factory=dict)
+    """What is posted of the power block; empty where there is none."""
     price: tuple[datetime, float] | None = None
     """Interval start and USD/MWh at the last settlement."""
 
@@ -53,13 +56,16 @@ def settlement_due(books: Books, snapshot: Snapshot, workloads: Workloads) -> bo
 def settle(
     site: Site, books: Books, snapshot: Snapshot, workloads: Workloads, telemetry: Telemetry
 ) -> tuple[list[Settled], Books]:
-    """Post what the counters advanced and the jobs did since `books`: energy, hash, GPU-hours, credits."""
+    """Post what the counters advanced and the jobs did since `books`: energy, hash, GPU-hours, credits,
+    power block."""
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
     postings, marks = meter(
         site, telemetry, books.marks, snapshot.book, pue=snapshot.pue, hashprice_usd_per_ph_day=hashprice
     )
-    records: list[Settled] = [*postings, *marks]
+    block_postings, block, block_marks = _settle_block(site, books, snapshot, postings)
+    marks.extend(block_marks)
+    records: list[Settled] = [*postings, *block_postings, *marks]
     # Work done up to now belongs to the interval that ends now, where one does.
     price = current_price(snapshot.book, snapshot.at - INSTANT, site.stale.price)
     jobs = dict(books.jobs)
@@ -79,8 +85,22 @@ def settle(
         marks={**books.marks, **{(mark.metric, mark.subject): mark for mark in marks}},
         jobs=jobs,
         settled_at=snapshot.at,
+        block=block,
         price=(snapshot.price.interval_start, snapshot.price.usd_per_mwh),
     )
+
+
+def _settle_block(
+    site: Site, books: Books, snapshot: Snapshot, metered: list[Posting]
+) -> tuple[list[Posting], Uses, list[MeterMark]]:
+    """Of the power block, up to now. Its mark follows where the site file has none any more: no block comes in then."""
+    ppa, mark = site.grid.ppa, books.marks.get((Metric.PPA_BLOCK, SITE))
+    if ppa is None:
+        return [], {}, [replace(mark, at=snapshot.at)] if mark is not None else []
+    since = mark.at if mark is not None else snapshot.at
+    prices = intervals(snapshot.book, since, snapshot.at, site.stale.price)
+    postings, uses = post_block(ppa, books.block, mark, snapshot.at, prices, metered)
+    return postings, uses, [block_mark(mark, ppa, snapshot.at)]
 
 
 def interrupt(site: Site, books: Books, view: JobView, snapshot: Snapshot) -> tuple[list[Settled], Books]:

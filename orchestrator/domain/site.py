@@ -9,6 +9,7 @@ from functools import cache
 from typing import TypeVar
 
 from orchestrator.domain.market import PricePolicy
+from orchestrator.domain.ppa import Ppa
 
 SLEEP = "sleep"
 """The setpoint of a rack whose machines hash nothing and draw their sleep power."""
@@ -38,6 +39,8 @@ class Grid:
 
     limit_kw: float
     measurement_uncertainty: float
+    ppa: Ppa | None = None
+    """A block of power bought ahead; None: all is bought at the market price."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,5 +18,6 @@ def always_on_site(site: Site) -> Site:
 def always_on(site: Site, snapshot: Snapshot) -> Desired:
     """What an always-on site would run: dispatch as if power were free."""
     return dispatch(
-        site, replace(snapshot, price=replace(snapshot.price, reading=replace(snapshot.price.reading, value=0.0)))
+        replace(site, grid=replace(site.grid, ppa=None)),
+        replace(snapshot, price=replace(snapshot.price, reading=replace(snapshot.price.reading, value=0.0))),
     )

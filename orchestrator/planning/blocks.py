@@ -91,8 +91,6 @@ class Switches(NamedTuple):
     fleet_wake: Floats
     job_stay: Floats
     job_wake: Floats
-    gpu_usd_per_h: Floats
-    """By pool: jobs that the plan does not know pay it."""
 
 
 class Places(NamedTuple):
@@ -118,10 +116,10 @@ def pool_columns(site: Site) -> PoolColumns:
     )
 
 
-def no_plan(fleets: int, jobs: int, pools: int) -> Switches:
+def no_plan(fleets: int, jobs: int) -> Switches:
     """Where there is no plan, or it knows nothing of so many fleets and jobs."""
     unknown_fleets, unknown_jobs = np.full(fleets, np.nan), np.full(jobs, np.nan)
-    return Switches(unknown_fleets, unknown_fleets, unknown_jobs, unknown_jobs, np.zeros(pools))
+    return Switches(unknown_fleets, unknown_fleets, unknown_jobs, unknown_jobs)
 
 
 def as_they_are(fleets: int, jobs: int) -> Places:

@@ -180,40 +180,75 @@ def hull(fleet: Fleet) -> tuple[Step, ...]:
 
 def columns_of_fleets(site: Site, statuses: Sequence[FleetStatus], steps: Sequence[tuple[Step, ...]]) -> FleetColumns:
     """In the order of `statuses`; `steps` holds the hull of each."""
-    feeders = {feeder.name: row for row, feeder in enumerate(site.feeders)}
-    shape = (len(statuses), max((len(of_fleet) for of_fleet in steps), default=0))
-    step_kw, step_hs, at_step = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.int64)
+    modes = [movable_modes(status) for status in statuses]
+    at_step = np.zeros((len(statuses), most_steps(steps)), dtype=np.int64)
     for row, (status, of_fleet) in enumerate(zip(statuses, steps, strict=True)):
-        fleet, modes = status.fleet, movable_modes(status)
+        fleet = status.fleet
+        for number, step in enumerate(of_fleet):
+            at_step[row, number] = sum(fleet.rack_kw(mode) >= fleet.rack_kw(step.to_mode) for mode in modes[row])
+    return columns_at(
+        site,
+        [status.fleet for status in statuses],
+        steps,
+        at_step=at_step,
+        movable=_whole(map(len, modes)),
+        held=np.array([bool(status.view.held) for status in statuses], dtype=np.bool_),
+        draw_share=_real(status.draw_share for status in statuses),
+        woken_at=_real(status.view.last_wake_at.timestamp() for status in statuses),
+        slept_at=_real(status.view.last_sleep_at.timestamp() for status in statuses),
+    )
+
+
+def most_steps(steps: Sequence[tuple[Step, ...]]) -> int:
+    """Columns that the hulls of fleets take."""
+    return max((len(of_fleet) for of_fleet in steps), default=0)
+
+
+def columns_at(
+    site: Site,
+    fleets: Sequence[Fleet],
+    steps: Sequence[tuple[Step, ...]],
+    *,
+    at_step: Ints,
+    movable: Ints,
+    held: Flags,
+    draw_share: Floats,
+    woken_at: Floats,
+    slept_at: Floats,
+) -> FleetColumns:
+    """What the site file says of `fleets`, whose hulls are `steps`, beside how they are."""
+    feeders = {feeder.name: row for row, feeder in enumerate(site.feeders)}
+    step_kw, step_hs = np.zeros(at_step.shape), np.zeros(at_step.shape)
+    for row, (fleet, of_fleet) in enumerate(zip(fleets, steps, strict=True)):
         for number, step in enumerate(of_fleet):
             low_ths = 0.0 if step.from_mode == SLEEP else fleet.mode(step.from_mode).hashrate_ths
             step_kw[row, number] = step.rise_kw
             step_hs[row, number] = (fleet.mode(step.to_mode).hashrate_ths - low_ths) * fleet.machines_per_rack * 1e12
-            at_step[row, number] = sum(fleet.rack_kw(mode) >= fleet.rack_kw(step.to_mode) for mode in modes)
-
-    def whole(values: Iterable[int]) -> Ints:
-        return np.array(list(values), dtype=np.int64)
-
-    def real(values: Iterable[float]) -> Floats:
-        return np.array(list(values), dtype=np.float64)
-
     return FleetColumns(
-        feeder=whole(feeders[status.fleet.feeder] for status in statuses),
-        racks=whole(status.fleet.racks for status in statuses),
-        movable=whole(len(movable_modes(status)) for status in statuses),
-        held=np.array([bool(status.view.held) for status in statuses], dtype=np.bool_),
-        step_count=whole(len(of_fleet) for of_fleet in steps),
+        feeder=_whole(feeders[fleet.feeder] for fleet in fleets),
+        racks=_whole(fleet.racks for fleet in fleets),
+        movable=movable,
+        held=held,
+        step_count=_whole(map(len, steps)),
         step_kw=step_kw,
         step_hs=step_hs,
         at_step=at_step,
-        asleep_kw=real(status.fleet.rack_kw(SLEEP) for status in statuses),
-        draw_share=real(status.draw_share for status in statuses),
-        warm_up_s=real(status.fleet.warm_up.total_seconds() for status in statuses),
-        min_on_s=real(status.fleet.min_on.total_seconds() for status in statuses),
-        min_off_s=real(status.fleet.min_off.total_seconds() for status in statuses),
-        woken_at=real(status.view.last_wake_at.timestamp() for status in statuses),
-        slept_at=real(status.view.last_sleep_at.timestamp() for status in statuses),
+        asleep_kw=_real(fleet.rack_kw(SLEEP) for fleet in fleets),
+        draw_share=draw_share,
+        warm_up_s=_real(fleet.warm_up.total_seconds() for fleet in fleets),
+        min_on_s=_real(fleet.min_on.total_seconds() for fleet in fleets),
+        min_off_s=_real(fleet.min_off.total_seconds() for fleet in fleets),
+        woken_at=woken_at,
+        slept_at=slept_at,
     )
+
+
+def _whole(values: Iterable[int]) -> Ints:
+    return np.array(list(values), dtype=np.int64)
+
+
+def _real(values: Iterable[float]) -> Floats:
+    return np.array(list(values), dtype=np.float64)
 
 
 def movable_modes(status: FleetStatus) -> list[str]:

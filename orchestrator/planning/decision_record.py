@@ -7,6 +7,7 @@ from itertools import chain, islice
 from orchestrator.domain.decision import Action, Decision, Direction, Trigger
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.units import power_text
+from orchestrator.planning.choose import BlockLeft
 from orchestrator.planning.dispatch import Desired
 from orchestrator.planning.moves import Moves
 
@@ -59,8 +60,14 @@ def write_up(
             "pools_kw": {name: round(status.counted_kw, 1) for name, status in snapshot.pools.items()},
             "stale": list(snapshot.stale[:SHOWN]),
             "curtailments": [order.id for order in snapshot.curtailments if order.in_force(snapshot.at)],
+            **({"ppa": _block(desired.block)} if desired.block is not None else {}),
         },
     )
+
+
+def _block(block: BlockLeft) -> dict[str, float]:
+    """What was left of the power block, and what it brings unused."""
+    return {"left_kw": round(block.kw, 1), "unused_usd_per_mwh": block.unused_usd_per_mwh}
 
 
 def _summary(snapshot: Snapshot, actions: Sequence[Action]) -> str:

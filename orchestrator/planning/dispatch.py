@@ -12,16 +12,17 @@ from itertools import compress
 import numpy as np
 
 from orchestrator.domain.economics import mode_steps, sleep_threshold_usd_per_mwh
-from orchestrator.domain.site import Site
+from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.blocks import Moment
-from orchestrator.planning.choose import changed_fleets, changed_jobs
+from orchestrator.planning.choose import BlockLeft, changed_fleets, changed_jobs
 from orchestrator.planning.columns import Flags
 from orchestrator.planning.fast_path import Decided, decide
 from orchestrator.planning.fleet_target import fleet_target
 from orchestrator.planning.live_columns import FleetRows, JobRows, LiveColumns, places
 from orchestrator.planning.outlook import PlanValues, Switch
+from orchestrator.planning.power_price import PowerPrice, price_for
 from orchestrator.planning.reasons import Explained, Reasons, Worth, fleet_reason, job_reason, pool_reason
 from orchestrator.planning.relief import short
 from orchestrator.planning.room import room_left
@@ -64,6 +65,8 @@ class Desired:
     """Power above the tightest cap that only an interruption of guaranteed jobs could shed."""
     order: tuple[str, ...]
     """Fleets and jobs that change and were chosen between, in merit order."""
+    block: BlockLeft | None = None
+    """What is left of the power block; None where the site has none."""
 
 
 def dispatch(
@@ -75,7 +78,7 @@ def dispatch(
     """
     live = live or LiveColumns()
     fleets, jobs, pools = live.of(site, snapshot)
-    room, excused = room_left(site, snapshot, fleets, jobs, pools)
+    room, excused, bought = room_left(site, snapshot, fleets, jobs, pools)
     decided = decide(
         fleets.columns,
         jobs.columns,
@@ -83,9 +86,10 @@ def dispatch(
         moment_of(site, snapshot),
         room,
         snapshot.price.usd_per_mwh,
-        switches=live.switches(site, values, fleets, jobs) if values is not None else None,
+        switches=live.switches(values, fleets, jobs) if values is not None else None,
         places=places(fleets, jobs),
         excused=excused,
+        bought=bought,
     )
     chosen = decided.chosen
     racks, fleet_changes = _racks(site, snapshot, values, fleets, decided)
@@ -95,6 +99,7 @@ def dispatch(
     gpu_limit_w = {pool.name: limit_w for pool, limit_w in zip(site.pools, decided.gpu_limit_w.tolist(), strict=True)}
     binding = _binding(site, snapshot, decided)
     rows: dict[str, int] = {}
+    ppa, market = site.grid.ppa, snapshot.price.usd_per_mwh
 
     def explain(target: str) -> Explained:
         if not rows:
@@ -110,16 +115,20 @@ def dispatch(
                 float(blocks.fleet_wake_usd_per_mwh[row]),
                 planned=values is not None and name in values.fleets,
             )
-            return fleet_reason(fleets.statuses[row], racks[name], snapshot, binding, worth)
-        status = jobs.statuses[row]
+            status, wanted = fleets.statuses[row], racks[name]
+            limit = worth.stay_usd_per_mwh if status.view.awake else worth.wake_usd_per_mwh
+            power = price_for(ppa, market, chosen.block_kw, limit, on=wanted.get(SLEEP, 0) < status.fleet.racks)
+            return fleet_reason(status, wanted, snapshot, binding, worth, power)
+        job = jobs.statuses[row]
         worth = Worth(
             float(blocks.job_stay_usd_per_mwh[row]),
             float(blocks.job_wake_usd_per_mwh[row]),
             planned=values is not None and name in values.jobs,
-            gpu_usd_per_h=values.gpu_usd_per_h.get(status.job.pool, 0.0) if values is not None else 0.0,
         )
-        lacks = _lacks(status, int(chosen.lacks_of[row]), int(chosen.lacks_for[row]))
-        return job_reason(status, running.get(name, 0), snapshot, lacks, binding, worth)
+        lacks = _lacks(job, int(chosen.lacks_of[row]), int(chosen.lacks_for[row]))
+        limit = worth.stay_usd_per_mwh if job.view.phase.holds_gpus else worth.wake_usd_per_mwh
+        power = price_for(ppa, market, chosen.block_kw, limit, on=name in running)
+        return job_reason(job, running.get(name, 0), snapshot, lacks, binding, worth, power)
 
     reasons = Reasons(snapshot.fleets, snapshot.jobs, snapshot.pools, explain)
     changed = (
@@ -135,6 +144,7 @@ def dispatch(
         gains=Gains(changed, reasons),
         shortfall_kw=decided.shortfall_kw,
         order=_order(fleets, jobs, decided, np.array(fleet_changes, dtype=np.bool_), job_changes) if changed else (),
+        block=bought._replace(kw=chosen.block_kw) if ppa is not None else None,
     )
 
 
@@ -161,6 +171,8 @@ def _racks(
     racks = dict(zip(fleets.names, fleets.racks, strict=True))
     changes = changed_fleets(decided.chosen, fleets.columns) & ~fleets.columns.held
     above_cap = short(decided.chosen)
+    ppa, market = site.grid.ppa, snapshot.price.usd_per_mwh
+    price = PowerPrice.unused(ppa, market).usd_per_mwh if ppa and decided.chosen.block_kw > 0.0 else market
     rows = np.flatnonzero(changes | ~(fleets.plain | fleets.columns.held)).tolist()
     changed = [False] * len(fleets.names)
     for row in rows:
@@ -171,16 +183,15 @@ def _racks(
             fleets.steps[row],
             decided.chosen.at_step[row].tolist(),
             short=above_cap,
-            pays=fleets.unmoved[row] == status.fleet.racks and _pays(site, status, snapshot, planned),
+            pays=fleets.unmoved[row] == status.fleet.racks and _pays(site, status, snapshot, planned, price),
         )
         changed[row] = target != fleets.racks[row]
         racks[fleets.names[row]] = target
     return racks, changed
 
 
-def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, planned: Switch | None) -> bool:
-    """An awake rack of the fleet is worth its power now, the cost of going to sleep counted in."""
-    price = snapshot.price.usd_per_mwh
+def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, planned: Switch | None, price: float) -> bool:
+    """An awake rack of the fleet is worth its power at `price`, the cost of going to sleep counted in."""
     if planned is not None:
         return planned.stay_usd_per_mwh > price
     hashprice = snapshot.hashprice.value

@@ -201,7 +201,21 @@ def bound_at(problem: Problem, prices: Prices, tries: int = BOUND_TRIES) -> floa
         scratch(problem.steps),
         answer,
     )
-    return float(usd) + float(_room_usd(supply, prices.scarce))
+    return float(usd) + float(_room_usd(supply, prices.scarce)) + _paid_restarts_usd(problem.tasks, gpu_cost)
+
+
+def _paid_restarts_usd(tasks: Tasks, gpu_cost: Floats) -> float:
+    """What programmes of jobs may miss where power is paid for, USD; `gpu_cost` (G, T).
+
+    A job that does its last work in a part of a step, just after a restart, draws power for all of the restart. Its
+    programme mixes paths of whole steps, and has that restart in the same part. That is no less than what the job
+    earns while a restart costs something, but not where power brings something.
+    """
+    rows = np.flatnonzero(~tasks.guaranteed & (tasks.restart_h > 0.0) & (tasks.first < tasks.last))
+    if not len(rows) or gpu_cost.min() >= 0.0:
+        return 0.0
+    lowest = np.array([gpu_cost[tasks.pool[j], tasks.first[j] : tasks.last[j]].min() for j in rows])
+    return float(np.dot(np.maximum(-lowest, 0.0), tasks.gpus[rows] * tasks.restart_h[rows]))
 
 
 __all__ = ["KWH", "Prices", "bound_at", "find_prices", "no_prices", "tightened", "unit_costs"]

@@ -13,7 +13,7 @@ from orchestrator.planning.blocks import (
     as_they_are,
     no_plan,
 )
-from orchestrator.planning.choose import Chosen, Room, choose
+from orchestrator.planning.choose import NO_BLOCK, BlockLeft, Chosen, Room, choose
 from orchestrator.planning.columns import FleetColumns, Floats, JobColumns
 from orchestrator.planning.merit_order import lay_out
 from orchestrator.planning.relief import Excused, relieve, shortfall_kw
@@ -42,16 +42,17 @@ def decide(
     switches: Switches | None = None,
     places: Places | None = None,
     excused: Excused | None = None,
+    bought: BlockLeft = NO_BLOCK,
 ) -> Decided:
     """What should run at this price; pure, and nothing given is changed.
 
-    Without `switches` there is no plan, without `places` the first of equal rows goes first, and without `excused` no
-    power is.
+    Without `bought` all power is at this price, without `switches` there is no plan, without `places` the first of
+    equal rows goes first, and without `excused` no power is.
     """
-    switches = switches or no_plan(len(fleets), len(jobs), len(pools.feeder))
+    switches = switches or no_plan(len(fleets), len(jobs))
     places = places or as_they_are(len(fleets), len(jobs))
     blocks = lay_out(fleets, jobs, pools, moment, switches, places)
-    chosen = choose(blocks, price_usd_per_mwh, room, moment.pue, fleets, jobs)
+    chosen = choose(blocks, price_usd_per_mwh, room, moment.pue, fleets, jobs, bought)
     excused = excused or Excused(0.0, np.zeros(len(room.feeder_kw)))
     chosen, gpu_limit_w = relieve(blocks, chosen, pools, moment.pue, excused, places)
     return Decided(blocks, chosen, gpu_limit_w)

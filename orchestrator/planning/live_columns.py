@@ -82,11 +82,11 @@ class LiveColumns:
         self._fleets = fleet_rows(site, snapshot.fleets, self._fleets)
         return self._fleets, self._jobs, self._pools
 
-    def switches(self, site: Site, values: PlanValues, fleets: FleetRows, jobs: JobRows) -> Switches:
+    def switches(self, values: PlanValues, fleets: FleetRows, jobs: JobRows) -> Switches:
         """The plan's prices by row."""
         kept = self._switches
         if kept is None or kept[0] is not values or kept[1] is not fleets.names or kept[2] is not jobs.names:
-            kept = (values, fleets.names, jobs.names, switch_columns(site, values, fleets.names, jobs.names))
+            kept = (values, fleets.names, jobs.names, switch_columns(values, fleets.names, jobs.names))
             self._switches = kept
         return kept[3]
 
@@ -95,8 +95,8 @@ def places(fleets: FleetRows, jobs: JobRows) -> Places:
     return Places(fleets.by_name, jobs.by_age, jobs.by_name)
 
 
-def switch_columns(site: Site, values: PlanValues, fleets: Sequence[str], jobs: Sequence[str]) -> Switches:
-    """The plan's prices in the order of these names and of the site's pools; NaN where it has none."""
+def switch_columns(values: PlanValues, fleets: Sequence[str], jobs: Sequence[str]) -> Switches:
+    """The plan's prices in the order of these names; NaN where it has none."""
     of_fleets = [values.fleets.get(name, _UNKNOWN) for name in fleets]
     of_jobs = [values.jobs.get(name, _UNKNOWN) for name in jobs]
     return Switches(
@@ -104,7 +104,6 @@ def switch_columns(site: Site, values: PlanValues, fleets: Sequence[str], jobs: 
         np.array([switch.wake_usd_per_mwh for switch in of_fleets], dtype=np.float64),
         np.array([switch.stay_usd_per_mwh for switch in of_jobs], dtype=np.float64),
         np.array([switch.wake_usd_per_mwh for switch in of_jobs], dtype=np.float64),
-        np.array([values.gpu_usd_per_h.get(pool.name, 0.0) for pool in site.pools], dtype=np.float64),
     )
 
 

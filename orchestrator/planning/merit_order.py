@@ -55,7 +55,6 @@ def lay_out(
         rise_w,
         switches.job_stay,
         switches.job_wake,
-        switches.gpu_usd_per_h,
     )
     must_run = due(
         moment.at,

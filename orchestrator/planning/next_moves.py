@@ -1,7 +1,7 @@
 """Why a fleet or job is as it is, and when that changes next: sentences from the plan's values, in local site time."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orchestrator.domain.site import SLEEP, SlaClass
@@ -58,8 +58,11 @@ def fleet_next(status: FleetStatus, state: PlanState, moment: Moment) -> NextMov
     return NextMove(_fleet_now(status, plan, moment), then.strip())
 
 
-def job_next(status: JobStatus, state: PlanState, moment: Moment) -> NextMove:
-    """Of a job that has not ended; where there is no plan, or none that reaches to now, it says so."""
+def job_next(status: JobStatus, state: PlanState, moment: Moment, switch: Switch | None = None) -> NextMove:
+    """Of a job that has not ended; where there is no plan, or none that reaches to now, it says so.
+
+    `switch` holds the prices at which dispatch switches it, where they are not the plan's own.
+    """
     job, view = status.job, state.view
     if view is None or view.end <= moment.now:
         return NextMove(_without_plan(state, moment), "")
@@ -73,6 +76,7 @@ def job_next(status: JobStatus, state: PlanState, moment: Moment) -> NextMove:
         why = "it came later" if job.submitted_at > view.made_at else "it was left out"
         due = "" if job.deadline is None else _capital(f"{_deadline(job.deadline, moment)}.")
         return NextMove(f"The plan of {made} does not have it: {why}.", (due + _age(view, moment)).strip())
+    plan = plan if switch is None else replace(plan, switch=switch)
     then = _job_then(status, plan, view, moment) + _age(view, moment)
     return NextMove(_job_now(status, plan, moment), then.strip())
 
@@ -103,9 +107,9 @@ def _asleep_now(status: FleetStatus, switch: Switch, moment: Moment) -> str:
         return f"{asleep}: the plan would not wake it at any price."
     at, limit = told_apart(moment.price_usd_per_mwh, wake)
     if moment.price_usd_per_mwh >= wake:
-        return f"{asleep}: power at {at} USD/MWh is above {limit}, below which the plan would wake it."
+        return f"{asleep}: {moment.power} at {at} USD/MWh is above {limit}, below which the plan would wake it."
     rest = _lasts("off", status.view.last_sleep_at + status.fleet.min_off, moment)
-    return f"{asleep}, though power at {at} USD/MWh is below {limit}, where it would wake{rest}."
+    return f"{asleep}, though {moment.power} at {at} USD/MWh is below {limit}, where it would wake{rest}."
 
 
 def _awake_now(status: FleetStatus, switch: Switch, moment: Moment) -> str:
@@ -117,7 +121,7 @@ def _awake_now(status: FleetStatus, switch: Switch, moment: Moment) -> str:
     at, limit = told_apart(moment.price_usd_per_mwh, stay)
     if moment.price_usd_per_mwh >= stay:
         rest = _lasts("on", view.last_wake_at + fleet.min_on, moment)
-        return f"{on}, though power at {at} USD/MWh is above {limit}, where it would sleep{rest}."
+        return f"{on}, though {moment.power} at {at} USD/MWh is above {limit}, where it would sleep{rest}."
     text = f"{on}; it would sleep above {limit} USD/MWh"
     if view.racks.get(SLEEP, 0) and switch.wake_usd_per_mwh > -math.inf:
         rest = _lasts("off", view.last_sleep_at + fleet.min_off, moment) or ", given room"
@@ -169,7 +173,7 @@ def _running_now(status: JobStatus, stay_usd_per_mwh: float, moment: Moment) -> 
         return f"{runs}; the plan would not pause it at any price."
     at, limit = told_apart(moment.price_usd_per_mwh, stay_usd_per_mwh)
     if moment.price_usd_per_mwh >= stay_usd_per_mwh:
-        return f"{runs}, though power at {at} USD/MWh is above {limit}, where the plan would pause it."
+        return f"{runs}, though {moment.power} at {at} USD/MWh is above {limit}, where it would pause."
     return f"{runs}; it would pause above {limit} USD/MWh."
 
 
@@ -185,8 +189,8 @@ def _waiting_now(status: JobStatus, wake_usd_per_mwh: float, moment: Moment) -> 
     if moment.price_usd_per_mwh >= wake_usd_per_mwh:
         return f"{waits} for cheaper power: {at} USD/MWh is above {limit}, below which the plan would start it."
     if lacks:
-        return f"{waits} for GPUs: {lacks}. Power at {at} USD/MWh is below its {limit}."
-    return f"{waits}, though power at {at} USD/MWh is below {limit}, where the plan would start it."
+        return f"{waits} for GPUs: {lacks}. {_capital(moment.power)} at {at} USD/MWh is below its {limit}."
+    return f"{waits}, though {moment.power} at {at} USD/MWh is below {limit}, where the plan would start it."
 
 
 def _job_then(status: JobStatus, plan: TargetPlan, view: PlanView, moment: Moment) -> str:

@@ -49,5 +49,3 @@ class PlanValues:
     """Of a rack of each fleet in its most efficient mode: further modes follow from the price alone."""
     jobs: Mapping[str, Switch]
     """Of those that the plan knew."""
-    gpu_usd_per_h: Mapping[str, float]
-    """By pool, what a GPU is worth to others: jobs that the plan did not know pay it."""

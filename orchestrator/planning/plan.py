@@ -12,10 +12,10 @@ from orchestrator.planning.duals import FIRST_RATE, LAST_RATE, WARM_RATE, Prices
 from orchestrator.planning.insertion import insert
 from orchestrator.planning.placing import Placed, Room, settle_jobs
 from orchestrator.planning.plan_values import DELAY_USD_PER_GPU_H2, switched
-from orchestrator.planning.problem import Problem, energy_usd, given_usd
+from orchestrator.planning.problem import Problem, block_usd, energy_usd, given_usd
 from orchestrator.planning.programmes import scratch
 from orchestrator.planning.promises import BrokenPromise, broken_promises, with_room_for_promises
-from orchestrator.planning.rack_rounds import Mined, energy_cost, fill, merit_order
+from orchestrator.planning.rack_rounds import Mined, fill, merit_order
 from orchestrator.planning.values import Thresholds
 from orchestrator.planning.warm_start import Duals, duals_of, start_of
 
@@ -54,7 +54,7 @@ class Plan:
     revenue_usd: float
     """Of mining and jobs, less credits owed."""
     energy_usd: float
-    """From the power block on, fixed loads among it."""
+    """With fixed loads and the power block, used or not."""
     bound_usd: float
     """No plan of this problem earns more."""
     thresholds: Thresholds
@@ -131,8 +131,8 @@ def make_plan(
         done_h=primal.placed.done_h,
         moved_kw=primal.moved_kw,
         revenue_usd=primal.usd,
-        energy_usd=energy_usd(supply, primal.moved_kw.sum(axis=0)),
-        bound_usd=bound_usd + given_usd(problem),
+        energy_usd=energy_usd(supply, primal.moved_kw.sum(axis=0)) + block_usd(problem),
+        bound_usd=bound_usd + given_usd(problem) - block_usd(problem),
         thresholds=found,
         power_usd_per_mwh=prices.scarce[0] / at_grid,
         feeder_usd_per_mwh=prices.scarce[1 : 1 + feeders] / at_grid,
@@ -148,7 +148,7 @@ def bound(problem: Problem, iterations: int = 80) -> float:
     problem = with_room_for_promises(problem)
     start, _ = start_of(problem, None)
     prices = find_prices(problem, start, iterations, FIRST_RATE, LAST_RATE, 0.0)
-    return bound_at(problem, prices) + given_usd(problem)
+    return bound_at(problem, prices) + given_usd(problem) - block_usd(problem)
 
 
 def _best_primal(
@@ -189,7 +189,7 @@ def _best_primal(
             scratch(steps),
         )
         hpc_usd, hpc_kw, in_time_h = settle_jobs(supply, tasks, placed)
-        mined, mining_usd, fleet_kw, mining_kw = _mine(problem, prices, room)
+        mined, mining_usd, fleet_kw, mining_kw = _mine(problem, room)
         moved_kw = hpc_kw + mining_kw
         usd = hpc_usd + mining_usd + given_usd(problem)
         profit = usd - energy_usd(supply, moved_kw.sum(axis=0))
@@ -215,14 +215,13 @@ def _order(problem: Problem, density: Floats) -> NDArray[np.int64]:
     return np.lexsort((-tasks.gpus, -density, rank)).astype(np.int64)
 
 
-def _mine(problem: Problem, prices: Prices, room: Room) -> tuple[Mined, float, Floats, Floats]:
+def _mine(problem: Problem, room: Room) -> tuple[Mined, float, Floats, Floats]:
     """Racks into what room jobs left: (racks, USD of hash, IT power by fleet, IT power by feeder)."""
     supply, racks = problem.supply, problem.racks
     shape = (*racks.step_kw.shape, problem.steps)
     mined = Mined(np.zeros(shape, dtype=np.int64), np.zeros(shape))
     fleets, levels = merit_order(racks.step_kw, racks.step_phs)
-    energy = energy_cost(prices.scarce[-1], supply.pue)
-    usd = fill(supply, racks, energy, fleets, levels, room.import_kw, room.feeder_kw, mined, scratch(problem.steps))
+    usd = fill(supply, racks, fleets, levels, room.import_kw, room.feeder_kw, mined, scratch(problem.steps))
     fleet_kw: Floats = np.einsum("fst,fs->ft", mined.racks, racks.step_kw)
     feeder_kw = np.zeros_like(supply.feeder_kw)
     np.add.at(feeder_kw, racks.feeder, fleet_kw)

@@ -55,8 +55,8 @@ def switched(problem: Problem, prices: Prices, paths: Floats | None) -> Threshol
     return replace(found, fleet_stay=stay, fleet_wake=wake)
 
 
-def named(found: Thresholds, fleets: Sequence[str], jobs: Sequence[str], pools: Sequence[str]) -> PlanValues:
-    """The same by name; `fleets`, `jobs` and `pools` are in the order of the rows."""
+def named(found: Thresholds, fleets: Sequence[str], jobs: Sequence[str]) -> PlanValues:
+    """The same by name; `fleets` and `jobs` are in the order of the rows."""
     return PlanValues(
         fleets={
             name: Switch(stay, wake)
@@ -66,5 +66,4 @@ def named(found: Thresholds, fleets: Sequence[str], jobs: Sequence[str], pools: 
             name: Switch(stay, wake)
             for name, stay, wake in zip(jobs, found.job_stay.tolist(), found.job_wake.tolist(), strict=True)
         },
-        gpu_usd_per_h=dict.fromkeys(pools, 0.0),
     )

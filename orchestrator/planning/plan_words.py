@@ -16,8 +16,11 @@ class Moment:
     now: datetime
     zone: ZoneInfo
     price_usd_per_mwh: float
+    """Of one more kW."""
     free_gpus: Mapping[str, int]
     """By pool, those that no job holds."""
+    power: str = "power"
+    """Of what `price_usd_per_mwh` is the price: power that is bought, or that is sold back of a block."""
 
 
 def otherwise_text(

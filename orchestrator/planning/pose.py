@@ -12,6 +12,7 @@ from orchestrator.domain.site import Cooling, Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
 from orchestrator.planning.columns import FleetColumns, JobColumns, Phase, Sla
 from orchestrator.planning.outlook import Outlook
+from orchestrator.planning.power_block import PowerBlock
 from orchestrator.planning.problem import Floats, Ints, Problem, Racks, Supply, Tasks
 
 HASHES_PER_PH = 1e15
@@ -27,14 +28,6 @@ class CapsAhead:
     """(T,)"""
     feeder_kw: Floats
     """(K, T) in the order of the site file."""
-
-
-@dataclass(frozen=True, slots=True)
-class PowerBlock:
-    """Energy bought ahead: `block_kw` (T,) at the grid, and what each MWh of it that is not used brings, (T,)."""
-
-    block_kw: Floats
-    sell_usd_per_mwh: Floats
 
 
 def caps_ahead(
@@ -85,7 +78,6 @@ def problem_of(
     *,
     job_keys: Sequence[object],
     fixed: Floats | None = None,
-    block: PowerBlock | None = None,
     release: NDArray[np.float64] | None = None,
     until: NDArray[np.float64] | None = None,
     planned_share: float = PLANNED_SHARE,
@@ -104,11 +96,12 @@ def problem_of(
     fixed = fixed_kw(site, fleets, jobs) if fixed is None else fixed
     feeder_of = {feeder.name: number for number, feeder in enumerate(site.feeders)}
     fixed_grid_kw = fixed.sum() * pue
-    spot = outlook.price_usd_per_mwh
+    spot, ppa = outlook.price_usd_per_mwh, site.grid.ppa
+    block = PowerBlock.of(ppa, spot) if ppa is not None else None
     supply = Supply(
         step_h=step_h,
         price_usd_per_mwh=np.ascontiguousarray(spot),
-        sell_usd_per_mwh=np.minimum(block.sell_usd_per_mwh, spot) if block is not None else spot.copy(),
+        sell_usd_per_mwh=block.sell_usd_per_mwh if block is not None else spot.copy(),
         block_kw=(block.block_kw if block is not None else 0.0) - fixed_grid_kw,
         pue=pue,
         import_kw=np.maximum(caps.grid_kw * planned_share / pue - fixed.sum(), 0.0),
@@ -129,6 +122,7 @@ def problem_of(
         tasks=_tasks(jobs, start, step_s, steps, release, until, credits_beyond=credits_beyond),
         expected_gpus=expected,
         job_keys=job_keys,
+        ppa=ppa,
     )
 
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.units import KWH_PER_MWH
+from orchestrator.domain.ppa import Ppa
+from orchestrator.domain.units import KWH_PER_MWH, energy_cost_usd
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -113,6 +114,8 @@ class Problem:
     which are of the jobs that are known, do not."""
     job_keys: Sequence[object]
     """By which a later plan knows the jobs again."""
+    ppa: Ppa | None = None
+    """The contract of the block in `supply`."""
 
     @property
     def steps(self) -> int:
@@ -129,11 +132,19 @@ def given_usd(problem: Problem) -> float:
     return -float(np.dot(tasks.credit_usd_per_gpu_h * tasks.gpus, tasks.left_h))
 
 
+def block_usd(problem: Problem) -> float:
+    """What the block costs, used or not, USD."""
+    if problem.ppa is None:
+        return 0.0
+    hours = problem.supply.step_h * problem.steps
+    return energy_cost_usd(problem.ppa.block_kw * hours, problem.ppa.price_usd_per_mwh)
+
+
 def energy_usd(supply: Supply, moved_kw: Floats) -> float:
     """What energy costs, USD, where `moved_kw` (T,) of IT power runs beside the fixed loads.
 
     Power beyond the block is bought at spot, what is left of the block is sold. The block itself is paid for whatever
-    is planned, so its own price is left out.
+    is planned, so its own price is left out: `block_usd`.
     """
     beyond_kw = moved_kw * supply.pue - supply.block_kw
     price = np.where(beyond_kw > 0.0, supply.price_usd_per_mwh, supply.sell_usd_per_mwh)

@@ -24,10 +24,23 @@ class Mined(NamedTuple):
 
 
 @compiled
+def _covered(supply: Supply, free_kw: float, kw: float, t: int) -> float:
+    """How often `kw` of IT load fits into the rest of the power block in step `t`; `free_kw` is left under the cap."""
+    left_kw = supply.block_kw[t] - (supply.import_kw[t] - free_kw) * supply.pue[t]
+    return float(max(left_kw / (kw * supply.pue[t]), 0.0))
+
+
+@compiled
+def _energy(supply: Supply, covered: float, t: int) -> float:
+    """USD per kWh of IT load of which the share `covered` is of the power block."""
+    market, unused = supply.price_usd_per_mwh[t], supply.sell_usd_per_mwh[t]
+    return float((market - covered * (market - unused)) * supply.pue[t] / KWH)
+
+
+@compiled
 def fill(
     supply: Supply,
     racks: Racks,
-    energy: Floats,
     order_fleet: Ints,
     order_step: Ints,
     free_kw: Floats,
@@ -35,14 +48,15 @@ def fill(
     mined: Mined,
     scratch: Scratch,
 ) -> float:
-    """Give steps of fleets, best first, what power is left; `energy` (T,): USD per kWh of IT load.
+    """Give steps of fleets, best first, what power is left, each at what its energy costs: what it would bring unused
+    while the power block lasts, then the market price.
 
     First steps go rack by rack, since waking takes time; a further step goes to what racks are warm, moment by moment.
     Returns what they earn, USD, energy not counted.
     """
     steps, step_h = len(supply.pue), supply.step_h
     hashprice = supply.hashprice_usd_per_ph_day
-    room, hash_at = np.ones(steps), np.zeros(steps)
+    room, hash_at, energy = np.ones(steps), np.zeros(steps), np.zeros(steps)
     mode_at = np.zeros(steps, dtype=np.int64)
     warm = np.zeros((len(racks.feeder), steps), dtype=np.int64)
     usd = 0.0
@@ -53,10 +67,16 @@ def fill(
             continue
         if s > 0:
             for t in range(steps):
-                if phs[s] * hashprice[t] / 24.0 <= kw[s] * energy[t]:
-                    continue
+                usd_per_h = phs[s] * hashprice[t] / 24.0
                 fits = int(np.floor((min(free_kw[t], feeder_kw[t]) + 1e-7) / kw[s]))
                 count = max(min(fits, warm[f, t], mined.racks[f, s - 1, t]), 0)
+                bought = _covered(supply, free_kw[t], kw[s], t)
+                if usd_per_h <= kw[s] * _energy(supply, 0.0, t):
+                    whole = int(np.floor(bought + 1e-9))
+                    more = usd_per_h > kw[s] * _energy(supply, bought - whole, t)
+                    if usd_per_h <= kw[s] * _energy(supply, 1.0, t):
+                        whole, more = 0, False
+                    count = min(count, whole + (1 if more else 0))
                 mined.racks[f, s, t] = count
                 mined.hash_h[f, s, t] = count * step_h
                 free_kw[t] -= count * kw[s]
@@ -67,6 +87,7 @@ def fill(
             awake = rack < racks.on[f]
             for t in range(steps):
                 room[t] = 1.0 if min(free_kw[t], feeder_kw[t]) + 1e-7 >= kw[0] else 0.0
+                energy[t] = _energy(supply, min(_covered(supply, free_kw[t], kw[0], t), 1.0), t)
             rack_programme(
                 kw,
                 phs,
@@ -121,8 +142,3 @@ def merit_order(racks_kw: Floats, racks_phs: Floats) -> tuple[NDArray[np.int64],
     worth = racks_phs / np.maximum(racks_kw, 1e-12)
     fleets, steps = np.divmod(np.argsort(-worth, axis=None, kind="stable"), worth.shape[1])
     return fleets.astype(np.int64), steps.astype(np.int64)
-
-
-def energy_cost(price_usd_per_mwh: Floats, pue: Floats) -> Floats:
-    """(T,) USD per kWh of IT load."""
-    return price_usd_per_mwh * pue / KWH

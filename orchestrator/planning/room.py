@@ -5,21 +5,24 @@ from typing import NamedTuple
 import numpy as np
 
 from orchestrator.domain.limits import GRID_CONNECTION, Cap
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.planning.blocks import PoolColumns
-from orchestrator.planning.choose import Room
+from orchestrator.planning.choose import NO_BLOCK, BlockLeft, Room
 from orchestrator.planning.columns import Floats, Phase
 from orchestrator.planning.live_columns import FleetRows, JobRows
 from orchestrator.planning.relief import Excused
 
 NEW_BLOCK_MARGIN = 0.003
-"""Share of a cap left free when something new is switched on, so that a small rise does not switch it off again."""
+"""Share of a cap, or a power block, left free when something new is switched on, so that a small rise does not
+switch it off again."""
 
 
 class Left(NamedTuple):
     room: Room
     excused: Excused
+    bought: BlockLeft
 
 
 def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, pools: PoolColumns) -> Left:
@@ -62,4 +65,13 @@ def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, 
             gpus=gpus,
         ),
         Excused(order_kw, assumed_kw * pue),
+        block_left(site.grid.ppa, float(fixed_kw.sum() * pue), snapshot.price.usd_per_mwh),
     )
+
+
+def block_left(ppa: Ppa | None, fixed_kw: float, market_usd_per_mwh: float) -> BlockLeft:
+    """Of the site's power block, `fixed_kw` being drawn at the grid whatever is decided."""
+    if ppa is None:
+        return NO_BLOCK
+    unused = ppa.unused_usd_per_mwh(market_usd_per_mwh)
+    return BlockLeft(ppa.block_kw - fixed_kw, ppa.block_kw * NEW_BLOCK_MARGIN, unused)

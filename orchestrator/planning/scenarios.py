@@ -9,6 +9,7 @@ import numpy as np
 
 from orchestrator.planning.compiled import compiled
 from orchestrator.planning.duals import Prices, unit_costs
+from orchestrator.planning.power_block import marginal_paths
 from orchestrator.planning.problem import Floats, Problem, Racks, Supply
 from orchestrator.planning.programmes import Scratch, awake_value, rack_programme, scratch
 from orchestrator.planning.values import most_usd_per_mwh
@@ -17,12 +18,13 @@ from orchestrator.planning.values import most_usd_per_mwh
 def fleet_switches(problem: Problem, prices: Prices, paths: Floats) -> tuple[Floats, Floats]:
     """(F,) prices above which a running rack should stop, and below which a sleeping one should wake.
 
-    `paths` (P, T): prices of energy, USD/MWh, each as likely as the others.
+    `paths` (P, T): market prices of energy, USD/MWh, each as likely as the others.
     """
     supply = problem.supply
     power, gpu_cost = np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus)
     unit_costs(supply, prices.scarce, power, gpu_cost)
-    extra = np.ascontiguousarray(paths - prices.scarce[-1]) * supply.pue / 1000.0
+    marginal = marginal_paths(problem.ppa, supply, prices.scarce[-1], paths)
+    extra = np.ascontiguousarray(marginal - prices.scarce[-1]) * supply.pue / 1000.0
     stay, wake = np.zeros(len(problem.racks.feeder)), np.zeros(len(problem.racks.feeder))
     _switches(supply, problem.racks, power, extra, scratch(problem.steps), stay, wake)
     return stay, wake

@@ -35,8 +35,6 @@ class Thresholds:
     """(J,)"""
     job_wake: Floats
     """(J,)"""
-    gpu_usd_per_h: Floats
-    """(G,) what a GPU is worth to others in the first step."""
 
 
 @compiled
@@ -62,7 +60,6 @@ def _thresholds(  # noqa: PLR0915  # one walk; in parts it would be compiled sev
     tasks: Tasks,
     power: Floats,
     gpu_cost: Floats,
-    scarce_gpus: Floats,
     work_price: Floats,
     delay: float,
     tries: int,
@@ -118,7 +115,7 @@ def _thresholds(  # noqa: PLR0915  # one walk; in parts it would be compiled sev
             rest = total[max(whole, 1)] - total[1]
             if 1 <= whole < last:
                 rest += cost[whole] * (length - whole)
-            now = value * max(done_h, 0.0) + credit * in_time_h - rest * step_h - scarce_gpus[g] * step_h
+            now = value * max(done_h, 0.0) + credit * in_time_h - rest * step_h
             job_wake[j] = (now - later) / mwh
             continue
         job = OneJob(
@@ -150,7 +147,7 @@ def _thresholds(  # noqa: PLR0915  # one walk; in parts it would be compiled sev
             scratch,
         )
         work_price[j] = theta
-        rate = value - theta - scarce_gpus[g]
+        rate = value - theta
         span = int(np.ceil(restart_h / step_h - ROUNDING))
         if span <= 1 and tasks.least_share[j] >= 1.0:
             on, off = plain_programme(
@@ -183,7 +180,7 @@ def _thresholds(  # noqa: PLR0915  # one walk; in parts it would be compiled sev
         for t in range(1, min(span, last)):
             spent += cost[t] * step_h
         in_time_h = min(max(deadline * step_h - restart_h, 0.0), done_h)
-        begun = (value - theta) * done_h + credit * in_time_h - spent - scarce_gpus[g] * step_h
+        begun = (value - theta) * done_h + credit * in_time_h - spent
         job_wake[j] = (begun + after_start - off) / mwh
 
 
@@ -193,13 +190,11 @@ def thresholds(problem: Problem, prices: Prices, delay: float) -> Thresholds:
     power, gpu_cost = np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus)
     unit_costs(supply, prices.scarce, power, gpu_cost)
     fleets, jobs = len(problem.racks.feeder), len(problem.tasks.pool)
-    feeders, pools = len(supply.feeder_kw), len(supply.pool_feeder)
     found = Thresholds(
         np.zeros(fleets),
         np.zeros(fleets),
         np.zeros(jobs),
         np.zeros(jobs),
-        prices.scarce[1 + feeders : 1 + feeders + pools, 0].copy(),
     )
     _thresholds(
         supply,
@@ -207,7 +202,6 @@ def thresholds(problem: Problem, prices: Prices, delay: float) -> Thresholds:
         problem.tasks,
         power,
         gpu_cost,
-        np.zeros(pools),
         prices.work,
         delay,
         TRIES,

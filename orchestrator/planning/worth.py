@@ -87,7 +87,6 @@ def job_prices(
     rise_w: Floats,
     plan_stay: Floats,
     plan_wake: Floats,
-    gpu_usd_per_h: Floats,
 ) -> tuple[Floats, Floats, Floats]:
     """By job: time it can still wait and meet its deadline, s (a day where it has none or it is past), and the prices
     above which it should pause and below which it should start.
@@ -104,12 +103,10 @@ def job_prices(
             slack_s[row] = deadline[row] - now - wait_s - left_s[row] / on_gpus[row]
         rise_kw = gpus[row] * rise_w[pool[row]] / 1000.0
         value = usd_per_gpu_h[row] * gpus[row] / (rise_kw * pue) * KWH_PER_MWH
-        others = gpu_usd_per_h[pool[row]] * gpus[row] / (rise_kw * pue) * KWH_PER_MWH
         missed = max((outlook_s - slack_s[row]) / outlook_s, 0.0)
         stay[row] = value * (1.0 + restart_s[row] / outlook_s) + credit_share[row] * value * missed
         if np.isnan(plan_stay[row]):
-            stay[row] -= others
-            wake[row] = value * max(1.0 - restart_s[row] / outlook_s, 0.0) - others
+            wake[row] = value * max(1.0 - restart_s[row] / outlook_s, 0.0)
         else:
             stay[row] = max(stay[row], plan_stay[row])
             wake[row] = min(plan_wake[row], stay[row])

@@ -7,44 +7,38 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-        max_length=40,  # Kubernetes allows 63; pods and nodes add a suffix
-        json_schema_extra={"allowed": "a Kubernetes name (RFC 1123 label): a-z, 0-9 and - inside, up to 40 characters"},
-    ),
-]
-Namespace = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-        max_length=63,
-        json_schema_extra={"allowed": "a Kubernetes name (RFC 1123 label): a-z, 0-9 and - inside, up to 63 characters"},
-    ),
-]
-Text = Annotated[str, Field(min_length=1, max_length=200)]
-FilePath = Annotated[str, Field(min_length=1, max_length=1000)]
-HttpUrl = Annotated[
-    str,
-    Field(
-        pattern=r"^https?://[^\s/]+\S*$", max_length=1000, json_schema_extra={"allowed": "an http:// or https:// URL"}
-    ),
-]
-Timezone = Annotated[str, Field(min_length=1, max_length=60)]
-
-Count = Annotated[int, Field(ge=1, le=100_000)]
-SiteKw = Annotated[float, Field(gt=0, le=10_000_000, json_schema_extra={"unit": "kW"})]
-DeviceW = Annotated[float, Field(gt=0, le=1_000_000, json_schema_extra={"unit": "W"})]
-Temperature = Annotated[float, Field(ge=-60, le=70, json_schema_extra={"unit": "degC"})]
-Hashprice = Annotated[float, Field(ge=0, le=10_000, json_schema_extra={"unit": "USD per PH/s per day"})]
-Seconds = Annotated[float, Field(gt=0, le=604_800, json_schema_extra={"unit": "s"})]
-SecondsOrNone = Annotated[float, Field(ge=0, le=604_800, json_schema_extra={"unit": "s"})]
+from orchestrator.settings.quantities import (
+    Count,
+    DeviceW,
+    FilePath,
+    Hashprice,
+    HttpUrl,
+    Name,
+    Namespace,
+    Price,
+    Seconds,
+    SecondsOrNone,
+    SiteKw,
+    Temperature,
+    Text,
+    Timezone,
+)
 
 
 class Section(BaseModel):
     # strict: "5" is no number and true is no 1; a whole number is a fine float
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class PpaSection(Section):
+    """A block of power bought ahead, the same in every hour, paid for whether it is used or not."""
+
+    block_kw: Annotated[SiteKw, Field(description="Power of the block at the grid, kW, around the clock.")]
+    price_usd_per_mwh: Annotated[Price, Field(description="Contract price of the whole block, USD/MWh.")]
+    sell_back_spread_usd_per_mwh: Annotated[
+        Price | None,
+        Field(description="Unused power is sold back at the market price less this; left out or null: it is lost."),
+    ] = None
 
 
 class GridSection(Section):
@@ -55,6 +49,9 @@ class GridSection(Section):
         float,
         Field(ge=0, le=0.2, description="Share of a cap kept free for the meter's uncertainty; 0.01 is 1 %."),
     ]
+    ppa: Annotated[PpaSection | None, Field(description="Power bought ahead; if left out all is at market price.")] = (
+        None
+    )
 
 
 class FeederSection(Section):

@@ -32,6 +32,11 @@ def warnings_of(site: Site, found: Found) -> tuple[str, ...]:
                 f"of {feeder.limit_kw:,.0f} kW; the controller keeps the limit"
             )
             warn(("feeders", index, "limit_kw"), text)
+    ppa = site.grid.ppa
+    if ppa is not None and ppa.block_kw > site.grid.limit_kw:
+        unused = "lost" if ppa.sell_back_spread_usd_per_mwh is None else "sold back"
+        text = f"more than the {site.grid.limit_kw:,.0f} kW of the grid connection: the rest is always {unused}"
+        warn(("grid", "ppa", "block_kw"), text)
     for index, fleet in enumerate(site.fleets):
         if fleet.min_on < fleet.warm_up:
             warn(("fleets", index, "min_on_s"), "shorter than warm_up_s: a rack could be put to sleep before it hashes")

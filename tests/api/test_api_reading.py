@@ -1,5 +1,6 @@
 """What the API says of the site."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import pytest
 
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Breach, BreachKind, BreachState
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.work import JobPhase, JobView
 
 if TYPE_CHECKING:
@@ -31,6 +33,32 @@ async def test_site_tells_its_limits_and_its_clock(client: httpx.AsyncClient) ->
     assert {tenant["name"]: tenant["sla"] for tenant in site["tenants"]}["acme-ai"] == "guaranteed"
     assert site["clock"]["now"] == "2023-09-06T23:05:20Z"
     assert (site["clock"]["simulated"], site["clock"]["speed"]) == (True, 60.0)
+
+
+async def test_a_power_block_is_told_in_words_and_figures(client: httpx.AsyncClient, desk: "FakeDesk") -> None:
+    """Power is at 82 USD/MWh, and 66 MW are drawn."""
+    assert (await get(client, "site"))["ppa"] is None
+    observed = (await get(client, "state"))["observed"]
+    assert observed["ppa"] is None
+    price, drawn_kw = observed["price"]["usd_per_mwh"], observed["measured_kw"]
+    for block_kw, marginal in ((drawn_kw + 1000.0, price - 3.0), (40_000.0, price)):
+        ppa = Ppa(block_kw, 38.0, 3.0)
+        desk.site = replace(desk.site, grid=replace(desk.site.grid, ppa=ppa))
+        assert (await get(client, "site"))["ppa"] == {
+            "block_kw": block_kw,
+            "price_usd_per_mwh": 38.0,
+            "sell_back_spread_usd_per_mwh": 3.0,
+            "text": ppa.text,
+        }
+        told = (await get(client, "state"))["observed"]["ppa"]
+        assert told == {
+            "text": ppa.text,
+            "left_kw": pytest.approx(block_kw - drawn_kw),
+            "unused_usd_per_mwh": price - 3.0,
+            "marginal_usd_per_mwh": marginal,
+        }
+        waits = (await get(client, "plan/jobs/align-13"))["now"]
+        assert waits.startswith(f"Waits for cheaper power: {marginal:.0f} USD/MWh is above")
 
 
 async def test_prices_cover_the_day_of_the_sites_own_time_zone(client: httpx.AsyncClient) -> None:

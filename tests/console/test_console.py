@@ -1,6 +1,7 @@
 """The operator's page in a real Chromium."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from orchestrator.domain.decision import Breach, BreachKind, BreachState
+from orchestrator.domain.ppa import Ppa
 
 if TYPE_CHECKING:
     from tests.api.fake_desk import FakeDesk
@@ -85,6 +87,16 @@ async def test_a_price_is_seen_without_a_reload(page: Page, served: "Served", de
     await expect(page.locator("#price")).to_have_text("4,214")
     await page.wait_for_function("() => document.getElementById('price-chart').data[1].customdata.at(-1) === 4213.5")
     assert await page.evaluate("window.same")
+
+
+async def test_a_power_block_is_told_beside_the_price(page: Page, served: "Served", desk: "FakeDesk") -> None:
+    await drawn(page, served.url)
+    await expect(page.locator("#price-note")).not_to_contain_text("block")
+    desk.site = replace(desk.site, grid=replace(desk.site.grid, ppa=Ppa(90_000.0, 38.0, 3.0)))
+    desk.set_price(500.0)
+    await expect(page.locator("#price-note")).to_contain_text(
+        "block of 90.0 MW at 38 USD/MWh: unused power is sold back at market - 3; one more kWh is at 497.00 USD/MWh"
+    )
 
 
 async def test_a_decision_and_its_outcome_are_seen_as_they_come(

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 import orchestrator
 from orchestrator.adapters.store import SqlStore
 from orchestrator.domain.billing import JobRecord
+from orchestrator.domain.block_use import KEPT
 from orchestrator.domain.decision import (
     Action,
     Breach,
@@ -253,6 +254,19 @@ def test_all_is_there_after_reopening(open_store: OpenStore) -> None:
             last_observation=observation(),
         )
         assert ledger_of(store) == [posting()]
+
+
+def test_of_a_power_block_it_remembers_what_is_posted_of_each_price_and_interval(store: Store) -> None:
+    """Energy of all accounts beside the block's, where there is a block, for as long as prices are known."""
+    block = replace(posting(0.0, "site"), account=Account.PPA, quantity=0.1, cost_usd=-4.0)
+    long_ago = NOW - KEPT - MINUTE
+    dearer = replace(posting(), price_usd_per_mwh=900.0)
+    store.record([posting(30.0), replace(posting(5.0), account=Account.OVERHEAD, subject="site"), block])
+    store.record([block, replace(posting(2.0), account=Account.HPC), dearer])
+    store.record([replace(block, start=long_ago), posting(1.0, start=long_ago), posting(1.0, start=NOW - MINUTE)])
+    (use,) = store.restore(NOW).block
+    assert (use.start, use.price_usd_per_mwh) == (NOW, posting().price_usd_per_mwh)
+    assert (use.block_kwh, use.energy_kwh) == pytest.approx((200.0, 37.0))
 
 
 @pytest.mark.parametrize(

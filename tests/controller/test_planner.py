@@ -10,6 +10,7 @@ from orchestrator.app import plan_worker
 from orchestrator.app.plan_worker import PlanWorker
 from orchestrator.controller.planner import AT_LEAST_APART, PLAN_EVERY, Planner, Question, answer, planned
 from orchestrator.domain.market import Market, Price, PriceBook
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.dispatch import dispatch
@@ -69,6 +70,30 @@ def test_a_plan_says_what_is_next_for_every_fleet_and_job() -> None:
     assert values is not None
     assert set(values.fleets) == {fleet.name for fleet in of.site.fleets}
     assert planner.values(view.end) is None
+
+
+@pytest.mark.parametrize(
+    ("spread", "sleeps"),
+    [
+        pytest.param(3.0, True, id="sold back at 897: asleep"),
+        pytest.param(None, False, id="lost: as many on as it feeds"),
+    ],
+)
+def test_the_plan_reckons_with_power_that_was_bought_ahead(spread: float | None, sleeps: bool) -> None:
+    dear_from = NOW + timedelta(hours=6)
+    views = []
+    for price in (38.0, 48.0):
+        of = scene()
+        of.site = replace(of.site, grid=replace(of.site.grid, ppa=Ppa(1000.0, price, spread)))
+        planner = Planner(of.site)
+        made = answer(planner.question(with_prices(of.snapshot(), days_of_prices(dear_from=dear_from))))
+        views.append(made.view)
+    cheap, dear = views
+    in_spike = next(stretch for stretch in cheap.fleets["new"].stretches if stretch.start >= dear_from)
+    assert in_spike.on is not sleeps
+    assert cheap.profit_usd - dear.profit_usd == pytest.approx(1.0 * 24 * 10.0)
+    assert cheap.bound_usd - dear.bound_usd == pytest.approx(1.0 * 24 * 10.0)
+    assert cheap.profit_usd <= cheap.bound_usd + 1e-6
 
 
 def test_before_the_first_plan_nothing_is_said() -> None:

@@ -1,7 +1,6 @@
 """The blocks that dispatch chooses between, object by object: see `plain_dispatch`."""
 
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -173,10 +172,6 @@ def _job_blocks(
         planned = values.jobs[job.name]
         stay = max(stay, planned.stay_usd_per_mwh)
         wake = min(planned.wake_usd_per_mwh, stay)
-    elif values is not None:
-        others = replace(tenant, usd_per_gpu_h=values.gpu_usd_per_h[pool.name])
-        of_gpus = job_value_usd_per_mwh(job.gpus, others, rise_kw, snapshot.pue)
-        stay, wake = stay - of_gpus, wake - of_gpus
     running = view.phase.holds_gpus
     block = Block(
         target=f"job/{job.name}",

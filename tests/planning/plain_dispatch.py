@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from orchestrator.domain.economics import gpus_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.limits import GRID_CONNECTION, Cap
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.work import JobPhase
@@ -27,6 +28,8 @@ class CapRoom:
     feeder_margin_kw: dict[str, float]
     gpus: dict[str, int]
     """By pool, those that no job holds which is stopping or must stay as it is."""
+    block_kw: float = 0.0
+    """Of the power block."""
     binding: dict[str, None] = field(default_factory=dict)
 
     def units(self, block: Block, units: int, pue: float) -> int:
@@ -42,8 +45,21 @@ class CapRoom:
             self.binding[f"feeder {block.feeder}" if feeder < grid else "grid"] = None
         return fits
 
+    def paid_ahead(self, block: Block, ppa: Ppa, price: float, pue: float) -> int:
+        """Units that are worth what they cost, one after the other: first what unused power brings, then the price."""
+        left_kw = self.block_kw - (0.0 if block.running else ppa.block_kw * NEW_BLOCK_MARGIN)
+        unit_kw, unused = block.unit_kw * pue, ppa.unused_usd_per_mwh(price)
+        for units in range(block.units):
+            within_kw = min(max(left_kw - units * unit_kw, 0.0), unit_kw)
+            whole = within_kw >= unit_kw * (1.0 - 1e-9)
+            mean = unused if whole else (within_kw * unused + (unit_kw - within_kw) * price) / unit_kw
+            if not block.worth(mean):
+                return units
+        return block.units
+
     def take(self, block: Block, units: int, pue: float) -> None:
         self.grid_kw -= units * block.unit_kw * pue
+        self.block_kw -= units * block.unit_kw * pue
         self.feeder_kw[block.feeder] -= units * block.unit_kw * pue
         if block.gpus:
             self.gpus[block.pool] -= block.gpus * units
@@ -62,7 +78,7 @@ class Wanted(NamedTuple):
 
 def walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
     """What should run."""
-    price = snapshot.price.usd_per_mwh
+    price, ppa = snapshot.price.usd_per_mwh, site.grid.ppa
     room = _room(site, snapshot)
     jobs = job_blocks(site, snapshot, values)
     blocks: list[Block] = [*jobs]
@@ -73,13 +89,16 @@ def walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
     taken: dict[str, list[tuple[Block, int]]] = {}
     reached: dict[tuple[str, int], int] = {}
     for block in blocks:
-        if block.rank is Rank.WORTH and not block.worth(price):
+        worth = block.rank is not Rank.WORTH or block.worth(price)
+        if not worth and (ppa is None or room.block_kw <= 0.0 or not block.worth(ppa.unused_usd_per_mwh(price))):
             continue
         offered = min(block.units, _below(block, reached))
         if block.gpus:
             offered = min(offered, room.gpus.get(block.pool, 0) // block.gpus)
             if offered < block.least_units:
                 continue
+        if not worth and ppa is not None and block.unit_kw > 0.0:
+            offered = min(offered, room.paid_ahead(block, ppa, price, snapshot.pue))
         units = room.units(block, offered, snapshot.pue)
         if units < block.least_units:
             units = 0
@@ -91,9 +110,10 @@ def walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
             reached[block.target, block.level] = reached.get((block.target, block.level), 0) + units
     gpu_limit_w = _make_room(site, snapshot, room, taken)
 
+    marginal = ppa.unused_usd_per_mwh(price) if ppa is not None and room.block_kw > 0.0 else price
     short = min(room.grid_kw, *room.feeder_kw.values()) < -ROUNDING_KW
     racks = {
-        name: _racks(site, status, taken.get(f"fleet/{name}", []), snapshot, values, short=short)
+        name: _racks(site, status, taken.get(f"fleet/{name}", []), snapshot, values, marginal, short=short)
         for name, status in snapshot.fleets.items()
     }
     running = {
@@ -146,8 +166,10 @@ def _room(site: Site, snapshot: Snapshot) -> CapRoom:
     for status in snapshot.jobs.values():
         if status.view.phase is JobPhase.STOPPING or (status.view.held and status.view.phase is JobPhase.RUNNING):
             gpus[status.job.pool] -= status.view.gpus
+    block_kw = site.grid.ppa.block_kw if site.grid.ppa is not None else 0.0
     for feeder, fixed_kw in _fixed(snapshot):
         grid_kw -= fixed_kw * pue
+        block_kw -= fixed_kw * pue
         feeder_kw[feeder] -= fixed_kw * pue
     return CapRoom(
         grid_kw=grid_kw,
@@ -155,6 +177,7 @@ def _room(site: Site, snapshot: Snapshot) -> CapRoom:
         grid_margin_kw=limits.grid.limit_kw * NEW_BLOCK_MARGIN,
         feeder_margin_kw={name: cap.limit_kw * NEW_BLOCK_MARGIN for name, cap in limits.feeders.items()},
         gpus=gpus,
+        block_kw=block_kw,
     )
 
 
@@ -242,16 +265,15 @@ def _assumed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
         yield pool.feeder, (pool.node_nameplate_kw - pool.node_idle_kw) * len(pool_status.silent)
 
 
-def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, values: PlanValues | None) -> bool:
+def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, values: PlanValues | None, price: float) -> bool:
     """An awake rack of the fleet is worth its power now, the cost of going to sleep counted in."""
     if values is not None and status.fleet.name in values.fleets:
-        return values.fleets[status.fleet.name].stay_usd_per_mwh > snapshot.price.usd_per_mwh
+        return values.fleets[status.fleet.name].stay_usd_per_mwh > price
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
     first = mode_steps(status.fleet, hashprice, snapshot.pue)[:1]
     return any(
-        sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, status.fleet.warm_up, site.controls.outlook)
-        > snapshot.price.usd_per_mwh
+        sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, status.fleet.warm_up, site.controls.outlook) > price
         for step in first
     )
 
@@ -262,6 +284,7 @@ def _racks(
     taken: list[tuple[Block, int]],
     snapshot: Snapshot,
     values: PlanValues | None,
+    price: float,
     *,
     short: bool,
 ) -> Mapping[str, int]:
@@ -286,7 +309,7 @@ def _racks(
         moved = min(units, counts.get(low, 0))
         counts[low] = counts.get(low, 0) - moved
         counts[high] = counts.get(high, 0) + moved
-    if len(unmoved) == fleet.racks and not short and _pays(site, status, snapshot, values):
+    if len(unmoved) == fleet.racks and not short and _pays(site, status, snapshot, values, price):
         return {mode: count for mode, count in status.view.racks.items() if count}
     awake = [mode for mode, count in counts.items() if mode != SLEEP and count]
     with_rest = min(awake, key=fleet.rack_kw) if awake else SLEEP

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import SLEEP, Feeder, Grid, Site, SlaClass
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.columns import hull
@@ -60,6 +61,12 @@ def crowded(draw: st.DrawFn, scene_of: Callable[[Site], Scene], base: Site, now:
     return scene
 
 
+def any_ppa(load_kw: float, chance: Random) -> Ppa | None:
+    if chance.random() < 0.4:
+        return None
+    return Ppa(load_kw * chance.uniform(0.05, 0.9), 40.0, chance.choice([None, 0.0, 3.0, 100.0, 1000.0]))
+
+
 def crowded_site(base: Site, chance: Random) -> Site:
     fleets = tuple(
         replace(
@@ -78,7 +85,7 @@ def crowded_site(base: Site, chance: Random) -> Site:
     load_kw = 1.1 * (sum(fleet.nameplate_kw for fleet in fleets) + sum(pool.nameplate_kw for pool in pools))
     return replace(
         base,
-        grid=Grid(load_kw * chance.uniform(0.2, 1.1), chance.choice([0.0, 0.01])),
+        grid=Grid(load_kw * chance.uniform(0.2, 1.1), chance.choice([0.0, 0.01]), any_ppa(load_kw, chance)),
         feeders=tuple(Feeder(name, load_kw * chance.uniform(0.2, 0.8)) for name in "ab"),
         fleets=fleets,
         pools=pools,
@@ -122,7 +129,6 @@ def any_values(draw: st.DrawFn, scene: Scene) -> PlanValues:
     return PlanValues(
         fleets={fleet.name: draw(SWITCHES) for fleet in scene.site.fleets if draw(st.booleans())},
         jobs={view.job.name: draw(SWITCHES) for view in scene.jobs if draw(st.booleans())},
-        gpu_usd_per_h={pool.name: draw(st.floats(0, 3)) for pool in scene.site.pools},
     )
 
 
@@ -239,7 +245,7 @@ def test_promises_hold_whatever_a_plan_says(any_crowd: st.SearchStrategy[Scene],
 
 def test_a_fleet_sleeps_and_wakes_at_the_prices_of_the_plan(scene: Scene) -> None:
     """The old fleet's hash is worth 86 USD/MWh in eco, 57 from there to normal."""
-    values = PlanValues({"old": Switch(stay_usd_per_mwh=70.0, wake_usd_per_mwh=60.0)}, {}, {"h100": 0.0})
+    values = PlanValues({"old": Switch(stay_usd_per_mwh=70.0, wake_usd_per_mwh=60.0)}, {})
     for price, now_in, wanted in (
         (69.0, "eco", "eco"),
         (71.0, "eco", SLEEP),
@@ -257,7 +263,7 @@ def test_a_fleet_sleeps_and_wakes_at_the_prices_of_the_plan(scene: Scene) -> Non
 def test_what_a_plan_says_of_a_fleet_stays_awake_through_a_dear_hour(scene: Scene) -> None:
     scene.price, scene.racks["old"] = 130.0, {"eco": 4}
     assert dispatch(scene.site, scene.snapshot()).racks["old"] == {SLEEP: 4}
-    values = PlanValues({"old": Switch(140.0, 80.0)}, {}, {})
+    values = PlanValues({"old": Switch(140.0, 80.0)}, {})
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert desired.racks["old"] == {"eco": 4}
     assert "140, above which the plan lets it sleep" in desired.reasons["fleet/old"]
@@ -267,7 +273,7 @@ def test_jobs_pause_and_start_at_the_prices_of_the_plan(scene: Scene) -> None:
     """A GPU-hour of the lab's is paid 1 USD: 1,443 USD/MWh, and 1,563 once it runs, with its restart."""
     scene.job("runs", "lab", 40)
     scene.job("waits", "lab", 40, JobPhase.WAITING)
-    values = PlanValues({}, {"runs": Switch(1700.0, 400.0), "waits": Switch(1700.0, 480.0)}, {})
+    values = PlanValues({}, {"runs": Switch(1700.0, 400.0), "waits": Switch(1700.0, 480.0)})
     scene.price = 1750.0
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert desired.jobs == {}
@@ -289,15 +295,5 @@ def test_jobs_pause_and_start_at_the_prices_of_the_plan(scene: Scene) -> None:
 def test_a_plan_finds_no_job_that_runs_worth_less_than_stopping_it_loses(scene: Scene) -> None:
     scene.price = 500.0
     scene.job("runs", "lab", 40)
-    values = PlanValues({}, {"runs": Switch(450.0, 400.0)}, {})
+    values = PlanValues({}, {"runs": Switch(450.0, 400.0)})
     assert dispatch(scene.site, scene.snapshot(), values).jobs == {"runs": 40}
-
-
-def test_a_job_that_the_plan_does_not_know_pays_for_its_gpus(scene: Scene) -> None:
-    """A GPU-hour of the lab's is paid 1 USD: 1,443 USD/MWh."""
-    scene.price = 500.0
-    scene.job("new", "lab", 40, JobPhase.WAITING)
-    assert dispatch(scene.site, scene.snapshot(), PlanValues({}, {}, {"h100": 0.5})).jobs == {"new": 40}
-    desired = dispatch(scene.site, scene.snapshot(), PlanValues({}, {}, {"h100": 0.7}))
-    assert desired.jobs == {}
-    assert "others for at 0.70 USD/h" in desired.reasons["job/new"]

@@ -113,6 +113,6 @@ def test_a_site_of_nothing_wants_nothing(scene: Scene) -> None:
 def test_a_plan_does_not_start_above_the_price_at_which_it_stops(scene: Scene) -> None:
     """Else a fleet would go to and fro at a price in between."""
     scene.racks = {"old": {"sleep": 4}, "new": {"sleep": 4}}
-    switches = Switches(np.full(2, 100.0), np.full(2, 200.0), np.empty(0), np.empty(0), np.zeros(1))
+    switches = Switches(np.full(2, 100.0), np.full(2, 200.0), np.empty(0), np.empty(0))
     assert not decided(scene, 150.0, room(scene.site), switches).chosen.at_step.any()
     assert decided(scene, 99.0, room(scene.site), switches).chosen.at_step[:, 0].tolist() == [4, 4]

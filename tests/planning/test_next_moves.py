@@ -290,7 +290,7 @@ DONE = (RUNS, (local(15, 30), "waits", False))
             305.0,
             (RUNS,),
             None,
-            "Runs on 64 GPUs, though power at 305 USD/MWh is above 214, where the plan would pause it.",
+            "Runs on 64 GPUs, though power at 305 USD/MWh is above 214, where it would pause.",
             "Runs past the plan's end, 12:45 tomorrow; its deadline, 09:00, has passed.",
         ),
         (

@@ -171,3 +171,34 @@ def test_thresholds_stop_a_rack_in_a_spike_and_keep_it_where_a_restart_costs_mor
     worth = racks.step_phs[0, 0] / 24.0 * 55.0 / racks.step_kw[0, 0] / flat.pue[0] * 1000.0
     assert found.fleet_stay[0] > worth  # to stop for a step costs a warm-up after it
     assert found.fleet_wake[0] < found.fleet_stay[0]
+
+
+def test_a_restart_that_is_paid_for_before_the_last_part_of_its_work_is_in_the_bound() -> None:
+    """The job runs in the first step, and does its last 4 minutes after a restart in the fifth, where power pays."""
+    problem = small_problem(1, steps=12, fleets=0, jobs=1, racks=1, room=1.0, step_h=0.25, low_usd=10.0)
+    prices = np.full(12, 100.0)
+    prices[0], prices[4] = -1000.0, -195.0
+    supply, tasks = problem.supply, problem.tasks
+    problem = replace(
+        problem,
+        supply=supply._replace(price_usd_per_mwh=prices, sell_usd_per_mwh=prices),
+        tasks=tasks._replace(
+            gpus=np.full(1, 8.0),
+            usd_per_gpu_h=np.full(1, 0.05),
+            credit_usd_per_gpu_h=np.zeros(1),
+            left_h=np.full(1, 0.316),
+            first=np.zeros(1, dtype=np.int64),
+            last=np.full(1, 12),
+            deadline=np.full(1, np.inf),
+            restart_h=np.full(1, 0.1),
+            running=np.ones(1, dtype=np.bool_),
+            guaranteed=np.zeros(1, dtype=np.bool_),
+            least_share=np.ones(1),
+            step_share=np.ones(1),
+        ),
+    )
+    kw = supply.gpu_kw[tasks.pool[0]] * 8.0
+    fixed_usd = -float(np.dot(supply.block_kw, prices)) * 0.25 / 1000.0
+    energy_usd = kw * (-1000.0 * supply.pue[0] * 0.25 - 195.0 * supply.pue[4] * (0.1 + 0.066)) / 1000.0
+    earned = 8.0 * 0.05 * 0.316 - energy_usd - fixed_usd
+    assert bound(problem, iterations=80) >= earned - 1e-9

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from orchestrator.domain.decision import Direction, RunJob
 from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.limits import GRID_CONNECTION
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import SLEEP, Feeder, Fleet, GpuPool, Grid, Mode, Site, SlaClass
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase
@@ -53,6 +54,11 @@ def fleets(draw: st.DrawFn, name: str, feeders: list[str]) -> Fleet:
     )
 
 
+def ppas() -> st.SearchStrategy[Ppa | None]:
+    """A block of any share of the site; half of the sites have none."""
+    return st.none() | st.builds(Ppa, st.floats(10, 10_000), st.floats(0, 200), st.none() | st.floats(0, 3000))
+
+
 @st.composite
 def sites(draw: st.DrawFn, base: Site) -> Site:
     names = ["a", "b", "c"][: draw(st.integers(1, 3))]
@@ -72,7 +78,7 @@ def sites(draw: st.DrawFn, base: Site) -> Site:
     )
     return replace(
         base,
-        grid=Grid(draw(st.floats(50, 10_000)), draw(st.sampled_from([0.0, 0.01, 0.03]))),
+        grid=Grid(draw(st.floats(50, 10_000)), draw(st.sampled_from([0.0, 0.01, 0.03])), draw(ppas())),
         feeders=tuple(Feeder(name, draw(st.floats(50, 5_000))) for name in names),
         fleets=tuple(draw(fleets(f"fleet-{number}", names)) for number in range(draw(st.integers(1, 6)))),
         pools=pools,

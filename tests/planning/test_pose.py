@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from orchestrator.domain.limits import Curtailment
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import Cooling, Site
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.columns import fleet_columns, job_columns
 from orchestrator.planning.outlook import Outlook
-from orchestrator.planning.pose import PowerBlock, caps_ahead, problem_of, pue_at
-from orchestrator.planning.problem import Problem
+from orchestrator.planning.pose import caps_ahead, problem_of, pue_at
+from orchestrator.planning.problem import Problem, block_usd
 from tests.planning.conftest import Scene
 
 STEP = timedelta(minutes=15)
@@ -32,9 +33,7 @@ def outlook(now: datetime) -> Outlook:
     )
 
 
-def posed(
-    site: Site, scene: Scene, now: datetime, block: PowerBlock | None = None, *, credits_beyond: bool = True
-) -> Problem:
+def posed(site: Site, scene: Scene, now: datetime, *, credits_beyond: bool = True) -> Problem:
     snapshot = scene.snapshot()
     return problem_of(
         site,
@@ -43,7 +42,6 @@ def posed(
         outlook(now),
         caps_ahead(site, snapshot.curtailments, now, STEP, STEPS),
         job_keys=list(snapshot.jobs),
-        block=block,
         planned_share=1.0,
         credits_beyond=credits_beyond,
     )
@@ -72,8 +70,8 @@ def test_pue_follows_the_cooling_of_the_site() -> None:
 
 
 def test_what_cannot_move_is_taken_off_the_caps_and_the_block(site: Site, scene: Scene, now: datetime) -> None:
-    block = PowerBlock(np.full(STEPS, 2000.0), np.full(STEPS, 80.0))
-    problem = posed(site, scene, now, block)
+    site = replace(site, grid=replace(site.grid, ppa=Ppa(2000.0, 38.0, 3.0)))
+    problem = posed(site, scene, now)
     asleep_kw = [fleet.racks * fleet.rack_kw("sleep") for fleet in site.fleets]
     idle_kw = site.pools[0].idle_kw
     fixed_kw = sum(asleep_kw) + idle_kw
@@ -81,7 +79,8 @@ def test_what_cannot_move_is_taken_off_the_caps_and_the_block(site: Site, scene:
     assert supply.import_kw[0] == pytest.approx(3960.0 / 1.1 - fixed_kw)
     assert supply.feeder_kw[:, 0] == pytest.approx([1980.0 / 1.1 - asleep_kw[0], 2475.0 / 1.1 - asleep_kw[1] - idle_kw])
     assert supply.block_kw[0] == pytest.approx(2000.0 - fixed_kw * 1.1)
-    assert (supply.sell_usd_per_mwh == 50.0).all()  # never above spot
+    assert (supply.sell_usd_per_mwh == 47.0).all()
+    assert block_usd(problem) == pytest.approx(2.0 * 38.0 * STEPS / 4)
     assert problem.expected_gpus[0, 0] == 12.0
 
 

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, or_, select, tuple_
 
 from orchestrator.adapters.store import encoding, tables
+from orchestrator.domain.block_use import KEPT, BlockUse
 from orchestrator.domain.decision import Breach, BreachState, Decision, Outcome, OutcomeState
-from orchestrator.domain.ledger import Posting
+from orchestrator.domain.ledger import Account, Posting
+from orchestrator.domain.units import KWH_PER_MWH
 from orchestrator.ports import Memory, ObservationRecord
 
 UNSETTLED = (tables.PLANNED, OutcomeState.SENT.value, OutcomeState.ACKNOWLEDGED.value)
@@ -50,6 +52,7 @@ def memory(connection: Connection, now: datetime) -> Memory:
                 select(tables.meter_marks).order_by(tables.meter_marks.c.metric, tables.meter_marks.c.subject),
             )
         ),
+        block=_block(connection, now),
         jobs=tuple(encoding.job_of(row) for row in _rows(connection, select(tables.jobs).order_by(tables.jobs.c.job))),
         unsettled=_decided(
             connection,
@@ -58,6 +61,24 @@ def memory(connection: Connection, now: datetime) -> Memory:
             .order_by(tables.decisions.c.at, tables.decisions.c.id),
         ),
         last_observation=next((encoding.observation_of(row) for row in _rows(connection, last)), None),
+    )
+
+
+def _block(connection: Connection, now: datetime) -> tuple[BlockUse, ...]:
+    """What is posted of the power block, and of the energy of the same prices and intervals."""
+    line = tables.ledger.c
+    of_block = line.account == Account.PPA.value
+    block_mwh = func.sum(case((of_block, line.quantity), else_=0.0))
+    query = (
+        select(line.start, line.price_usd_per_mwh, block_mwh, func.sum(line.energy_kwh))
+        .where(line.start >= now - KEPT)
+        .group_by(line.start, line.price_usd_per_mwh)
+        .having(func.sum(case((of_block, 1), else_=0)) > 0)
+        .order_by(line.start, line.price_usd_per_mwh)
+    )
+    return tuple(
+        BlockUse(start, price, mwh * KWH_PER_MWH, energy_kwh)
+        for start, price, mwh, energy_kwh in connection.execute(query)
     )
 
 

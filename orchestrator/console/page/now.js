@@ -35,7 +35,7 @@ function drawPrice(seen) {
   setText("price", format.price(price.usd_per_mwh));
   byId("price").closest(".figure").dataset.quality = price.quality;
   const interval = `${format.hourMinute(Date.parse(price.interval_start_utc))} to ${format.hourMinute(Date.parse(price.interval_end_utc))}`;
-  setText("price-note", `${BASIS[price.basis] || format.words(price.basis)}${quality(price.quality)}, ${interval}`);
+  setText("price-note", `${BASIS[price.basis] || format.words(price.basis)}${quality(price.quality)}, ${interval}${block(seen.ppa)}`);
 }
 
 function drawGrid(seen) {
@@ -68,3 +68,8 @@ function drawFeeders(feeders) {
 }
 
 const quality = (name) => (name === "fresh" ? "" : ` (${name})`);
+
+// Of power bought ahead: the contract in words, and what one more kWh costs while it lasts or beyond it.
+function block(ppa) {
+  return ppa ? `; ${ppa.text}; one more kWh is at ${format.price(ppa.marginal_usd_per_mwh)} USD/MWh` : "";
+}
