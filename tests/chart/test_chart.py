@@ -41,6 +41,8 @@ CASES = {
         *site_options(),
         *("--set", "prometheus.url=http://prometheus-operated.monitoring:9090", "--set", "serviceMonitor.enabled=true"),
         *("--set", "serviceMonitor.labels.release=kube-prometheus-stack"),
+        *("--set", "prometheusRule.enabled=true", "--set", "prometheusRule.labels.release=kube-prometheus-stack"),
+        *("--set", "alerts.runbookUrl=https://wiki.example/wattshift/runbooks/"),
     ],
 }
 
