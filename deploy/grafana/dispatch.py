@@ -69,8 +69,8 @@ def _worth() -> list[Panel]:
         ),
         rows(
             "Largest fleets",
-            f"The {NEAREST} fleets with the highest setpoint: what they are told to draw, and what a MWh in them brings "
-            "above the price. Below 0 they should sleep.",
+            f"The {NEAREST} fleets with the highest setpoint: what they are told to draw, and what a MWh in them "
+            "brings above the price. Below 0 they should sleep.",
             "fleet",
             LARGEST,
             [

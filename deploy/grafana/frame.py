@@ -47,6 +47,8 @@ def dashboard(
         for panel in row.panels:
             frame.with_panel(panel)
     made = frame.build()
+    for link in made.links or []:
+        link.placement = None  # type: ignore[assignment]  # the types hide links in a menu; none shows them at the top
     for number, item in enumerate(made.panels or [], start=1):
         item.id_val = number
     return made

@@ -46,8 +46,8 @@ def _now() -> list[Panel]:
         ),
         numbers(
             "At risk",
-            "Open jobs with a deadline that the time left does not cover at full speed, or covers with less than a tenth of "
-            "it to spare.",
+            "Open jobs with a deadline that the time left does not cover at full speed, or covers with less than a "
+            "tenth of it to spare.",
             "short",
             [Query(f"sum({gauge('jobs_at_risk', 'sla_class')})")],
             steps=((None, GREEN), (1, ORANGE), (10, RED)),
@@ -160,8 +160,8 @@ def _tenants() -> list[Panel]:
     return [
         bars(
             "Budget burnt",
-            f"Interruptions in the last hour over the tenant's budget, the {NEAREST} highest. Above 100 % it is overdrawn; a "
-            "tenant whose budget is 0 has no bar.",
+            f"Interruptions in the last hour over the tenant's budget, the {NEAREST} highest. Above 100 % it is "
+            "overdrawn; a tenant whose budget is 0 has no bar.",
             "percentunit",
             [Query(f"topk({NEAREST}, {BUDGET})", "{{tenant}}")],
             steps=((None, GREEN), (0.8, ORANGE), (1, RED)),

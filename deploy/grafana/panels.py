@@ -44,7 +44,7 @@ def numbers(
     decimals: int | None = None,
     links_to: str | None = None,
 ) -> stat.Panel:
-    """What is now, as large as it goes; `texts` says values in words (text, colour); `is_text` shows names, no values."""
+    """What is now, as large as it goes; `texts` says values in words (text, colour); `is_text` shows names alone."""
     panel = _common(stat.Panel(), title, description, unit, width, height)
     panel.thresholds(thresholds(steps)).color_mode(
         options.BigValueColorMode.BACKGROUND if len(steps) > 1 else options.BigValueColorMode.VALUE
@@ -144,7 +144,7 @@ def rows(
     key_links_to: str | None = None,
     steps: dict[str, Sequence[Step]] | None = None,
 ) -> table.Panel:
-    """A table: a row for each value of the label `key` that `pick` has, a column (name, unit, expression) for each question."""
+    """A table: a row for each value of the label `key` that `pick` has, columns of (name, unit, expression)."""
     panel = _common(table.Panel(), title, description, columns[0][1], width, height)
     panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(not is_ascending)])
     names: dict[str, str] = {}

@@ -1,9 +1,10 @@
 """PromQL that several panels share.
 
-Gauges are taken as `max by`: for the moment of a takeover two replicas have the same series, and a sum would count double.
+Gauges are taken as `max by`: for the moment of a takeover two replicas have the same series, and a sum
+would count double.
 
-Site time runs faster than the wall in a demo, and counters of energy and money with it. `PER_HOUR` takes the speed out:
-watts measured over joules settled a second is 1 on a real site and 1/60 in a demo at 60x, so money keeps its meaning.
+Site time runs faster than the wall in a demo, and counters of energy and money with it. `per_hour` takes the
+speed out: watts measured over joules settled a second are 1 on a real site and 1/60 in a demo at 60x.
 """
 
 from dataclasses import dataclass
@@ -65,13 +66,11 @@ def quantile(share: float, histogram: str, window: str, by: str) -> str:
 def profit(of: str, window: str) -> str:
     """Revenue, less what power cost, more what it brought at negative prices, less credits to tenants; `of` rate or
     increase."""
-    terms = [
-        _summed(of, name, window, "", "")
-        for name in ("revenue_usd_total", "energy_cost_usd_total", "energy_income_usd_total")
-    ]
-    # A site without tenants has no series of credits.
-    credit = f"({_summed(of, 'sla_credit_usd_total', window, '', '')} or vector(0))"
-    return f"({terms[0]} - {terms[1]} + {terms[2]} - {credit})"
+    revenue, cost, income, credit = (
+        _summed(of, f"{name}_usd_total", window, "", "")
+        for name in ("revenue", "energy_cost", "energy_income", "sla_credit")
+    )
+    return f"({revenue} - {cost} + {income} - ({credit} or vector(0)))"  # a site without tenants has no credits
 
 
 def always_on_profit(of: str, window: str) -> str:

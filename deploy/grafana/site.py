@@ -38,7 +38,7 @@ from deploy.grafana.queries import (
 
 GAIN = ((None, RED), (0, GREEN))
 MONEY_POINTS = 60
-"""Books are settled every 5 min of site time and at each change of price: over 6 h a point averages over that or more."""
+"""Books are settled every 5 min of site time and at each change of price: over 6 h a point averages over more."""
 FEEDER_USE = f"{gauge('feeder_power_watts', 'feeder')} / {gauge('feeder_limit_watts', 'feeder')}"
 
 
@@ -73,8 +73,8 @@ def _now() -> list[Panel]:
         ),
         numbers(
             "Price, and the best fleet's break-even",
-            "The price in force, and the price above which even the site's best fleet loses money. Above it, all fleets "
-            "should sleep.",
+            "The price in force, and the price above which even the site's best fleet loses money. Above it, all "
+            "fleets should sleep.",
             USD_PER_MWH,
             [
                 Query(gauge("price_usd_per_mwh"), "Price"),
@@ -107,8 +107,8 @@ def _now() -> list[Panel]:
         ),
         numbers(
             "Breaches",
-            "Promises that are not kept now: a cap exceeded, a shed not delivered, a guaranteed job interrupted, a meter "
-            "without readings.",
+            "Promises that are not kept now: a cap exceeded, a shed not delivered, a guaranteed job interrupted, a "
+            "meter without readings.",
             "short",
             [Query(f"sum({gauge('breaches_active', 'kind')})")],
             width=2,
@@ -133,8 +133,8 @@ def _curves() -> list[Panel]:
     return [
         lines(
             "Power price and break-even",
-            "Where the price is above a break-even, that fleet should sleep: best and worst fleet are drawn. Day-ahead is "
-            "what was expected.",
+            "Where the price is above a break-even, that fleet should sleep: best and worst fleet are drawn. Day-ahead "
+            "is what was expected.",
             USD_PER_MWH,
             [
                 Query(gauge("price_usd_per_mwh"), "Price", colour=RED),
@@ -148,8 +148,8 @@ def _curves() -> list[Panel]:
         ),
         lines(
             "Power by use, under the cap",
-            "Measured grid power, stacked: jobs below, mining above them, cooling and losses on top. The dashed line is the "
-            "cap in force, orders included.",
+            "Measured grid power, stacked: jobs below, mining above them, cooling and losses on top. The dashed line "
+            "is the cap in force, orders included.",
             "watt",
             [
                 Query(gauge("power_watts", labels='use="hpc"'), "Jobs", colour=HPC),
@@ -173,8 +173,8 @@ def _curves() -> list[Panel]:
         ),
         lines(
             "Setpoint and measured",
-            "What the setpoints in force should draw, and what is measured. They part for minutes while machines warm up; "
-            "for longer, something does not obey.",
+            "What the setpoints in force should draw, and what is measured. They part for minutes while machines warm "
+            "up; for longer, something does not obey.",
             "watt",
             [
                 Query(gauge("power_watts", labels='use="mining"'), "Mining, measured", colour=MINING),
