@@ -145,16 +145,6 @@ def _limits() -> list[Panel]:
             [Query(f"topk({NEAREST}, {feeder} / {feeder_limit})", "{{feeder}}")],
             lowest=0,
             steps=((None, "transparent"), (0.95, ORANGE), (1.0, RED)),
-            width=7,
-        ),
-        lines(
-            "Orders in force",
-            "Curtailment orders that hold now.",
-            "short",
-            [Query(gauge("curtailments_active"), "Orders", colour=RED)],
-            is_stepped=True,
-            lowest=0,
-            width=5,
         ),
     ]
 
@@ -231,6 +221,7 @@ def _plan() -> list[Panel]:
             "Whether the last attempt at a plan worked. Without one dispatch goes by the price alone.",
             "short",
             [Query(gauge("plan_failed"))],
+            height=7,
             steps=NONE_IS_GOOD,
             texts={"0": ("in force", GREEN), "1": ("failed", RED)},
         ),
@@ -239,6 +230,7 @@ def _plan() -> list[Panel]:
             "Site time since the plan in force was made; a new one is due every 15 min.",
             "s",
             [Query(gauge("plan_age_seconds"))],
+            height=7,
             steps=((None, GREEN), (1800, YELLOW), (3600, RED)),
         ),
         numbers(
@@ -246,6 +238,7 @@ def _plan() -> list[Panel]:
             "By how much the plan may fall short of the best that any plan could earn: proven, not estimated.",
             "percentunit",
             [Query(gauge("plan_gap_ratio"))],
+            height=7,
             decimals=2,
             steps=((None, GREEN), (0.02, YELLOW), (0.1, RED)),
         ),
@@ -254,6 +247,7 @@ def _plan() -> list[Panel]:
             "Jobs for which the plan found no way to keep their deadline.",
             "short",
             [Query(gauge("plan_broken_promises"))],
+            height=7,
             steps=((None, GREEN), (1, ORANGE)),
         ),
         lines(

@@ -10,6 +10,7 @@ from deploy.grafana.queries import NEAREST, RANGE, RATE, SITE, Query, gauge, inc
 TENANT = 'tenant=~"$tenant"'
 MET = increase("jobs_ended_total", RANGE, labels='outcome="met"')
 OPEN = 'phase!~"succeeded|failed"'
+BY_PHASE = f"sum by (phase) ({gauge('jobs', 'sla_class, phase', OPEN)})"
 BUDGET = gauge("sla_budget_burnt_ratio", "tenant", TENANT)
 
 
@@ -27,21 +28,13 @@ def _of_class(phase: str) -> str:
     return gauge("jobs", "sla_class", f'phase="{phase}"')
 
 
-def _all(phase: str) -> str:
-    return f"sum({_of_class(phase)})"
-
-
 def _now() -> list[Panel]:
     return [
         numbers(
             "Jobs",
             "Open jobs of the site by phase.",
             "short",
-            [
-                Query(_all("running"), "running"),
-                Query(_all("waiting"), "waiting"),
-                Query(_all("paused"), "paused"),
-            ],
+            [Query(BY_PHASE, "{{phase}}")],
             width=6,
         ),
         numbers(
@@ -104,7 +97,7 @@ def _jobs() -> list[Panel]:
             "Open jobs by phase",
             "Of all classes, stacked.",
             "short",
-            [Query(f"sum by (phase) ({gauge('jobs', 'sla_class, phase', OPEN)})", "{{phase}}")],
+            [Query(BY_PHASE, "{{phase}}")],
             is_stacked=True,
             is_stepped=True,
             lowest=0,

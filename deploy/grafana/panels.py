@@ -1,6 +1,6 @@
 """The kinds of panels there are, each with a title, a description, a unit and its queries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any, TypeVar
 
@@ -80,9 +80,11 @@ def lines(
     lowest: float | None = None,
     points: int | None = None,
     steps: Sequence[Step] | None = None,
+    colours: Mapping[str, str] | None = None,
     links_to: str | None = None,
 ) -> timeseries.Panel:
-    """Curves over time; `points` asks for fewer, so that each averages over longer; `steps` colours the background."""
+    """Curves over time; `points` asks for fewer, so that each averages over longer; `steps` colours the background,
+    `colours` series by name."""
     panel = _common(timeseries.Panel(), title, description, unit, width, height)
     panel.line_width(2).show_points(options.VisibilityMode.NEVER).fill_opacity(60 if is_stacked or is_bars else 0)
     panel.legend(_legend()).tooltip(_tooltip())
@@ -104,6 +106,8 @@ def lines(
     for ref, query in _lettered(queries):
         panel.with_target(_target(ref, query).range())
         _differ(panel, ref, query)
+    for name, colour in (colours or {}).items():
+        panel.override_by_name(name, _properties([("color", {"mode": "fixed", "fixedColor": colour})]))
     return panel
 
 
@@ -142,7 +146,7 @@ def rows(
     sort: str,
     is_ascending: bool = False,
     key_links_to: str | None = None,
-    steps: dict[str, Sequence[Step]] | None = None,
+    steps: Mapping[str, Sequence[Step]] | None = None,
 ) -> table.Panel:
     """A table: a row for each value of the label `key` that `pick` has, columns of (name, unit, expression)."""
     panel = _common(table.Panel(), title, description, columns[0][1], width, height)

@@ -148,15 +148,14 @@ def _curves() -> list[Panel]:
         ),
         lines(
             "Power by use, under the cap",
-            "Measured grid power, stacked: jobs below, mining above them, cooling and losses on top. The dashed line "
+            "Measured grid power, stacked: HPC jobs, mining, and overhead (cooling and losses). The dashed line "
             "is the cap in force, orders included.",
             "watt",
             [
-                Query(gauge("power_watts", labels='use="hpc"'), "Jobs", colour=HPC),
-                Query(gauge("power_watts", labels='use="mining"'), "Mining", colour=MINING),
-                Query(gauge("power_watts", labels='use="overhead"'), "Overhead", colour=OVERHEAD),
-                Query(gauge("grid_limit_watts"), "Cap", colour=LIMIT, is_line=True),
+                Query(gauge("power_watts", "use"), "{{use}}"),
+                Query(gauge("grid_limit_watts"), "cap", colour=LIMIT, is_line=True),
             ],
+            colours={"hpc": HPC, "mining": MINING, "overhead": OVERHEAD},
             is_stacked=True,
             lowest=0,
         ),
@@ -177,11 +176,10 @@ def _curves() -> list[Panel]:
             "up; for longer, something does not obey.",
             "watt",
             [
-                Query(gauge("power_watts", labels='use="mining"'), "Mining, measured", colour=MINING),
-                Query(gauge("setpoint_watts", labels='use="mining"'), "Mining, setpoint", colour=TARGET, is_line=True),
-                Query(gauge("power_watts", labels='use="hpc"'), "Jobs, measured", colour=HPC),
-                Query(gauge("setpoint_watts", labels='use="hpc"'), "Jobs, setpoint", colour="light-blue", is_line=True),
+                Query(gauge("power_watts", "use", 'use!="overhead"'), "{{use}}"),
+                Query(gauge("setpoint_watts", "use"), "{{use}} setpoint", is_line=True),
             ],
+            colours={"hpc": HPC, "mining": MINING, "hpc setpoint": "light-blue", "mining setpoint": TARGET},
             lowest=0,
             links_to=uids.FLEETS,
         ),
