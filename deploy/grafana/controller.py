@@ -171,7 +171,6 @@ def _inputs() -> list[Panel]:
             "Age of inputs",
             "Site time since each input's reading; telemetry: the oldest device's.",
             "input",
-            gauge("input_age_seconds", "input"),
             [("Age", "s", gauge("input_age_seconds", "input"))],
             height=6,
             sort="Age",

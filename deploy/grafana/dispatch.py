@@ -72,7 +72,6 @@ def _worth() -> list[Panel]:
             f"The {NEAREST} fleets with the highest setpoint: what they are told to draw, and what a MWh in them "
             "brings above the price. Below 0 they should sleep.",
             "fleet",
-            LARGEST,
             [
                 ("Setpoint", "watt", LARGEST),
                 ("Break-even", USD_PER_MWH, BREAK_EVEN),
@@ -80,6 +79,7 @@ def _worth() -> list[Panel]:
             ],
             width=8,
             height=8,
+            only=LARGEST,
             sort="Setpoint",
             key_links_to=uids.FLEETS,
             steps={"Above the price": ((None, RED), (0, GREEN))},

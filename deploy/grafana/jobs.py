@@ -107,7 +107,6 @@ def _jobs() -> list[Panel]:
             "Jobs by class",
             "How many are in which phase now.",
             "sla_class",
-            _of_class("running"),
             [
                 ("Running", "short", _of_class("running")),
                 ("Waiting", "short", _of_class("waiting")),

@@ -138,9 +138,9 @@ def rows(
     title: str,
     description: str,
     key: str,
-    pick: str,
     columns: Sequence[tuple[str, str, str]],
     *,
+    only: str = "",
     width: int = 12,
     height: int = 9,
     sort: str,
@@ -148,13 +148,16 @@ def rows(
     key_links_to: str | None = None,
     steps: Mapping[str, Sequence[Step]] | None = None,
 ) -> table.Panel:
-    """A table: a row for each value of the label `key` that `pick` has, columns of (name, unit, expression)."""
+    """A table: a row for each value of the label `key`, columns of (name, unit, expression).
+
+    Where `only` is given, it is the expression of one column and picks the rows.
+    """
     panel = _common(table.Panel(), title, description, columns[0][1], width, height)
     panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(not is_ascending)])
     names: dict[str, str] = {}
     for ref, (name, unit, expr) in zip(ascii_uppercase, columns, strict=False):
         names[f"Value #{ref}"] = name
-        query = Query(expr if expr == pick else f"{expr} and on ({key}) {pick}")
+        query = Query(f"{expr} and on ({key}) {only}" if only and expr != only else expr)
         panel.with_target(_target(ref, query).instant().format(PromQueryFormat.TABLE))
         properties: list[tuple[str, Any]] = [("unit", unit)]
         if steps and name in steps:

@@ -201,7 +201,6 @@ def _doubts() -> list[Panel]:
             "Inputs",
             "Age of each input, site time, and whether its stale policy holds.",
             "input",
-            gauge("input_age_seconds", "input"),
             [
                 ("Age", "s", gauge("input_age_seconds", "input")),
                 ("Stale", "bool_yes_no", gauge("input_stale", "input")),
