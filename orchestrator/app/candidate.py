@@ -11,9 +11,11 @@ from orchestrator.adapters.cluster.api import ApiError, ClusterError
 from orchestrator.adapters.cluster.election import Election
 from orchestrator.adapters.cluster.leader_label import LeaderLabel
 from orchestrator.adapters.store import StoreError
+from orchestrator.adapters.store.engine import read_url, shared
 from orchestrator.api.application import create_app
 from orchestrator.app.live_site import LiveSite
-from orchestrator.app.standby import Front, show_leader, standby_app
+from orchestrator.app.metrics import LeaderMetrics
+from orchestrator.app.standby import Front, standby_app
 from orchestrator.app.term import ClusterDriver, Sources, open_term
 from orchestrator.settings import Settings
 
@@ -40,7 +42,10 @@ class Candidate:
         stopping: asyncio.Event,
         tell: Callable[[str], None],
     ) -> None:
-        self._standby: ASGIApp = standby_app(lambda: election.leader, api_key=settings.api_key)
+        self._store_shared = shared(read_url(settings.store_url))
+        self._standby: ASGIApp = standby_app(
+            settings.site.name, lambda: election.leader, store_shared=self._store_shared, api_key=settings.api_key
+        )
         self.front = Front(self._standby)
         self._settings = settings
         self._sources = sources
@@ -90,7 +95,9 @@ class Candidate:
         """Control the site until cancelled, or until the store is another's."""
         settings, election = self._settings, self._election
         async with open_term(settings.site, self._sources, settings.store_url, self._open_driver()) as live:
-            show_leader(live.metrics_registry, lambda: election.held)
+            live.metrics_registry.register(
+                LeaderMetrics(settings.site.name, lambda: election.held, store_shared=self._store_shared)
+            )
             self.front.app = create_app(live, api_key=settings.api_key)
             self._label.show(leads=True)
             live.start()

@@ -77,7 +77,6 @@ class LiveSite:
     ) -> None:
         self.site = site
         self.store = store
-        self.metrics_registry = CollectorRegistry()
         self._clock = clock
         self._prices = prices
         self._jobs = jobs
@@ -87,7 +86,7 @@ class LiveSite:
         self._round = asyncio.Lock()
         self._deciding = asyncio.Lock()
         self._events = EventHub()
-        self._metrics = SiteMetrics(self.metrics_registry, lambda: self._controller.snapshot)
+        self._metrics = SiteMetrics(site, self.now, simulated=day is not None, speed=clock.speed)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._book: PriceBook | None = None
         self._planner = Planner(site)
@@ -104,13 +103,15 @@ class LiveSite:
                 hashprice=series.hashprice,
                 weather=series.weather,
                 metrics=self._latest,
-                workloads=workloads,
+                workloads=self._metrics.timed(workloads),
                 store=store,
             ),
             now=self.now(),
             policy=planned(self._planner),
             publish=self._publish,
+            watch=self._metrics.rounds,
         )
+        self._metrics.watch(self._controller, self.plan)
 
     def now(self) -> datetime:
         return self._clock.at(time.time())
@@ -228,13 +229,17 @@ class LiveSite:
         self._book = book
 
     def _publish(self, records: Sequence[Record]) -> None:
+        self._metrics.count(records)
         for record in records:
-            self._metrics.count(record)
             self._on_record(record)
         for event in events_of(records):
             self._events.publish(event)
 
     # --- the desk ------------------------------------------------------------------------------------------------
+
+    @property
+    def metrics_registry(self) -> CollectorRegistry:
+        return self._metrics.registry
 
     def clock_info(self) -> ClockInfo:
         return ClockInfo(

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from http import HTTPStatus
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.api.guard import Guard
 from orchestrator.api.health import exposition
 from orchestrator.api.problems import problem
+from orchestrator.app.metrics import LeaderMetrics, ProcessMetrics
 
 RETRY_AFTER_S = 2
 """After a graceful stop the next leader answers within 3 s."""
@@ -25,13 +26,14 @@ class Front:
         await self.app(scope, receive, send)
 
 
-def standby_app(leader: Callable[[], str], *, api_key: str | None) -> ASGIApp:
+def standby_app(site: str, leader: Callable[[], str], *, store_shared: bool, api_key: str | None) -> ASGIApp:
     """/healthz, /readyz and /metrics as of a well controller, and 503 for all else; guarded as the API is.
 
     `leader` names who leads; empty where nobody is known to.
     """
     registry = CollectorRegistry()
-    show_leader(registry, lambda: False)
+    registry.register(ProcessMetrics(site))
+    registry.register(LeaderMetrics(site, lambda: False, store_shared=store_shared))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -55,9 +57,3 @@ def standby_app(leader: Callable[[], str], *, api_key: str | None) -> ASGIApp:
         )
 
     return Guard(answer, api_key or None)
-
-
-def show_leader(registry: CollectorRegistry, leads: Callable[[], bool]) -> None:
-    """The metric by which the one that leads is told from those that stand by."""
-    gauge = Gauge("wattshift_leader", "1 where this controller leads.", registry=registry)
-    gauge.set_function(lambda: float(leads()))

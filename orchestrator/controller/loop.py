@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from orchestrator.controller.follow_up import close_restart, find_interruptions, follow_breaches, verify_pending
+from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
 from orchestrator.controller.state import State
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
@@ -51,7 +52,7 @@ log = logging.getLogger(__name__)
 
 Policy = Callable[[Site, Snapshot], Desired]
 Publish = Callable[[Sequence[Record]], None]
-"""Told of each transaction once it is on disk."""
+"""Told of each transaction once it is on disk, before the controller takes it over: `job_record` is that of before."""
 
 
 VERIFY_EVERY = timedelta(seconds=5)
@@ -83,17 +84,21 @@ class Controller:
         now: datetime,
         policy: Policy | None = None,
         publish: Publish | None = None,
+        watch: RoundWatch | None = None,
     ) -> None:
         """Without a `policy` it dispatches by the price alone."""
         self.site = site
         self.doors = doors
         self.snapshot: Snapshot | None = None
+        self.inputs: Inputs | None = None
+        """What the snapshot was made from."""
         self.workloads: Workloads | None = None
         self.reasons: Mapping[str, str] = {}
         self.synced = False
         """Whether the workload driver's view could be acted on in the last round."""
         self._policy = policy or partial(dispatch, live=LiveColumns())
         self._publish = publish or (lambda records: None)
+        self._watch = watch or Unwatched()
         self._lock = asyncio.Lock()
         self._started_at = now
         self._state = State.of(doors.store.restore(now))
@@ -102,6 +107,21 @@ class Controller:
     def unsettled(self) -> bool:
         """Actions wait to be seen in the meter: look again soon."""
         return bool(self._state.pending)
+
+    @property
+    def pending(self) -> int:
+        """Actions that wait to be seen in the meter."""
+        return len(self._state.pending)
+
+    @property
+    def left_open(self) -> tuple[Decision, ...]:
+        """Decisions of the run before whose end is unknown, until the first round closes them."""
+        return tuple(decision for decision, _ in self._state.unsettled)
+
+    @property
+    def observed_at(self) -> datetime | None:
+        """When the site was last observed, by whichever run."""
+        return self._state.last.at if self._state.last is not None else None
 
     @property
     def curtailments(self) -> tuple[Curtailment, ...]:
@@ -154,6 +174,16 @@ class Controller:
     # --- observe -------------------------------------------------------------------------------------------------
 
     async def _tick(self, now: datetime, trigger: Trigger, *, final: bool = False) -> Decision | None:
+        self._watch.begin()
+        try:
+            decision = await self._round(now, trigger, final=final)
+        except Exception:
+            self._watch.end(Result.FAILED)
+            raise
+        self._watch.end(Result.OK if self.synced else Result.UNSYNCED)
+        return decision
+
+    async def _round(self, now: datetime, trigger: Trigger, *, final: bool = False) -> Decision | None:
         doors, draft = self.doors, self._state.copy()
         now = max(now, draft.last.at + INSTANT) if draft.last is not None else now
         book, hashprice, outdoor, telemetry, workloads = await asyncio.gather(
@@ -163,6 +193,7 @@ class Controller:
             doors.metrics.read(now),
             doors.workloads.observe(now),
         )
+        self._watch.done(Part.OBSERVE)
         self.synced = workloads.synced
         if not workloads.synced:
             return None  # never act on a view that may be old
@@ -187,6 +218,7 @@ class Controller:
         if final or settlement_due(draft.books, snapshot, workloads):
             settled, draft.books = settle(self.site, draft.books, snapshot, workloads, telemetry)
             records.extend(settled)
+        self._watch.done(Part.ASSESS)
         trigger, trigger_at = self._trigger(draft, snapshot, trigger)
         records.append(self._observation(draft, snapshot))
         desired = self._policy(self.site, snapshot)
@@ -195,13 +227,16 @@ class Controller:
         decision = write_up(snapshot, desired, moves, trigger, trigger_at)
         if decision is not None:
             records.append(decision)
+        self._watch.done(Part.DECIDE)
         self._record(records)
-        self._state = draft
+        self._watch.done(Part.RECORD)
+        self._state, self.inputs = draft, replace(inputs, before=None)
         self.snapshot, self.workloads = replace(snapshot, breaches=tuple(draft.breaches.values())), workloads
         self.reasons = desired.reasons
         if decision is not None:
             await self._act(decision, snapshot, workloads)
         await doors.workloads.renew(now + self.site.controls.lease, now)
+        self._watch.done(Part.ACT)
         return decision
 
     def _trigger(self, draft: State, snapshot: Snapshot, trigger: Trigger) -> tuple[Trigger, datetime]:

@@ -93,6 +93,9 @@ class PricePolicy:
     fallback_usd_per_mwh: float
 
 
+PRICE_BASES = ("real_time", "real_time_held", "day_ahead", "fallback")
+
+
 @dataclass(frozen=True, slots=True)
 class CurrentPrice:
     """The price to decide and settle on, and where it is from."""

@@ -57,6 +57,11 @@ def database_file(url: URL) -> Path | None:
     return None if _DRIVERS[url.drivername] != "sqlite" or in_memory else Path(str(url.database))
 
 
+def shared(url: URL) -> bool:
+    """Whether several processes can reach it, from wherever they run: a server, no file."""
+    return _DRIVERS[url.drivername] != "sqlite"
+
+
 def engine_for(url: URL, *, read_only: bool, durable: bool) -> Engine:
     """An engine for the database of a URL from `read_url`."""
     if _DRIVERS[url.drivername] == "postgresql":

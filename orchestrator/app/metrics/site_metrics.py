@@ -1,0 +1,83 @@
+"""A site's metrics: wired to a controller before it is made, and to be told of it once it is."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from orchestrator.app.metrics.actions import Actions, TimedDriver
+from orchestrator.app.metrics.counters import Counters
+from orchestrator.app.metrics.gauges import Gauges, Seen
+from orchestrator.app.metrics.process import ProcessMetrics
+from orchestrator.app.metrics.rounds import AlwaysOn, RoundTimes
+from orchestrator.app.metrics.sheet import Sheet
+from orchestrator.app.metrics.tally import Tally
+from orchestrator.controller import Controller
+from orchestrator.domain.billing import JobRecord
+from orchestrator.domain.site import Site
+from orchestrator.planning.plan_view import PlanState
+from orchestrator.ports import Record, WorkloadDriver
+
+
+class SiteMetrics(Collector):
+    """Give a controller `rounds` as its watch, `timed` of its driver and `count` to publish to, then `watch` it."""
+
+    def __init__(self, site: Site, now: Callable[[], datetime], *, simulated: bool = False, speed: float = 1.0) -> None:
+        """`now` is site time."""
+        self.registry = CollectorRegistry()
+        self._site = site
+        self._now = now
+        self._counters = Counters(site.name)
+        self._actions = Actions(self._counters, now)
+        self._tally = Tally(site, self._counters, self._job_before)
+        self._always_on = AlwaysOn(site, self._counters)
+        self._gauges = Gauges(site)
+        self.rounds = RoundTimes(self._counters, self._observed)
+        self._controller: Controller | None = None
+        self._plan: Callable[[], PlanState] = lambda: PlanState(None)
+        self._last_at: datetime | None = None
+        self.registry.register(ProcessMetrics(site.name, simulated=simulated, speed=speed))
+        self.registry.register(self)
+
+    def timed(self, driver: WorkloadDriver) -> WorkloadDriver:
+        return TimedDriver(driver, self._actions, self._now)
+
+    def watch(self, controller: Controller, plan: Callable[[], PlanState]) -> None:
+        """Before its first round."""
+        self._controller, self._plan = controller, plan
+        self._last_at = controller.observed_at
+        self._actions.left_open(controller.left_open)
+
+    def count(self, records: Sequence[Record]) -> None:
+        """Count what was published."""
+        self._actions.count(records)
+        self._tally.count(records)
+
+    def _job_before(self, job: str) -> JobRecord | None:
+        return self._controller.job_record(job) if self._controller is not None else None
+
+    def _observed(self) -> None:
+        if self._controller is not None and self._controller.snapshot is not None:
+            self._always_on.observed(self._controller.snapshot, self._last_at)
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._counters.families()
+        sheet = Sheet(self._site.name)
+        if self.rounds.ended_well_at is not None:
+            sheet.put("last_round_timestamp_seconds", self.rounds.ended_well_at)
+        controller = self._controller
+        if controller is not None and controller.snapshot is not None and controller.inputs is not None:
+            self._gauges.fill(
+                sheet,
+                Seen(
+                    now=self._now(),
+                    snapshot=controller.snapshot,
+                    inputs=controller.inputs,
+                    curtailments=controller.curtailments,
+                    plan=self._plan(),
+                    pending=controller.pending,
+                ),
+            )
+        yield from sheet.families()
