@@ -11,6 +11,7 @@ import pytest
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.store import SqlStore
+from orchestrator.app.metrics import SiteMetrics
 from orchestrator.controller import Controller, Doors
 from orchestrator.domain.decision import Ack, Decision, Move, Outcome, PauseJob
 from orchestrator.domain.ledger import Account, Totals, totals
@@ -32,6 +33,7 @@ from orchestrator.domain.site import (
 )
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import Job, JobPhase, Workloads
+from orchestrator.planning.plan_view import PlanState
 from orchestrator.sim.asic_rack import NO_FAULTS, FaultRates
 from orchestrator.sim.virtual import VirtualSite
 
@@ -191,7 +193,9 @@ class World:
     driver: Driver
     now: datetime = START
     measured_kw: list[tuple[datetime, float]] = field(default_factory=list)
+    planned: PlanState = field(default_factory=lambda: PlanState(None))
     controller: Controller = field(init=False)
+    metrics: SiteMetrics = field(init=False)
 
     def __post_init__(self) -> None:
         self.restart()
@@ -199,6 +203,7 @@ class World:
     def restart(self) -> None:
         """A new controller on the same record and devices, as after a kill."""
         self.driver.dies, self.driver.dead = None, False
+        self.metrics = SiteMetrics(self.site, lambda: self.now)
         self.controller = Controller(
             self.site,
             Doors(
@@ -206,11 +211,14 @@ class World:
                 hashprice=ConstantSeries(60.0, "USD/PH/s/day"),
                 weather=ConstantSeries(20.0, "degC"),
                 metrics=self.devices,
-                workloads=self.driver,
+                workloads=self.metrics.timed(self.driver),
                 store=self.store,
             ),
             now=self.now,
+            publish=self.metrics.count,
+            watch=self.metrics.rounds,
         )
+        self.metrics.watch(self.controller, lambda: self.planned)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -317,6 +325,7 @@ def world_of(site: Site, tmp_path: Path) -> Iterator[WorldOf]:
         *,
         faults: FaultRates = NO_FAULTS,
         seed: int = 1,
+        site: Site = site,
     ) -> World:
         store = SqlStore.open(f"sqlite:///{tmp_path / f'{len(stores)}.db'}", durable=False)
         stores.append(store)

@@ -173,7 +173,7 @@ async def test_a_standby_is_well_and_names_the_leader(
         assert await replica.status("/healthz") == 200
         ready = await replica.client.get("/readyz")
         assert (ready.status_code, ready.json()["leader"], ready.json()["standby"]) == (200, "w-1_abcd", True)
-        assert 'wattshift_leader{site="small"} 0.0' in (await replica.client.get("/metrics")).text
+        assert 'wattshift_leader{site="tiny"} 0.0' in (await replica.client.get("/metrics")).text
         for path in ("/", "/api/v1/state", "/docs"):
             answer = await replica.client.get(path)
             assert answer.status_code == 503, path
@@ -210,7 +210,7 @@ async def test_the_elected_one_controls_and_a_stop_settles_and_releases(
         await replica.until(lambda: driver.looks > 1)
         assert await replica.status("/healthz") == 200
         metrics = (await replica.client.get("/metrics")).text
-        assert 'wattshift_leader{site="small"} 1.0' in metrics
+        assert 'wattshift_leader{site="tiny"} 1.0' in metrics
         assert re.search(r"^wattshift_build_info", metrics, re.MULTILINE)
         looks = driver.looks
     assert driver.looks > looks, "the last round"

@@ -1,8 +1,6 @@
 """Rules, their runbooks and their unit tests belong together, and name only what there is."""
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -125,17 +123,6 @@ def test_a_runbook_names_metrics_and_routes_that_there_are(page: Path) -> None:
 
 
 # --- by promtool ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(name="promtool")
-def _promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        message = "no promtool on the PATH (Debian and Ubuntu: package prometheus)"
-        if os.environ.get("WATTSHIFT_REQUIRE_PROMETHEUS") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
 
 
 def run(*command: str | Path) -> str:
