@@ -162,7 +162,7 @@ def _decisions() -> list[Panel]:
         ),
         lines(
             "Actions by what came of them",
-            "Each is sent, acknowledged, and measured. Late: not seen in the meter by its time limit, and escalated.",
+            "Accepted: acknowledged, then measured or superseded. Late: not in the meter by its time limit, escalated.",
             "short",
             [Query(increase("actions_total", RATE, "state"), "{{state}}")],
             is_bars=True,
@@ -182,7 +182,7 @@ def _decisions() -> list[Panel]:
             "Actions by kind",
             "Fleets, jobs and GPU pools moved in the time shown.",
             "short",
-            [Query(increase("actions_total", RANGE, "kind", 'state="sent"'), "{{kind}}")],
+            [Query(increase("actions_total", RANGE, "kind", 'state="acknowledged"'), "{{kind}}")],
             width=4,
         ),
         bars(

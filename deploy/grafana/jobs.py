@@ -8,7 +8,7 @@ from deploy.grafana.panels import GREEN, HPC, MUTED, ORANGE, RED, YELLOW, Panel,
 from deploy.grafana.queries import NEAREST, RANGE, RATE, SITE, Query, gauge, increase, per_hour, rate
 
 TENANT = 'tenant=~"$tenant"'
-MET = increase("jobs_ended_total", RANGE, labels='outcome="met"')
+MET = increase("jobs_ended_total", RANGE, labels='outcome="on_time"')
 OPEN = 'phase!~"succeeded|failed"'
 BY_PHASE = f"sum by (phase) ({gauge('jobs', 'sla_class, phase', OPEN)})"
 BUDGET = gauge("sla_budget_burnt_ratio", "tenant", TENANT)
@@ -55,7 +55,7 @@ def _now() -> list[Panel]:
         ),
         numbers(
             "Deadlines met",
-            "Of the jobs that ended in the time shown, those that met what was promised.",
+            "Of the jobs that ended in the time shown, those that were on time.",
             "percentunit",
             [Query(f"{MET} / {increase('jobs_ended_total', RANGE)}")],
             steps=((None, RED), (0.95, YELLOW), (0.99, GREEN)),

@@ -1,4 +1,4 @@
-"""The demo of the event day under a real Prometheus, until a spike was seen, answered and settled."""
+"""The demo of the event day under a real Prometheus: a price spike and a grid order, each answered and settled."""
 
 import os
 import re
@@ -8,9 +8,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import psutil
@@ -18,24 +18,33 @@ import psutil
 from orchestrator.adapters.workloads.process_table import MARK
 from tests.observability.prometheus_server import PATIENCE_S, Prometheus, prometheus_server
 
-SCRAPE_S = 1
+SCRAPE_S = 2
 SPIKE_USD_PER_MWH = 300.0
 """The first spike of 6 September 2023 after the demo's start is higher."""
+Found = TypeVar("Found")
+
+ORDER = {"limit_kw": 30_000.0, "for_minutes": 10.0, "reason": "called by the grid operator"}
 
 
 @dataclass(frozen=True, slots=True)
 class EventDay:
-    """A demo that still runs, and the server that has scraped it since it began."""
+    """What Prometheus saw; the demo itself has ended."""
 
-    url: str
-    """Of the console, the API and the metrics."""
     prometheus: Prometheus
     began: float
     """Unix time of the first scrape."""
+    until: float
+    """Of one of the last, which was not missed: a missed one would make all that was scraped look gone."""
+    page: str = field(repr=False)
+    """The metrics as scraped at the end."""
 
-    def metrics(self) -> str:
-        """The page that Prometheus scrapes."""
-        return httpx.get(f"{self.url}/metrics", timeout=PATIENCE_S, trust_env=False).raise_for_status().text
+    def at_end(self, expr: str) -> list[dict[str, Any]]:
+        """Series at the end."""
+        return self.prometheus.query(expr, self.until)
+
+    def all_day(self, expr: str) -> list[dict[str, Any]]:
+        """Series over all of it."""
+        return self.prometheus.query_range(expr, self.began, self.until, SCRAPE_S)
 
 
 @contextmanager
@@ -55,14 +64,19 @@ def event_day(folder: Path, rules: str = "") -> Iterator[EventDay]:
 
         target = wait_for(address, "the demo to start")
         with prometheus_server(folder, _config(target, rules)) as server:
-            day = EventDay(f"http://{target}", server, time.time())
-            wait_for(lambda: _has_answered(server), "a spike to be answered and settled")
-            yield day
+            began = time.time()
+            wait_for(lambda: _holds(server, SPIKE_ANSWERED), "a spike to be answered and settled")
+            answer = httpx.post(f"http://{target}/api/v1/curtailments", json=ORDER, timeout=PATIENCE_S, trust_env=False)
+            assert answer.status_code == httpx.codes.CREATED, answer.text
+            until = wait_for(lambda: _holds(server, ORDER_ANSWERED), "an order to be answered")
+            page = httpx.get(f"http://{target}/metrics", timeout=PATIENCE_S, trust_env=False).raise_for_status().text
+            _end(demo, state)
+            yield EventDay(server, began, until, page)
     finally:
         _end(demo, state)
 
 
-def wait_for(look: Callable[[], Any], what: str) -> Any:
+def wait_for(look: Callable[[], Found | None], what: str) -> Found:
     """The first result of `look` that is true; fails when there is none in time."""
     deadline = time.monotonic() + PATIENCE_S
     while not (found := look()):
@@ -81,16 +95,29 @@ def _config(target: str, rules: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _has_answered(server: Prometheus) -> bool:
-    """Mining has drawn power, a spike came, mining drew next to nothing, and the price is down again."""
-    price, mining = "wattshift_price_usd_per_mwh", 'wattshift_power_watts{use="mining"}'
-    return bool(
-        server.query(
-            f"max_over_time({price}[10m]) > {SPIKE_USD_PER_MWH} and on (site) {price} < {SPIKE_USD_PER_MWH / 2}"
-            f" and on (site) max_over_time({mining}[10m]) > 20e6 and on (site) min_over_time({mining}[10m]) < 5e6"
-            f' and on (site) increase(wattshift_actions_total{{state="measured"}}[10m]) > 0'
-        )
-    )
+PRICE, MINING = "wattshift_price_usd_per_mwh", 'wattshift_power_watts{use="mining"}'
+SPIKE_ANSWERED = (
+    f"max_over_time({PRICE}[10m]) > {SPIKE_USD_PER_MWH}",
+    f"{PRICE} < {SPIKE_USD_PER_MWH / 2}",
+    f"min_over_time({MINING}[10m]) < 5e6",
+    f"{MINING} > 20e6",
+    'increase(wattshift_decision_latency_seconds_count{stage="measured"}[10m]) > 0',
+    "increase(wattshift_always_on_energy_cost_usd_total[10m]) > 0",
+    "wattshift_plan_age_seconds",
+)
+"""Mining drew power, nearly none in the spike, and does again; the books are settled, and there is a plan."""
+ORDER_ANSWERED = (
+    "max_over_time(wattshift_curtailments_active[10m]) > 0",
+    f"wattshift_grid_power_watts < {ORDER['limit_kw']}e3",
+    'increase(wattshift_decisions_total{trigger="curtailment"}[10m]) > 0',
+    "sum by (site) (wattshift_fleet_hashrate_hashes_per_second) > 0",
+)
+
+
+def _holds(server: Prometheus, conditions: tuple[str, ...]) -> float | None:
+    """When all hold, now; None if they do not."""
+    now = time.time()
+    return now if server.query(" and on (site) ".join(conditions), now) else None
 
 
 def _end(demo: "subprocess.Popen[bytes]", state: Path) -> None:

@@ -30,9 +30,9 @@ class Prometheus:
         assert answer.status_code == 200, f"{parameters.get('query', path)}: {answer.text}"
         return answer.json()["data"]
 
-    def query(self, expr: str) -> list[dict[str, Any]]:
-        """Series now."""
-        series: list[dict[str, Any]] = self.get("query", query=expr)["result"]
+    def query(self, expr: str, at: float) -> list[dict[str, Any]]:
+        """Series at a Unix time."""
+        series: list[dict[str, Any]] = self.get("query", query=expr, time=at)["result"]
         return series
 
     def query_range(self, expr: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
