@@ -43,8 +43,9 @@ class EventDay:
         return self.prometheus.query(expr, self.until)
 
     def all_day(self, expr: str) -> list[dict[str, Any]]:
-        """Series over all of it."""
-        return self.prometheus.query_range(expr, self.began, self.until, SCRAPE_S)
+        """Series over all of it, the end included."""
+        steps = int((self.until - self.began) / SCRAPE_S)
+        return self.prometheus.query_range(expr, self.until - steps * SCRAPE_S, self.until, SCRAPE_S)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -39,7 +39,6 @@ class SiteMetrics(Collector):
         self._plan: Callable[[], PlanState] = lambda: PlanState(None)
         self._last_at: datetime | None = None
         self.registry.register(ProcessMetrics(site.name, simulated=simulated, speed=speed))
-        ProcessCollector(registry=self.registry)
         self.registry.register(self)
 
     def timed(self, driver: WorkloadDriver) -> WorkloadDriver:
