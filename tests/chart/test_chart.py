@@ -66,6 +66,7 @@ def without_chance(text: str) -> str:
         r"(?m)^(  \w+\.yaml: \|\n)(?:    .*\n|\n)*?    groups:\n(?:    .*\n|\n)+", r"\1    (as in files/rules)\n", text
     )
     text = re.sub(r"(?m)^(  groups:\n)(?:    .*\n)+", r"\1    (as in files/rules)\n", text)
+    text = re.sub(r"(checksum/rules: )\w+", r"\1(of files/rules)", text)
     text = re.sub(r"(wattshift:)[A-Za-z0-9]{32}(@)", r"\1(made at the install)\2", text)
     return re.sub(r'(wattshift\.dev/deadline: )".*"', r'\1"(from the install on)"', text)
 
