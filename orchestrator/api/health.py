@@ -3,11 +3,10 @@
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel
 
 from orchestrator.api.asking import DeskNow
+from orchestrator.api.exposition import exposition
 from orchestrator.api.problems import problem
 
 router = APIRouter(tags=["health"])
@@ -58,9 +57,3 @@ async def readyz(desk: DeskNow, request: Request) -> Ready | Response:
 def metrics(desk: DeskNow, request: Request) -> Response:
     """The controller's own metrics in Prometheus' text format, or OpenMetrics if asked for."""
     return exposition(desk.metrics_registry, request.headers.get("accept", ""))
-
-
-def exposition(registry: CollectorRegistry, accept: str) -> Response:
-    """All metrics of `registry` in the format that the Accept header asks for."""
-    encode, media_type = choose_encoder(accept)
-    return Response(encode(registry), headers={"Content-Type": media_type})

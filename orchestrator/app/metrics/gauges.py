@@ -5,9 +5,11 @@ What is not known is left out. No series is a job's or a rack's.
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from orchestrator.app.metrics.families import INPUTS
 from orchestrator.app.metrics.sheet import Labels, Sheet
@@ -16,12 +18,14 @@ from orchestrator.domain.economics import mining_value_usd_per_mwh
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PRICE_BASES
 from orchestrator.domain.observation import Metric, Telemetry
-from orchestrator.domain.site import Fleet, Mode, Site, SlaClass
+from orchestrator.domain.site import Fleet, Site, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.assess import Inputs
-from orchestrator.planning.jobs_watched import jobs_at_risk, tenant_power_kw
+from orchestrator.planning.jobs_watched import JobsWatched, tenant_power_kw, watch_jobs
 from orchestrator.planning.plan_view import PlanState
+
+_TENANT_AND_PHASE = attrgetter("job.tenant", "phase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +50,18 @@ class Gauges:
             fleet.name: {"fleet": fleet.name, "site": site.name} for fleet in site.fleets
         }
         self._sla = {tenant.name: tenant.sla for tenant in site.tenants}
-        self._best = {fleet.name: best_mode(fleet) for fleet in site.fleets}
+        self._worth = {fleet.name: _worth_usd_per_mwh(fleet) for fleet in site.fleets}
 
     def fill(self, sheet: Sheet, seen: Seen) -> None:
-        self._power(sheet, seen.snapshot)
-        self._fleets(sheet, seen.snapshot)
-        _pools(sheet, seen.snapshot)
-        _market(sheet, seen.snapshot)
+        snapshot, jobs = seen.snapshot, watch_jobs(seen.snapshot.jobs.values(), seen.now)
+        self._power(sheet, snapshot)
+        self._fleets(sheet, snapshot)
+        _pools(sheet, snapshot, jobs)
+        _market(sheet, snapshot)
         _inputs(sheet, seen)
         _loop(sheet, seen)
-        self._jobs(sheet, seen)
-        self._tenants(sheet, seen.snapshot)
+        self._jobs(sheet, seen, jobs)
+        self._tenants(sheet, snapshot, jobs)
 
     def _power(self, sheet: Sheet, snapshot: Snapshot) -> None:
         fleets, pools, measured = snapshot.fleets.values(), snapshot.pools.values(), snapshot.measured
@@ -68,8 +73,6 @@ class Gauges:
         if mining and hpc:
             sheet.put("power_watts", measured.overhead_kw * 1000.0, use="overhead")
             sheet.put("grid_power_watts", measured.grid_kw * 1000.0)
-        setpoint_kw = sum(status.fleet.setpoint_kw(status.view.racks) for status in fleets)
-        sheet.put("setpoint_watts", setpoint_kw * 1000.0, use="mining")
         sheet.put("setpoint_watts", sum(status.expected_kw for status in pools) * 1000.0, use="hpc")
         sheet.put("grid_limit_watts", snapshot.limits.grid.limit_kw * 1000.0)
         sheet.put("grid_connection_watts", self._site.grid.limit_kw * 1000.0)
@@ -86,13 +89,15 @@ class Gauges:
 
     def _fleets(self, sheet: Sheet, snapshot: Snapshot) -> None:
         rows = [(self._fleet_labels[name], status) for name, status in snapshot.fleets.items()]
+        setpoints_w = [status.fleet.setpoint_kw(status.view.racks) * 1000.0 for status in snapshot.fleets.values()]
+        sheet.put("setpoint_watts", sum(setpoints_w), use="mining")
         sheet.column(
             "fleet_power_watts",
             ((labels, status.counted_kw * 1000.0) for labels, status in rows if not _dark(status)),
         )
         sheet.column(
             "fleet_setpoint_watts",
-            ((labels, status.fleet.setpoint_kw(status.view.racks) * 1000.0) for labels, status in rows),
+            ((labels, setpoint_w) for (labels, _), setpoint_w in zip(rows, setpoints_w, strict=True)),
         )
         sheet.column(
             "fleet_hashrate_hashes_per_second",
@@ -103,30 +108,24 @@ class Gauges:
         sheet.column("fleet_racks_stuck", ((labels, len(status.stuck)) for labels, status in rows))
         hashprice = snapshot.hashprice.value
         if hashprice is not None:
-            pue, best = snapshot.pue, self._best
+            hash_over_power = hashprice / snapshot.pue
             sheet.column(
                 "break_even_usd_per_mwh",
-                (
-                    (
-                        labels,
-                        mining_value_usd_per_mwh(mode.power_w, mode.hashrate_ths, hashprice, pue),
-                    )
-                    for labels, status in rows
-                    for mode in (best[status.fleet.name],)
-                ),
+                ((labels, self._worth[status.fleet.name] * hash_over_power) for labels, status in rows),
             )
 
-    def _jobs(self, sheet: Sheet, seen: Seen) -> None:
+    def _jobs(self, sheet: Sheet, seen: Seen, jobs: JobsWatched) -> None:
         counts = {(sla, phase): 0 for sla in SlaClass for phase in JobPhase}
-        for view in seen.inputs.workloads.jobs.values():
-            counts[self._sla[view.job.tenant], view.phase] += 1
+        listed = Counter(map(_TENANT_AND_PHASE, seen.inputs.workloads.jobs.values()))
+        for (tenant, phase), count in listed.items():
+            counts[self._sla[tenant], phase] += count
         for (sla, phase), count in counts.items():
             sheet.put("jobs", count, sla_class=sla, phase=phase)
-        for sla, count in jobs_at_risk(seen.snapshot.jobs.values(), seen.now).items():
+        for sla, count in jobs.at_risk.items():
             sheet.put("jobs_at_risk", count, sla_class=sla)
 
-    def _tenants(self, sheet: Sheet, snapshot: Snapshot) -> None:
-        power = tenant_power_kw(snapshot.pools, snapshot.jobs.values())
+    def _tenants(self, sheet: Sheet, snapshot: Snapshot, jobs: JobsWatched) -> None:
+        power = tenant_power_kw(snapshot.pools, jobs.gpus)
         for tenant in self._site.tenants:
             sheet.put("tenant_power_watts", power.get(tenant.name, 0.0) * 1000.0, tenant=tenant.name)
             if tenant.interruptions_per_hour > 0:
@@ -134,9 +133,9 @@ class Gauges:
                 sheet.put("sla_budget_burnt_ratio", count / tenant.interruptions_per_hour, tenant=tenant.name)
 
 
-def best_mode(fleet: Fleet) -> Mode:
-    """The one that gets most hash from a watt."""
-    return min(fleet.modes, key=lambda mode: mode.efficiency_j_per_th)
+def _worth_usd_per_mwh(fleet: Fleet) -> float:
+    """What the mode that gets most hash from a watt earns at a hashprice of 1 USD and a PUE of 1."""
+    return max(mining_value_usd_per_mwh(mode.power_w, mode.hashrate_ths, 1.0, 1.0) for mode in fleet.modes)
 
 
 def _dark(status: FleetStatus | PoolStatus) -> bool:
@@ -151,11 +150,10 @@ def _known(devices: Iterable[FleetStatus | PoolStatus]) -> bool:
     return not dark or not all(dark)
 
 
-def _pools(sheet: Sheet, snapshot: Snapshot) -> None:
+def _pools(sheet: Sheet, snapshot: Snapshot, jobs: JobsWatched) -> None:
     busy = dict.fromkeys(snapshot.pools, 0)
-    for job in snapshot.jobs.values():
-        if job.view.phase.holds_gpus:
-            busy[job.job.pool] += job.view.gpus
+    for (pool, _), gpus in jobs.gpus.items():
+        busy[pool] += gpus
     for name, status in snapshot.pools.items():
         if not _dark(status):
             sheet.put("pool_power_watts", status.counted_kw * 1000.0, pool=name)
