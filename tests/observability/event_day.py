@@ -44,8 +44,9 @@ class EventDay:
         return self.prometheus.query(expr, self.calm)
 
     def all_day(self, expr: str) -> list[dict[str, Any]]:
-        """Series over all of it."""
-        return self.prometheus.query_range(expr, self.began, self.ended, SCRAPE_S)
+        """Series over all of it, the end included."""
+        steps = int((self.ended - self.began) / SCRAPE_S)
+        return self.prometheus.query_range(expr, self.ended - steps * SCRAPE_S, self.ended, SCRAPE_S)
 
 
 @contextmanager
