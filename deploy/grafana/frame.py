@@ -12,6 +12,7 @@ from deploy.grafana.panels import DATASOURCE, ORANGE, PURPLE, RED, Panel
 from deploy.grafana.queries import RATE, SITE, gauge, increase
 
 TAG = "wattshift"
+TRIGGERS = 'trigger=~"price|curtailment|breach"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,14 @@ def _annotations() -> list[build.AnnotationQuery]:
         _annotation(
             "Decisions",
             PURPLE,
-            f"{increase('decisions_total', RATE, 'trigger')} > 0",
+            # Those of a tick follow machines, jobs and the plan, and are many.
+            f"{increase('decisions_total', RATE, 'trigger', TRIGGERS)} > 0",
             "Decision, triggered by {{trigger}}",
             "trigger",
         ),
-        _annotation("Breaches", ORANGE, f"{gauge('breaches_active', 'kind')} > 0", "Breach: {{kind}}", "kind"),
+        _annotation("Breaches", ORANGE, f"{gauge('breaches_active', 'kind')} > 0", "Breach: {{kind}}", "kind").enable(
+            False
+        ),
     ]
 
 

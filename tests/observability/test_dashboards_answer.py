@@ -24,7 +24,7 @@ def filled(expr: str, day: EventDay, site: str) -> str:
         "site": site,
         "fleet": ".+",
         "tenant": ".+",
-        "__range": f"{math.ceil(day.until - day.began)}s",
+        "__range": f"{math.ceil(day.calm - day.began)}s",
         "__rate_interval": f"{10 * SCRAPE_S}s",
     }
     return re.sub(r"\$(\w+)", lambda found: values[found[1]], expr)
@@ -40,7 +40,7 @@ def site(played: EventDay) -> str:
 
 def answer(target: Target, day: EventDay, site: str) -> list[dict[str, Any]]:
     expr = filled(target.expr, day, site)
-    return day.all_day(expr) if target.is_range else day.at_end(expr)
+    return day.all_day(expr) if target.is_range else day.at_calm(expr)
 
 
 def numbers(series: list[dict[str, Any]]) -> list[float]:
