@@ -54,15 +54,17 @@ def test_an_operators_prometheus_gets_the_same_and_a_sites_own_runbooks() -> Non
 
 
 def test_prometheus_takes_what_is_rendered(promtool: str, tmp_path: Path) -> None:
-    files = of_kind(render([*OWN, *RUNBOOKS]), "ConfigMap")["wattshift-prometheus-rules"]["data"]
-    for name, text in files.items():
+    maps = of_kind(render([*OWN, *RUNBOOKS]), "ConfigMap")
+    for name, text in maps["wattshift-prometheus-rules"]["data"].items():
         (tmp_path / name).write_text(text)
     with (tmp_path / "operators.yaml").open("w") as file:
         spec = of_kind(render(OPERATORS), "PrometheusRule")["wattshift"]["spec"]
         YAML(typ="safe").dump({"groups": spec["groups"]}, file)
-    for path in sorted(tmp_path.glob("*.yaml")):
+    (tmp_path / "prometheus.yml").write_text(maps["wattshift-prometheus"]["data"]["prometheus.yml"])
+    checks = [["rules", "--lint-fatal", str(path)] for path in sorted(tmp_path.glob("*.yaml"))]
+    for check in [*checks, ["config", "--syntax-only", str(tmp_path / "prometheus.yml")]]:
         done = subprocess.run(
-            [promtool, "check", "rules", "--lint-fatal", str(path)],
+            [promtool, "check", *check],
             capture_output=True,
             text=True,
             timeout=60,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli import app
 from orchestrator.domain.decision import BreachKind
 from tests.observability.rule_files import (
     IN_CHART,
@@ -120,6 +121,12 @@ def test_a_runbook_names_metrics_and_routes_that_there_are(page: Path) -> None:
     routes = (ROOT / "docs" / "api.md").read_text()
     for route in re.findall(r"/api/v1/([a-z]+)", text):
         assert f"/api/v1/{route}" in routes
+
+
+@pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
+def test_a_runbook_gives_commands_that_there_are(page: Path) -> None:
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert set(re.findall(r"(?m)(?:`|^    |bin/)wattshift (\w+)", page.read_text())) <= commands
 
 
 # --- by promtool ------------------------------------------------------------------------------------------------------
