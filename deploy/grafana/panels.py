@@ -153,6 +153,7 @@ def rows(
     Where `only` is given, it is the expression of one column and picks the rows.
     """
     panel = _common(table.Panel(), title, description, columns[0][1], width, height)
+    panel.cell_options(options.TableAutoCellOptions())
     panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(not is_ascending)])
     names: dict[str, str] = {}
     for ref, (name, unit, expr) in zip(ascii_uppercase, columns, strict=False):
