@@ -1,6 +1,6 @@
 """Alerts raised by what they are for: devices, prices and a controller really break, under a real Prometheus.
 
-How long to wait is cut short (`hurried`); what is waited for is as in deploy/mixin.
+How long to wait is cut short (`tests/observability/hurried.py`); what is waited for is as in deploy/mixin.
 """
 
 import json
@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import pytest
 
-from tests.observability.prometheus_server import Prometheus, prometheus_server
-from tests.observability.rule_files import RULES
+from tests.observability.hurried import Alert, firing, hurried_config
+from tests.observability.prometheus_server import prometheus_server
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.e2e.conftest import Live, World
 
 CHEAP = 20.0
@@ -30,8 +30,6 @@ SOUND = (
     "count_over_time(site:wattshift_grid_cap_used:ratio[20s]) >= 15"
     ' unless on () max_over_time(ALERTS{alertstate="firing"}[20s])'
 )
-Alert = tuple[str, str, str]
-"""Name, severity, and the fleet or cap that it is about."""
 
 
 @contextmanager
@@ -68,35 +66,6 @@ def price_document() -> str:
     return json.dumps({"prices": [{**entry, "real_time_usd_per_mwh": CHEAP}]})
 
 
-def hurried(text: str) -> str:
-    """The rules with every `for` a second, and a controller silent after ten instead of 120."""
-    return re.sub(r"(?m)^( +for: )\d+[mh]$", r"\g<1>1s", text).replace("[1d])) > 120", "[1d])) > 10")
-
-
-@pytest.fixture
-def hurried_rules(tmp_path: Path) -> Path:
-    folder = tmp_path / "rules"
-    folder.mkdir()
-    for path in RULES.glob("*.yaml"):
-        (folder / path.name).write_text(hurried(path.read_text()))
-    alerts = (folder / "alerts.yaml").read_text()
-    assert set(re.findall(r"(?m)^ +for: (.*)$", alerts)) == {"1s"}
-    assert "> 10\n" in alerts
-    return folder
-
-
-def firing(server: Prometheus) -> dict[Alert, dict[str, Any]]:
-    return {
-        (
-            alert["labels"]["alertname"],
-            alert["labels"]["severity"],
-            alert["labels"].get("fleet", alert["labels"].get("cap", "")),
-        ): alert
-        for alert in server.get("alerts")["alerts"]
-        if alert["state"] == "firing"
-    }
-
-
 def stuck_page(live: "Live", rack: str) -> Callable[[], str]:
     """What the rack's exporter says now, for ever: its machines draw on, whatever they are told."""
     (entry,) = json.loads((live.state / "targets" / f"{rack}.json").read_text())
@@ -106,9 +75,7 @@ def stuck_page(live: "Live", rack: str) -> Callable[[], str]:
     return lambda: re.sub(seen, rf"\g<1> {datetime.now(UTC).timestamp()}", page)
 
 
-def test_what_breaks_raises_its_alert(
-    world: "World", launch: "Callable[[Live], Live]", hurried_rules: Path, tmp_path: Path
-) -> None:
+def test_what_breaks_raises_its_alert(world: "World", launch: "Callable[[Live], Live]", tmp_path: "Path") -> None:
     with served(price_document) as prices:
         world.write("", feed=f"{{kind: http, url: 'http://127.0.0.1:{prices.server_port}/', every_s: 1}}")
         site = world.site.read_text()
@@ -124,13 +91,7 @@ def test_what_breaks_raises_its_alert(
             site = site.replace(slow, fast)
         world.site.write_text(site)
         live = launch(world.live_serve())
-        config = (
-            "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
-            f"rule_files: ['{hurried_rules}/*.yaml']\n"
-            "scrape_configs:\n"
-            f"  - {{job_name: wattshift, static_configs: [{{targets: ['{live.url.removeprefix('http://')}']}}]}}\n"
-        )
-        with prometheus_server(tmp_path, config) as server:
+        with prometheus_server(tmp_path, hurried_config(tmp_path, live.url.removeprefix("http://"))) as server:
 
             def wait_firing(*wanted: Alert) -> dict[Alert, dict[str, Any]]:
                 return world.wait_for(
