@@ -3,7 +3,7 @@ VENV := $(or $(WATTSHIFT_VENV),.venv)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev demo test tools lint types imports check schema metrics bench lock clean image kind-up kind-down chart bench-cluster
+.PHONY: help venv venv-dev demo test tools lint types imports check schema metrics dashboards bench lock clean image kind-up kind-down rules chart bench-cluster
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ schema: venv ## Remake docs/site.schema.json from the models of the site file
 metrics: venv ## Remake the tables of docs/metrics.md from the code
 	@$(BIN)/python -m orchestrator.app.metrics docs/metrics.md
 
+dashboards: venv-dev ## Remake the Grafana dashboards from deploy/grafana
+	@$(BIN)/python -m deploy.grafana.render
+
 bench: venv-dev ## Run the benchmarks
 	@for file in benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
 
@@ -59,6 +62,10 @@ kind-up: venv ## Make a kind cluster with the mock site, or bring it up to date;
 
 kind-down: ## Remove that cluster
 	@scripts/kind-down.sh
+
+rules: ## Copy the recording rules and alerts of deploy/mixin into the chart, which can't read them there
+	@mkdir -p charts/wattshift/files/rules && rm -f charts/wattshift/files/rules/*.yaml
+	@cp deploy/mixin/rules/*.yaml charts/wattshift/files/rules/
 
 chart: venv-dev ## Check the Helm chart: lint, schema, rendered snapshots; renew those by WATTSHIFT_RENEW_SNAPSHOTS=1
 	$(BIN)/pytest tests/chart

@@ -5,8 +5,10 @@
 #   IMAGE, BASE       as scripts/build-image.sh takes them
 #   PROMETHEUS_IMAGE  prom/prometheus:v2.42.0 if not set
 #   POSTGRES_IMAGE    postgres:15 if not set; used with HELM_ARGS="--set postgres.enabled=true --set controller.replicas=2"
+#   GRAFANA_IMAGE     grafana/grafana:13.2.3 if not set; left out where it is not here and cannot be pulled
 #   CONSOLE_PORT      8080 if not set; of a new cluster only
 #   PROMETHEUS_PORT   9090 if not set; of a new cluster only
+#   GRAFANA_PORT      3000 if not set; of a new cluster only
 #   SITE              the site file; examples/kind-site.yaml if not set
 #   HELM_ARGS         more arguments for helm upgrade
 set -euo pipefail
@@ -16,6 +18,7 @@ cluster=${CLUSTER:-wattshift}
 image=${IMAGE:-wattshift:dev}
 prometheus=${PROMETHEUS_IMAGE:-prom/prometheus:v2.42.0}
 postgres=${POSTGRES_IMAGE:-postgres:15}
+grafana=${GRAFANA_IMAGE:-grafana/grafana:13.2.3}
 site=${SITE:-examples/kind-site.yaml}
 context=kind-$cluster
 namespace=wattshift
@@ -68,7 +71,7 @@ kubectl_() { kubectl --context "$context" "$@"; }
 
 create_cluster() {
   sed -e "s/hostPort: 8080/hostPort: ${CONSOLE_PORT:-8080}/" -e "s/hostPort: 9090/hostPort: ${PROMETHEUS_PORT:-9090}/" \
-    kind-config.yaml | kind create cluster --name "$cluster" --wait 180s --config -
+    -e "s/hostPort: 3000/hostPort: ${GRAFANA_PORT:-3000}/" kind-config.yaml | kind create cluster --name "$cluster" --wait 180s --config -
 }
 
 pull() { docker image inspect "$1" >/dev/null 2>&1 || docker pull "$1"; }
@@ -82,7 +85,8 @@ install() {
     --set-string "image.repository=${tagged%:*},image.tag=${tagged##*:}" \
     --set-string "prometheus.image.repository=${prometheus%:*},prometheus.image.tag=${prometheus##*:}" \
     --set-string "postgres.image.repository=${postgres%:*},postgres.image.tag=${postgres##*:}" \
-    --set "postgres.runAsUser=$postgres_user" ${HELM_ARGS:-}
+    --set-string "grafana.image.repository=${grafana%:*},grafana.image.tag=${grafana##*:}" \
+    --set "postgres.runAsUser=$postgres_user,grafana.enabled=$has_grafana" ${HELM_ARGS:-}
 }
 
 # Deployments that are to be up: all but the fleets, whose racks are the controller's.
@@ -132,6 +136,14 @@ fi
 for each in "${images[@]:1}"; do
   step "image $each" pull "$each" || fail "$each is not here and could not be pulled"
 done
+# Dashboards are a help, not what the site runs on.
+has_grafana=false
+if step "image $grafana" pull "$grafana" 2>/dev/null; then
+  has_grafana=true
+  images+=("$grafana")
+else
+  echo "  $grafana is not here and could not be pulled: Grafana is left out"
+fi
 # An image's own user for its database: 999 in the official one.
 postgres_user=999
 if [[ ${images[*]} == *"$postgres"* ]]; then
@@ -156,6 +168,10 @@ step "everything up" roll_out || explain "not everything came up within $patienc
 port_of() { docker port "$cluster-control-plane" "$1/tcp" | head -n 1 | sed 's/.*://'; }
 console_port=$(port_of 30080)
 prometheus_port=$(port_of 30090)
+grafana_port=
+if [[ $has_grafana == true ]]; then
+  grafana_port=$(port_of 30030 2>/dev/null) || echo "this cluster was made without a port for Grafana: make kind-down, then make kind-up"
+fi
 step "a leader answers" console_answers || explain "no controller leads: nothing answers at port $console_port"
 
 cat <<TEXT
@@ -164,7 +180,8 @@ Ready after $((SECONDS - began)) s.
 
   console     http://127.0.0.1:$console_port
   Prometheus  http://127.0.0.1:$prometheus_port
-  API key     kubectl --context $context -n $namespace get secret $release-api-key -o go-template='{{index .data "api-key" | base64decode}}{{"\n"}}'
+${grafana_port:+  Grafana     http://127.0.0.1:$grafana_port/d/wattshift-site?from=now-15m&to=now
+}  API key     kubectl --context $context -n $namespace get secret $release-api-key -o go-template='{{index .data "api-key" | base64decode}}{{"\n"}}'
 
   kubectl --context $context -n $namespace get deployments -l wattshift.dev/fleet --watch
   kubectl --context $context -n $namespace get events --sort-by=.lastTimestamp

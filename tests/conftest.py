@@ -169,6 +169,18 @@ def kind_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KindClust
     remove(cluster)
 
 
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Where Prometheus' own checker is."""
+    found = shutil.which("promtool")
+    if found is None:
+        message = "no promtool on the PATH: it comes with Prometheus (scripts/install-prometheus.sh installs it)"
+        if os.environ.get("WATTSHIFT_REQUIRE_PROMETHEUS") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from orchestrator.adapters.prices.polled import PolledPrices
 from orchestrator.adapters.prices.pushed import PushedPrices
@@ -99,6 +99,7 @@ class LiveSite:
         self._deciding = asyncio.Lock()
         self._events = EventHub()
         self._metrics = SiteMetrics(site, self.now, simulated=day is not None, speed=clock.speed)
+        ProcessCollector(registry=self._metrics.registry)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._book: PriceBook | None = None
         self._planner = Planner(site)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from http import HTTPStatus
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -33,6 +33,7 @@ def standby_app(site: str, leader: Callable[[], str], *, store_shared: bool, api
     """
     registry = CollectorRegistry()
     registry.register(ProcessMetrics(site))
+    ProcessCollector(registry=registry)
     registry.register(LeaderMetrics(site, lambda: False, store_shared=store_shared))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -37,10 +37,14 @@ CASES = {
         *("-f", str(ROOT / "deploy" / "kind-values.yaml")),
         *("--set", "controller.replicas=2", "--set", "postgres.enabled=true"),
     ],
+    "grafana": [*site_options(), "--set", "prometheus.enabled=true", "--set", "grafana.enabled=true"],
     "existing-prometheus": [
         *site_options(),
         *("--set", "prometheus.url=http://prometheus-operated.monitoring:9090", "--set", "serviceMonitor.enabled=true"),
         *("--set", "serviceMonitor.labels.release=kube-prometheus-stack"),
+        *("--set", "prometheusRule.enabled=true", "--set", "prometheusRule.labels.release=kube-prometheus-stack"),
+        *("--set", "alerts.runbookUrl=https://wiki.example/wattshift/runbooks/"),
+        *("--set", "dashboards.enabled=true"),
     ],
     "tracing": [
         *site_options(),
@@ -60,8 +64,15 @@ def _case(request: pytest.FixtureRequest) -> str:
 
 
 def without_chance(text: str) -> str:
-    """The rendered text with what differs at each rendering taken out: secrets, checksums over them, deadlines."""
+    """The rendered text without what differs at each rendering (secrets, checksums over them, deadlines), and without
+    dashboards and rules, which have tests of their own."""
     text = re.sub(r"(?m)^(  (?:api-key|password): ).*$", r"\1(made at the install)", text)
+    text = re.sub(r"(?m)^(  wattshift-\w+\.json: \|\n)(?:    .*\n)+", r"\1    (as in files/dashboards)\n", text)
+    text = re.sub(
+        r"(?m)^(  \w+\.yaml: \|\n)(?:    .*\n|\n)*?    groups:\n(?:    .*\n|\n)+", r"\1    (as in files/rules)\n", text
+    )
+    text = re.sub(r"(?m)^(  groups:\n)(?:    .*\n)+", r"\1    (as in files/rules)\n", text)
+    text = re.sub(r"(checksum/rules: )\w+", r"\1(of files/rules)", text)
     text = re.sub(r"(wattshift:)[A-Za-z0-9]{32}(@)", r"\1(made at the install)\2", text)
     return re.sub(r'(wattshift\.dev/deadline: )".*"', r'\1"(from the install on)"', text)
 

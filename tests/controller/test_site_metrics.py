@@ -242,6 +242,7 @@ async def test_what_is_not_known_is_absent_and_stale_inputs_say_so(world_of: Wor
     assert seen["input_age_seconds{input=price}"] == 300.0
     assert "fleet_power_watts{fleet=new}" not in seen
     assert seen["fleet_racks_silent{fleet=new}"] == 4.0
+    assert seen["fleet_racks{fleet=new}"] == 4.0
     assert "fleet_power_watts{fleet=old}" in seen
     for _, subject in (*world.site.racks(), *world.site.nodes()):
         world.devices.silence(subject)
@@ -345,7 +346,7 @@ async def test_openmetrics_is_given_where_it_is_asked_for(world_of: WorldOf) -> 
     assert "# UNIT wattshift_energy_joules joules\n" in text
 
 
-async def test_jobs_add_no_series_and_a_fleet_adds_seven(site: Site, world_of: WorldOf) -> None:
+async def test_jobs_add_no_series_and_a_fleet_adds_eight(site: Site, world_of: WorldOf) -> None:
     async def series(fleets: int, jobs: int) -> int:
         old, new = site.fleets
         made = replace(site, fleets=tuple(replace((old, new)[n % 2], name=f"f-{n}", racks=1) for n in range(fleets)))
@@ -358,4 +359,4 @@ async def test_jobs_add_no_series_and_a_fleet_adds_seven(site: Site, world_of: W
 
     few = await series(50, 500)
     assert await series(50, 1000) == few
-    assert await series(60, 500) == few + 10 * 7
+    assert await series(60, 500) == few + 10 * 8

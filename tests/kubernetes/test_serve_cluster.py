@@ -1,6 +1,7 @@
 """`wattshift serve` on a cluster as two real processes over one Postgres: one leads, the other follows it."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
+from tests.observability.hurried import firing, hurried_config
+from tests.observability.prometheus_server import prometheus_server
 
 if TYPE_CHECKING:
     from tests.kubernetes.fake_api import FakeApi
@@ -153,6 +157,27 @@ async def test_one_leads_and_the_standby_follows_a_kill_and_a_stop(start: Start,
     assert await again.end(signal.SIGTERM) == 0
     assert fake_api.objects[LEASE]["spec"]["holderIdentity"] == ""
     assert leading_pods(fake_api) == set()
+
+
+async def test_a_standby_that_is_killed_raises_its_alert(start: Start, fake_api: "FakeApi", tmp_path: Path) -> None:
+    leader = await start("w-0")
+    await until(leader.leads, "the first to lead")
+    standby = await start("w-1")
+    config = hurried_config(tmp_path, *(each.url.removeprefix("http://") for each in (leader, standby)))
+    with contextlib.ExitStack() as stack:
+        server = await asyncio.to_thread(stack.enter_context, prometheus_server(tmp_path, config))
+
+        async def missed() -> bool:
+            return ("WattshiftStandbyMissing", "warning", "") in await asyncio.to_thread(firing, server)
+
+        async def well() -> bool:
+            answer = await asyncio.to_thread(server.get, "query", query="count by (site) (wattshift_leader) == 2")
+            return bool(answer["result"]) and not await missed()
+
+        await until(well, "Prometheus to see both")
+        await standby.end(signal.SIGKILL)
+        await until(missed, "the alert")
+        assert await leader.leads()
 
 
 async def test_a_site_file_without_a_cluster_in_reach_is_refused(site_file: Path) -> None:

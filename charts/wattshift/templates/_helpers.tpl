@@ -223,6 +223,16 @@ subjects:
 {{- toJson $args -}}
 {{- end -}}
 
+{{/* Files of rules by name, JSON, with the site's own address of the runbooks. */}}
+{{- define "wattshift.ruleFiles" -}}
+{{- $runbooks := printf "runbook_url: %s/" (trimSuffix "/" .Values.alerts.runbookUrl) -}}
+{{- $files := dict -}}
+{{- range $path, $_ := .Files.Glob "files/rules/*.yaml" -}}
+{{- $_ := set $files (base $path) ($.Files.Get $path | replace "runbook_url: docs/runbooks/" $runbooks) -}}
+{{- end -}}
+{{- toJson $files -}}
+{{- end -}}
+
 {{/* The key within the Secret of the API key. */}}
 {{- define "wattshift.apiKeyKey" -}}
 {{- if .Values.apiKey.existingSecret.name -}}{{ .Values.apiKey.existingSecret.key }}{{- else -}}api-key{{- end -}}

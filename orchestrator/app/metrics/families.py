@@ -143,6 +143,7 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
                 _FLEET,
                 unit="hashes_per_second",
             ),
+            _gauge("fleet_racks", "Racks that there are.", _FLEET),
             _gauge("fleet_racks_awake", "Racks whose setpoint is not sleep.", _FLEET),
             _gauge("fleet_racks_silent", "Racks without a fresh reading.", _FLEET),
             _gauge("fleet_racks_stuck", "Racks that did not follow a power-down in time.", _FLEET),

@@ -103,6 +103,7 @@ class Gauges:
             "fleet_hashrate_hashes_per_second",
             ((labels, phs * 1e15) for labels, status in rows if (phs := status.hashrate_phs) is not None),
         )
+        sheet.column("fleet_racks", ((labels, len(status.view.rack_modes)) for labels, status in rows))
         sheet.column("fleet_racks_awake", ((labels, status.view.awake) for labels, status in rows))
         sheet.column("fleet_racks_silent", ((labels, len(status.silent)) for labels, status in rows))
         sheet.column("fleet_racks_stuck", ((labels, len(status.stuck)) for labels, status in rows))

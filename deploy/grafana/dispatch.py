@@ -1,0 +1,263 @@
+"""*Dispatch*: why the site does what it does."""
+
+from grafana_foundation_sdk.models import dashboard as model
+
+from deploy.grafana import uids
+from deploy.grafana.frame import Row, dashboard
+from deploy.grafana.panels import (
+    GREEN,
+    LIMIT,
+    MUTED,
+    NONE_IS_GOOD,
+    ORANGE,
+    PURPLE,
+    RED,
+    USD_PER_MWH,
+    YELLOW,
+    Panel,
+    bars,
+    lines,
+    numbers,
+    rows,
+    states,
+)
+from deploy.grafana.queries import NEAREST, RANGE, RATE, Query, gauge, increase, quantile
+
+BREAK_EVEN = gauge("break_even_usd_per_mwh", "fleet")
+PRICE = gauge("price_usd_per_mwh")
+LARGEST = f"topk({NEAREST}, {gauge('fleet_setpoint_watts', 'fleet')})"
+
+
+def dispatch() -> model.Dashboard:
+    return dashboard(
+        uids.DISPATCH,
+        "Dispatch",
+        "Why: what power costs and is worth, which limit binds, what was decided and what came of it, and the plan.",
+        [
+            Row("What power costs, and what it is worth", _worth()),
+            Row("What binds", _limits()),
+            Row("What was decided, and what came of it", _decisions()),
+            Row("The plan", _plan()),
+        ],
+    )
+
+
+def _worth() -> list[Panel]:
+    return [
+        lines(
+            "Price and break-even",
+            "Price in force, and the spread of the fleets' break-evens. A fleet pays while the price is below its own.",
+            USD_PER_MWH,
+            [
+                Query(PRICE, "Price", colour=RED),
+                Query(f"max({BREAK_EVEN})", "Break-even, best fleet", colour=GREEN, is_line=True),
+                Query(f"quantile(0.5, {BREAK_EVEN})", "median fleet", colour=YELLOW, is_line=True),
+                Query(f"min({BREAK_EVEN})", "worst fleet", colour=ORANGE, is_line=True),
+            ],
+            is_stepped=True,
+            lowest=0,
+            width=10,
+        ),
+        lines(
+            "Fleets that pay at this price",
+            "Share of fleets whose break-even is above the price in force.",
+            "percentunit",
+            [Query(f"avg({BREAK_EVEN} > bool on () group_left () {PRICE})", "pay", colour=GREEN)],
+            is_stepped=True,
+            lowest=0,
+            width=6,
+        ),
+        rows(
+            "Largest fleets",
+            f"The {NEAREST} fleets with the highest setpoint: what they are told to draw, and what a MWh in them "
+            "brings above the price. Below 0 they should sleep.",
+            "fleet",
+            [
+                ("Setpoint", "watt", LARGEST),
+                ("Break-even", USD_PER_MWH, BREAK_EVEN),
+                ("Above the price", USD_PER_MWH, f"({BREAK_EVEN} - on () group_left () {PRICE})"),
+            ],
+            width=8,
+            height=8,
+            only=LARGEST,
+            sort="Setpoint",
+            key_links_to=uids.FLEETS,
+            steps={"Above the price": ((None, RED), (0, GREEN))},
+        ),
+        states(
+            "Where the price comes from",
+            "The source of the price in force; anything but real-time means that the real-time price is too old.",
+            "short",
+            [Query(gauge("price_basis", "basis"), "{{basis}}")],
+            texts={"0": ("not used", "transparent"), "1": ("in force", GREEN)},
+            width=10,
+            height=5,
+        ),
+        lines(
+            "Hashprice",
+            "What a petahash per second earns in a day.",
+            "suffix: USD/PH/s/day",
+            [Query(gauge("hashprice_usd_per_phs_day"), "Hashprice")],
+            width=6,
+            height=5,
+        ),
+        lines(
+            "Outdoor temperature",
+            "In heat, cooling takes more of the cap.",
+            "celsius",
+            [
+                Query(gauge("outdoor_celsius"), "Outdoor", colour=ORANGE),
+            ],
+            width=4,
+            height=5,
+        ),
+        lines(
+            "PUE",
+            "Site power over IT power.",
+            "short",
+            [Query(gauge("pue_ratio"), "PUE", colour=MUTED)],
+            width=4,
+            height=5,
+        ),
+    ]
+
+
+def _limits() -> list[Panel]:
+    feeder = gauge("feeder_power_watts", "feeder")
+    feeder_limit = gauge("feeder_limit_watts", "feeder")
+    return [
+        lines(
+            "Grid power, its cap and the connection",
+            "The cap in force is the connection's, or lower while an order holds. Power at it: it binds.",
+            "watt",
+            [
+                Query(gauge("grid_power_watts"), "Grid power", colour="blue"),
+                Query(gauge("grid_limit_watts"), "Cap in force", colour=LIMIT, is_line=True),
+                Query(gauge("grid_connection_watts"), "Connection", colour=MUTED, is_line=True),
+            ],
+            lowest=0,
+            is_stepped=True,
+        ),
+        lines(
+            "Use of the feeders' limits",
+            f"Measured power over the limit, the {NEAREST} nearest to theirs. At 100 % the feeder binds.",
+            "percentunit",
+            [Query(f"topk({NEAREST}, {feeder} / {feeder_limit})", "{{feeder}}")],
+            lowest=0,
+            steps=((None, "transparent"), (0.95, ORANGE), (1.0, RED)),
+        ),
+    ]
+
+
+def _decisions() -> list[Panel]:
+    return [
+        lines(
+            "Decisions by trigger",
+            "How many times the site was moved, by what made it so.",
+            "short",
+            [Query(increase("decisions_total", RATE, "trigger"), "{{trigger}}")],
+            is_bars=True,
+            points=100,
+            width=8,
+        ),
+        lines(
+            "Actions by what came of them",
+            "Accepted: acknowledged, then measured or superseded. Late: not in the meter by its time limit, escalated.",
+            "short",
+            [Query(increase("actions_total", RATE, "state"), "{{state}}")],
+            is_bars=True,
+            points=100,
+            width=8,
+        ),
+        lines(
+            "Sent, not yet in the meter",
+            "Actions whose watts have not been seen to move.",
+            "short",
+            [Query(gauge("actions_pending"), "Pending", colour=PURPLE)],
+            lowest=0,
+            is_stepped=True,
+            width=4,
+        ),
+        bars(
+            "Actions by kind",
+            "Fleets, jobs and GPU pools moved in the time shown.",
+            "short",
+            [Query(increase("actions_total", RANGE, "kind", 'state="acknowledged"'), "{{kind}}")],
+            width=4,
+        ),
+        bars(
+            "From trigger to effect: half of the decisions within",
+            "Site time since the trigger (a price published, an order accepted), by stage; the time shown.",
+            "s",
+            [Query(quantile(0.5, "decision_latency_seconds", RANGE, "stage"), "{{stage}}")],
+            width=8,
+            height=7,
+        ),
+        bars(
+            "From trigger to effect: 95 % of the decisions within",
+            "The same for the slowest one in twenty.",
+            "s",
+            [Query(quantile(0.95, "decision_latency_seconds", RANGE, "stage"), "{{stage}}")],
+            width=8,
+            height=7,
+        ),
+        lines(
+            "Breaches opened",
+            "New ones, by kind.",
+            "short",
+            [Query(increase("breaches_total", RATE, "kind"), "{{kind}}")],
+            is_bars=True,
+            points=100,
+            width=8,
+            height=7,
+        ),
+    ]
+
+
+def _plan() -> list[Panel]:
+    return [
+        numbers(
+            "Plan",
+            "Whether the last attempt at a plan worked. Without one dispatch goes by the price alone.",
+            "short",
+            [Query(gauge("plan_failed"))],
+            height=7,
+            steps=NONE_IS_GOOD,
+            texts={"0": ("in force", GREEN), "1": ("failed", RED)},
+        ),
+        numbers(
+            "Age of the plan",
+            "Site time since the plan in force was made; a new one is due every 15 min.",
+            "s",
+            [Query(gauge("plan_age_seconds"))],
+            height=7,
+            steps=((None, GREEN), (1800, YELLOW), (3600, RED)),
+        ),
+        numbers(
+            "Gap to the bound",
+            "By how much the plan may fall short of the best that any plan could earn: proven, not estimated.",
+            "percentunit",
+            [Query(gauge("plan_gap_ratio"))],
+            height=7,
+            decimals=2,
+            steps=((None, GREEN), (0.02, YELLOW), (0.1, RED)),
+        ),
+        numbers(
+            "Broken promises",
+            "Jobs for which the plan found no way to keep their deadline.",
+            "short",
+            [Query(gauge("plan_broken_promises"))],
+            height=7,
+            steps=((None, GREEN), (1, ORANGE)),
+        ),
+        lines(
+            "Planned profit and its bound",
+            "Over the 24 h ahead: what the plan expects, and what no plan can exceed.",
+            "currencyUSD",
+            [
+                Query(gauge("plan_profit_usd"), "Plan", colour=GREEN),
+                Query(gauge("plan_bound_usd"), "Bound", colour=MUTED, is_line=True),
+            ],
+            height=7,
+        ),
+    ]

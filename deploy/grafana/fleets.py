@@ -1,0 +1,171 @@
+"""*Fleet health*: which machines do not do as they are told."""
+
+from grafana_foundation_sdk.models import dashboard as model
+
+from deploy.grafana import uids
+from deploy.grafana.frame import Row, dashboard, labels_of
+from deploy.grafana.panels import (
+    GREEN,
+    J_PER_TH,
+    MINING,
+    ORANGE,
+    RED,
+    TARGET,
+    YELLOW,
+    Panel,
+    lines,
+    numbers,
+    rows,
+)
+from deploy.grafana.queries import NEAREST, Query, gauge
+
+FLEET = 'fleet=~"$fleet"'
+
+
+def _fleet(name: str) -> str:
+    return gauge(f"fleet_{name}", "fleet", FLEET)
+
+
+POWER, SETPOINT = _fleet("power_watts"), _fleet("setpoint_watts")
+HASHRATE = _fleet("hashrate_hashes_per_second")
+AWAKE, SILENT, STUCK = _fleet("racks_awake"), _fleet("racks_silent"), _fleet("racks_stuck")
+EFFICIENCY = f"({POWER} / ({HASHRATE} / 1e12 > 0))"
+SITE_EFFICIENCY = f"sum({POWER} and on (fleet) ({HASHRATE} > 0)) / (sum({HASHRATE}) / 1e12 > 0)"
+OFF = f"abs({POWER} - {SETPOINT})"
+
+
+def fleets() -> model.Dashboard:
+    return dashboard(
+        uids.FLEETS,
+        "Fleet health",
+        "Which machines do not do as they are told: power beside setpoint, hashrate, J/TH, and racks silent or stuck.",
+        [Row("Fleets chosen", _now()), Row("Over time", _curves()), Row(f"The {NEAREST} that need a look", _worst())],
+        [labels_of("fleet", "fleet", "fleet_power_watts")],
+    )
+
+
+def _now() -> list[Panel]:
+    return [
+        numbers(
+            "Power",
+            "IT power measured, and what the accepted setpoints should draw.",
+            "watt",
+            [Query(f"sum({POWER})", "Measured"), Query(f"sum({SETPOINT})", "Setpoint")],
+            width=6,
+            decimals=1,
+        ),
+        numbers("Hashrate", "Measured.", "Hs", [Query(f"sum({HASHRATE})")], width=4, decimals=2),
+        numbers(
+            "Efficiency",
+            "Joules a terahash takes, of the fleets that hash.",
+            J_PER_TH,
+            [Query(SITE_EFFICIENCY)],
+            width=4,
+            decimals=1,
+        ),
+        numbers("Racks awake", "Not asleep.", "short", [Query(f"sum({AWAKE})")], width=3),
+        numbers(
+            "Racks silent",
+            "No reading for longer than the stale policy allows: they count at nameplate against every cap.",
+            "short",
+            [Query(f"sum({SILENT})")],
+            steps=((None, GREEN), (1, ORANGE)),
+            width=3,
+        ),
+        numbers(
+            "Racks stuck",
+            "Told to move, and did not.",
+            "short",
+            [Query(f"sum({STUCK})")],
+            steps=((None, GREEN), (1, RED)),
+            width=4,
+        ),
+    ]
+
+
+def _curves() -> list[Panel]:
+    return [
+        lines(
+            "Power and setpoint",
+            "IT power of the fleets chosen, together. They part for minutes while machines warm up.",
+            "watt",
+            [
+                Query(f"sum({POWER})", "Measured", colour=MINING),
+                Query(f"sum({SETPOINT})", "Setpoint", colour=TARGET, is_line=True),
+            ],
+            lowest=0,
+        ),
+        lines("Hashrate", "Of the fleets chosen, together.", "Hs", [Query(f"sum({HASHRATE})", "Hashrate")], lowest=0),
+        lines(
+            "Efficiency",
+            "Joules a terahash takes. It rises while machines warm up, which takes power and brings no hash.",
+            J_PER_TH,
+            [Query(SITE_EFFICIENCY, "J/TH")],
+        ),
+        lines(
+            "Racks",
+            "Awake, silent and stuck, of the fleets chosen.",
+            "short",
+            [
+                Query(f"sum({AWAKE})", "Awake", colour=GREEN),
+                Query(f"sum({SILENT})", "Silent", colour=ORANGE),
+                Query(f"sum({STUCK})", "Stuck", colour=RED),
+            ],
+            is_stepped=True,
+            lowest=0,
+        ),
+    ]
+
+
+def _worst() -> list[Panel]:
+    furthest = f"topk({NEAREST}, {OFF})"
+    least = f"topk({NEAREST}, {EFFICIENCY})"
+    lost = f"topk({NEAREST}, {SILENT} + {STUCK})"
+    return [
+        rows(
+            "Furthest from their setpoint",
+            "The largest differences between power measured and setpoint.",
+            "fleet",
+            [("Off by", "watt", furthest), ("Power", "watt", POWER), ("Setpoint", "watt", SETPOINT)],
+            width=8,
+            only=furthest,
+            sort="Off by",
+            key_links_to=uids.FLEETS,
+        ),
+        rows(
+            "Least efficient",
+            "The highest J/TH of the fleets that hash.",
+            "fleet",
+            [("J/TH", J_PER_TH, least), ("Power", "watt", POWER), ("Hashrate", "Hs", HASHRATE)],
+            width=8,
+            only=least,
+            sort="J/TH",
+            key_links_to=uids.FLEETS,
+        ),
+        rows(
+            "Silent and stuck racks",
+            "The fleets with the most racks that are silent or stuck.",
+            "fleet",
+            [
+                ("Lost", "short", lost),
+                ("Silent", "short", SILENT),
+                ("Stuck", "short", STUCK),
+                ("Awake", "short", AWAKE),
+            ],
+            width=8,
+            only=lost,
+            sort="Lost",
+            key_links_to=uids.FLEETS,
+            steps={"Silent": ((None, GREEN), (1, ORANGE)), "Stuck": ((None, GREEN), (1, RED))},
+        ),
+        lines(
+            "GPU nodes without a reading",
+            "Of all pools.",
+            "short",
+            [Query(f"sum({gauge('pool_nodes_silent', 'pool')})", "Silent", colour=YELLOW)],
+            is_stepped=True,
+            lowest=0,
+            width=24,
+            height=5,
+        ),
+    ]

@@ -1,0 +1,94 @@
+"""PromQL that several panels share.
+
+Gauges are taken as `max by`: for the moment of a takeover two replicas have the same series, and a sum
+would count double.
+
+Site time runs faster than the wall in a demo, and counters of energy and money with it. `per_hour` takes the
+speed out: watts measured over joules settled a second are 1 on a real site and 1/60 in a demo at 60x.
+"""
+
+from dataclasses import dataclass
+
+SITE = 'site="$site"'
+RANGE = "$__range"
+RATE = "$__rate_interval"
+NEAREST = 10
+"""So many fleets, feeders or tenants are shown where there may be a thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question to Prometheus."""
+
+    expr: str
+    legend: str = ""
+    """Template of a series' name."""
+    unit: str = ""
+    """Where it differs from that of its panel."""
+    colour: str = ""
+    is_line: bool = False
+    """Drawn as a dashed line over an area: a limit or a target."""
+
+
+def gauge(name: str, by: str = "", labels: str = "") -> str:
+    """A gauge of the site, by some of its labels."""
+    grouped = f" by ({by})" if by else ""
+    return f"max{grouped} (wattshift_{name}{{{_matchers(labels)}}})"
+
+
+def rate(counter: str, window: str, by: str = "", labels: str = "") -> str:
+    """What a counter gained a second of the wall."""
+    return _summed("rate", counter, window, by, labels)
+
+
+def increase(counter: str, window: str, by: str = "", labels: str = "") -> str:
+    """What a counter gained in a window."""
+    return _summed("increase", counter, window, by, labels)
+
+
+def _summed(function: str, counter: str, window: str, by: str, labels: str) -> str:
+    grouped = f" by ({by})" if by else ""
+    return f"sum{grouped} ({function}(wattshift_{counter}{{{_matchers(labels)}}}[{window}]))"
+
+
+def _matchers(labels: str) -> str:
+    return f"{SITE},{labels}" if labels else SITE
+
+
+def quantile(share: float, histogram: str, window: str, by: str) -> str:
+    """A quantile of a histogram by one of its labels."""
+    return f"histogram_quantile({share}, {rate(f'{histogram}_bucket', window, f'le, {by}')})"
+
+
+# --- money ------------------------------------------------------------------------------------------------------------
+
+
+def profit(of: str, window: str) -> str:
+    """Revenue, less what power cost, more what it brought at negative prices, less credits to tenants; `of` rate or
+    increase."""
+    revenue, cost, income, credit = (
+        _summed(of, f"{name}_usd_total", window, "", "")
+        for name in ("revenue", "energy_cost", "energy_income", "sla_credit")
+    )
+    return f"({revenue} - {cost} + {income} - ({credit} or vector(0)))"  # a site without tenants has no credits
+
+
+def always_on_profit(of: str, window: str) -> str:
+    """The same with every fleet at its default mode."""
+    revenue, cost, income = (
+        _summed(of, f"always_on_{name}_usd_total", window, "", "")
+        for name in ("revenue", "energy_cost", "energy_income")
+    )
+    return f"({revenue} - {cost} + {income})"
+
+
+def lead(window: str) -> str:
+    """USD by which dispatch is ahead of always-on over a window."""
+    return f"{profit('increase', window)} - {always_on_profit('increase', window)}"
+
+
+def per_hour(usd_per_wall_second: str, window: str) -> str:
+    """USD per hour of site time."""
+    watts = f"sum (avg_over_time(wattshift_power_watts{{{SITE}}}[{window}]))"
+    joules = rate("energy_joules_total", window)
+    return f"3600 * {usd_per_wall_second} * {watts} / {joules}"
