@@ -97,7 +97,9 @@ def lines(
     if lowest is not None:
         panel.axis_soft_min(lowest)
     if points is not None:
-        panel.max_data_points(points)
+        panel.max_data_points(points).span_nulls(not is_bars)
+    if is_bars:
+        panel.decimals(0)  # Prometheus extrapolates to the window's ends: 1.3 decisions are one
     if steps is not None:
         panel.thresholds(thresholds(steps))
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(options.GraphThresholdsStyleMode.AREA))
@@ -128,6 +130,8 @@ def bars(
     panel.thresholds(thresholds(steps)).reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     if highest is not None:
         panel.max(highest)
+    if unit == "short":
+        panel.decimals(0)
     for ref, query in _lettered(queries):
         panel.with_target(_target(ref, query).instant())
         _differ(panel, ref, query)

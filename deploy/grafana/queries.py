@@ -91,4 +91,4 @@ def per_hour(usd_per_wall_second: str, window: str) -> str:
     """USD per hour of site time."""
     watts = f"sum (avg_over_time(wattshift_power_watts{{{SITE}}}[{window}]))"
     joules = rate("energy_joules_total", window)
-    return f"3600 * {usd_per_wall_second} * {watts} / {joules}"
+    return f"3600 * {usd_per_wall_second} * {watts} / ({joules} > 0)"  # nothing settled in the window: no answer

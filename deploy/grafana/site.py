@@ -39,6 +39,7 @@ from deploy.grafana.queries import (
 GAIN = ((None, RED), (0, GREEN))
 MONEY_POINTS = 60
 """Books are settled every 5 min of site time and at each change of price: over 6 h a point averages over more."""
+PRICE, BREAK_EVEN = gauge("price_usd_per_mwh"), gauge("break_even_usd_per_mwh")
 FEEDER_USE = f"{gauge('feeder_power_watts', 'feeder')} / {gauge('feeder_limit_watts', 'feeder')}"
 
 
@@ -73,12 +74,13 @@ def _now() -> list[Panel]:
         ),
         numbers(
             "Price, and the best fleet's break-even",
-            "The price in force, and the price above which even the site's best fleet loses money. Above it, all "
-            "fleets should sleep.",
+            "The price in force, and the price above which even the site's best fleet loses money. Above it the price "
+            "is red, and all fleets should sleep.",
             USD_PER_MWH,
             [
-                Query(gauge("price_usd_per_mwh"), "Price"),
-                Query(gauge("break_even_usd_per_mwh"), "Break-even"),
+                Query(f"{PRICE} <= {BREAK_EVEN}", "Price", colour=GREEN),
+                Query(f"{PRICE} > {BREAK_EVEN}", "Price", colour=RED),
+                Query(BREAK_EVEN, "Break-even"),
             ],
             width=5,
             decimals=0,
@@ -137,9 +139,9 @@ def _curves() -> list[Panel]:
             "is what was expected.",
             USD_PER_MWH,
             [
-                Query(gauge("price_usd_per_mwh"), "Price", colour=RED),
+                Query(PRICE, "Price", colour=RED),
                 Query(gauge("day_ahead_price_usd_per_mwh"), "Day-ahead", colour=MUTED),
-                Query(gauge("break_even_usd_per_mwh"), "Break-even, best fleet", colour=GREEN, is_line=True),
+                Query(BREAK_EVEN, "Break-even, best fleet", colour=GREEN, is_line=True),
                 Query(f"min({gauge('break_even_usd_per_mwh', 'fleet')})", "worst fleet", colour=YELLOW, is_line=True),
             ],
             is_stepped=True,

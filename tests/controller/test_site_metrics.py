@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.api.exposition import exposition
+from orchestrator.app.metrics.counters import Counters
 from orchestrator.app.metrics.families import FAMILIES, Kind
 from orchestrator.controller.planner import Planner, answer
 from orchestrator.domain.ledger import Account
@@ -229,6 +231,24 @@ async def test_what_is_not_known_is_absent_and_stale_inputs_say_so(world_of: Wor
     seen = scrape(world)
     assert not [name for name in seen if name.startswith(("power_watts", "grid_power_watts", "feeder_power_watts"))]
     assert seen["grid_limit_watts"] == 1500e3
+
+
+async def test_a_fault_of_the_metrics_is_none_of_the_loops(
+    world_of: WorldOf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = world_of([CHEAP] * 8)
+
+    def fails(self: Counters, name: str, *_: object) -> None:
+        if name != "rounds_total":
+            raise KeyError(name)
+
+    monkeypatch.setattr(Counters, "add", fails)
+    with caplog.at_level(logging.ERROR):
+        await world.run(20, final=True)
+    assert "not in the metrics" in caplog.text
+    assert world.true_kw > 1400.0
+    sums, counted = world.totals(), await world.counters_kwh()
+    assert sums.energy_kwh[Account.MINING] == pytest.approx(counted[Account.MINING], rel=1e-9)
 
 
 async def test_rounds_count_by_how_they_end_and_are_timed(world_of: WorldOf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+import orchestrator
 from orchestrator.adapters.cluster.api import ApiError, ClusterApi
 from orchestrator.adapters.cluster.election import Election, Timing
 from orchestrator.adapters.cluster.leader_label import LeaderLabel
@@ -173,7 +174,13 @@ async def test_a_standby_is_well_and_names_the_leader(
         assert await replica.status("/healthz") == 200
         ready = await replica.client.get("/readyz")
         assert (ready.status_code, ready.json()["leader"], ready.json()["standby"]) == (200, "w-1_abcd", True)
-        assert 'wattshift_leader{site="tiny"} 0.0' in (await replica.client.get("/metrics")).text
+        metrics = (await replica.client.get("/metrics")).text
+        assert [line for line in metrics.splitlines() if not line.startswith("#")] == [
+            f'wattshift_build_info{{site="tiny",version="{orchestrator.__version__}"}} 1.0',
+            'wattshift_site_info{simulated="false",site="tiny",speed="1"} 1.0',
+            'wattshift_leader{site="tiny"} 0.0',
+            'wattshift_store_shared{site="tiny"} 0.0',
+        ]
         for path in ("/", "/api/v1/state", "/docs"):
             answer = await replica.client.get(path)
             assert answer.status_code == 503, path
@@ -212,6 +219,10 @@ async def test_the_elected_one_controls_and_a_stop_settles_and_releases(
         metrics = (await replica.client.get("/metrics")).text
         assert 'wattshift_leader{site="tiny"} 1.0' in metrics
         assert re.search(r"^wattshift_build_info", metrics, re.MULTILINE)
+        rounds = re.search(r'^wattshift_rounds_total\{result="ok",site="tiny"\} (.*)$', metrics, re.MULTILINE)
+        assert rounds is not None
+        assert float(rounds[1]) >= 1.0
+        assert "wattshift_fleet_racks_awake" in metrics
         looks = driver.looks
     assert driver.looks > looks, "the last round"
     assert driver.stopped

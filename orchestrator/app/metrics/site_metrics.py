@@ -1,5 +1,6 @@
 """A site's metrics: wired to a controller before it is made, and to be told of it once it is."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
@@ -19,6 +20,8 @@ from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.site import Site
 from orchestrator.planning.plan_view import PlanState
 from orchestrator.ports import Record, WorkloadDriver
+
+log = logging.getLogger(__name__)
 
 
 class SiteMetrics(Collector):
@@ -51,16 +54,23 @@ class SiteMetrics(Collector):
         self._actions.left_open(controller.left_open)
 
     def count(self, records: Sequence[Record]) -> None:
-        """Count what was published."""
-        self._actions.count(records)
-        self._tally.count(records)
+        """Count what was published. It is on disk already, so whatever goes wrong here is no matter of the round's."""
+        try:
+            self._actions.count(records)
+            self._tally.count(records)
+        except Exception:
+            log.exception("some of what was put on record is not in the metrics")
 
     def _job_before(self, job: str) -> JobRecord | None:
         return self._controller.job_record(job) if self._controller is not None else None
 
     def _observed(self) -> None:
-        if self._controller is not None and self._controller.snapshot is not None:
+        if self._controller is None or self._controller.snapshot is None:
+            return
+        try:
             self._always_on.observed(self._controller.snapshot, self._last_at)
+        except Exception:
+            log.exception("a stretch of the always-on site's time is not in the metrics")
 
     def collect(self) -> Iterator[Metric]:
         yield from self._counters.families()
