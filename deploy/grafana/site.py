@@ -34,6 +34,8 @@ from deploy.grafana.queries import (
     lead,
     per_hour,
     profit,
+    series,
+    total,
 )
 
 GAIN = ((None, RED), (0, GREEN))
@@ -112,7 +114,7 @@ def _now() -> list[Panel]:
             "Promises that are not kept now: a cap exceeded, a shed not delivered, a guaranteed job interrupted, a "
             "meter without readings.",
             "short",
-            [Query(f"sum({gauge('breaches_active', 'kind')})")],
+            [Query(total("breaches_active"))],
             width=2,
             steps=NONE_IS_GOOD,
             texts={"0": ("none", GREEN)},
@@ -122,7 +124,7 @@ def _now() -> list[Panel]:
             "Stale inputs",
             "Inputs whose stale policy holds: they are too old, and something is assumed in their place.",
             "short",
-            [Query(f"sum({gauge('input_stale', 'input')})")],
+            [Query(total("input_stale"))],
             width=2,
             steps=((None, GREEN), (1, ORANGE)),
             texts={"0": ("none", GREEN)},
@@ -142,7 +144,7 @@ def _curves() -> list[Panel]:
                 Query(PRICE, "Price", colour=RED),
                 Query(gauge("day_ahead_price_usd_per_mwh"), "Day-ahead", colour=MUTED),
                 Query(BREAK_EVEN, "Break-even, best fleet", colour=GREEN, is_line=True),
-                Query(f"min({gauge('break_even_usd_per_mwh', 'fleet')})", "worst fleet", colour=YELLOW, is_line=True),
+                Query(f"min({series('break_even_usd_per_mwh')})", "worst fleet", colour=YELLOW, is_line=True),
             ],
             is_stepped=True,
             lowest=0,
@@ -171,6 +173,7 @@ def _curves() -> list[Panel]:
                 Query(per_hour(always_on_profit("rate", RATE), RATE), "Always on", colour=MUTED),
             ],
             points=MONEY_POINTS,
+            is_joined=True,
         ),
         lines(
             "Setpoint and measured",
