@@ -18,6 +18,7 @@ from orchestrator.app.metrics.counters import Counters
 from orchestrator.app.metrics.families import FAMILIES, Kind
 from orchestrator.controller.planner import Planner, answer
 from orchestrator.domain.ledger import Account
+from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import Site
 
 if TYPE_CHECKING:
@@ -63,6 +64,23 @@ async def test_money_and_energy_are_what_the_ledger_has_and_negative_prices_earn
     assert cost - income == pytest.approx(float(sums.energy_cost_usd), abs=0.006)
     half_hour_mwh = 1.48 / 2
     assert income == pytest.approx(35.0 * half_hour_mwh, rel=0.05)
+
+
+async def test_what_a_power_block_costs_is_counted_with_the_energy(world_of: WorldOf) -> None:
+    world = world_of([CHEAP] * 2 + [SPIKE] * 2)
+    world.site = replace(world.site, grid=replace(world.site.grid, ppa=Ppa(700.0, 38.0, 3.0)))
+    world.restart()
+    await world.run(55, final=True)
+    seen, sums = scrape(world), world.totals()
+    paid = {
+        account: seen[f"energy_cost_usd_total{{account={account}}}"]
+        - seen[f"energy_income_usd_total{{account={account}}}"]
+        for account in ("mining", "hpc", "overhead", "ppa")
+    }
+    assert paid["ppa"] == pytest.approx(float(sums.ppa_usd), abs=0.006)
+    assert sum(paid.values()) == pytest.approx(float(sums.energy_cost_usd), abs=0.006)
+    always_on = seen["always_on_energy_cost_usd_total"] - seen["always_on_energy_income_usd_total"]
+    assert always_on > float(sums.energy_cost_usd), "it draws the block in the spike that the site sells"
 
 
 async def test_the_always_on_site_pays_for_a_spike_that_the_real_one_sits_out(world_of: WorldOf) -> None:

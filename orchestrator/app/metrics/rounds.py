@@ -72,6 +72,8 @@ class AlwaysOn:
             intervals(snapshot.book, since, snapshot.at, self._site.stale.price),
             pue=held.pue,
             hashprice_usd_per_ph_day=hashprice,
+            ppa=self._site.grid.ppa,
+            hpc_kw=sum(hpc_kw.values()),
         )
         self._counters.add("always_on_revenue_usd_total", money.revenue_usd)
         self._counters.add("always_on_energy_cost_usd_total", money.energy_cost_usd)

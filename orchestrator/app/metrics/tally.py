@@ -14,6 +14,7 @@ from orchestrator.domain.units import JOULES_PER_KWH
 from orchestrator.ports import Record
 
 _ENERGY = (Account.MINING, Account.HPC, Account.OVERHEAD)
+_PAYING = (*_ENERGY, Account.PPA)
 _EARNING = (Account.MINING, Account.HPC)
 
 
@@ -61,11 +62,12 @@ class Tally:
     def _money(self, postings: Iterable[Posting], tenants: dict[str, str]) -> None:
         """`tenants`: of the jobs whose records are in the same transaction; a credit is never without its job's."""
         joules, revenue = dict.fromkeys(_ENERGY, 0.0), dict.fromkeys(_EARNING, 0.0)
-        cost, income = dict.fromkeys(_ENERGY, 0.0), dict.fromkeys(_ENERGY, 0.0)
+        cost, income = dict.fromkeys(_PAYING, 0.0), dict.fromkeys(_PAYING, 0.0)
         for posting in postings:
             account = posting.account
             if account in joules:
                 joules[account] += posting.energy_kwh * JOULES_PER_KWH
+            if account in cost:
                 cost[account] += max(posting.cost_usd, 0.0)
                 income[account] += max(-posting.cost_usd, 0.0)
             if account in revenue:
