@@ -86,8 +86,8 @@ def lines(
 ) -> timeseries.Panel:
     """Curves over time.
 
-    `points` asks for fewer, so that each averages over longer or costs less; `is_joined` draws over gaps; `steps` colours
-    the background, `colours` series by name.
+    `points` asks for fewer, so that each averages over longer or costs less; `is_joined` draws over gaps, `steps`
+    colours the background, `colours` series by name.
     """
     panel = _common(timeseries.Panel(), title, description, unit, width, height)
     panel.line_width(2).show_points(options.VisibilityMode.NEVER).fill_opacity(60 if is_stacked or is_bars else 0)
