@@ -56,8 +56,8 @@ def _case(request: pytest.FixtureRequest) -> str:
 
 
 def without_chance(text: str) -> str:
-    """The rendered text without what differs at each rendering (secrets, checksums over them, deadlines) and dashboards,
-    which tests/observability compares."""
+    """The rendered text without what differs at each rendering (secrets, checksums over them, deadlines) and the
+    dashboards, which tests/observability compares."""
     text = re.sub(r"(?m)^(  (?:api-key|password): ).*$", r"\1(made at the install)", text)
     text = re.sub(r"(?m)^(  wattshift-\w+\.json: \|\n)(?:    .*\n)+", r"\1    (as in files/dashboards)\n", text)
     text = re.sub(r"(wattshift:)[A-Za-z0-9]{32}(@)", r"\1(made at the install)\2", text)
@@ -202,6 +202,39 @@ def options_of(deployment: Document) -> dict[str, list[str]]:
     for name, value in zip(arguments[::2], arguments[1::2], strict=True):
         found.setdefault(name, []).append(value)
     return found
+
+
+# --- dashboards -------------------------------------------------------------------------------------------------------
+
+FILES = {path.name: path.read_text() for path in (CHART / "files" / "dashboards").glob("*.json")}
+
+
+def test_a_sidecar_finds_every_dashboard() -> None:
+    given = [*CASES["defaults"], "--set", "dashboards.enabled=true", "--set", "dashboards.folder.name=Site"]
+    found = [
+        item
+        for item in of_kind(render(given), "ConfigMap").values()
+        if item["metadata"]["labels"].get("grafana_dashboard") == "1"
+    ]
+    assert {name: text.rstrip("\n") for item in found for name, text in item["data"].items()} == {
+        name: text.rstrip("\n") for name, text in FILES.items()
+    }
+    assert all(item["metadata"]["annotations"] == {"grafana_folder": "Site"} for item in found)
+
+
+def test_a_grafana_of_its_own_has_every_dashboard_and_no_sidecar_takes_them() -> None:
+    objects = render(CASES["grafana"])
+    (volume,) = (
+        item["projected"]
+        for item in of_kind(objects, "Deployment")["wattshift-grafana"]["spec"]["template"]["spec"]["volumes"]
+        if item["name"] == "dashboards"
+    )
+    maps = of_kind(objects, "ConfigMap")
+    mounted = [maps[source["configMap"]["name"]] for source in volume["sources"]]
+    assert {name for item in mounted for name in item["data"]} == set(FILES)
+    assert not any("grafana_dashboard" in item["metadata"]["labels"] for item in mounted)
+    source = YAML(typ="safe").load(maps["wattshift-grafana"]["data"]["datasource.yaml"])["datasources"][0]
+    assert source["url"] == "http://wattshift-prometheus:9090"
 
 
 # --- rights -----------------------------------------------------------------------------------------------------------
