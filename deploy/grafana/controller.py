@@ -17,7 +17,7 @@ from deploy.grafana.panels import (
     rows,
     states,
 )
-from deploy.grafana.queries import RANGE, RATE, SITE, Query, gauge, increase, quantile, rate
+from deploy.grafana.queries import RANGE, RATE, SITE, Query, gauge, increase, quantile, rate, total
 
 OURS = f"on (job, instance) group_left () max by (job, instance) (wattshift_build_info{{{SITE}}})"
 """Picks the controllers of the site among all processes that Prometheus scrapes."""
@@ -88,7 +88,7 @@ def _now() -> list[Panel]:
             "Stale inputs",
             "Inputs whose stale policy holds.",
             "short",
-            [Query(f"sum({gauge('input_stale', 'input')})")],
+            [Query(total("input_stale"))],
             steps=NONE_IS_GOOD,
             width=2,
         ),

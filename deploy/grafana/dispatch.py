@@ -21,9 +21,10 @@ from deploy.grafana.panels import (
     rows,
     states,
 )
-from deploy.grafana.queries import NEAREST, RANGE, RATE, Query, gauge, increase, quantile
+from deploy.grafana.queries import NEAREST, RANGE, RATE, Query, gauge, increase, quantile, series
 
-BREAK_EVEN = gauge("break_even_usd_per_mwh", "fleet")
+BREAK_EVEN = series("break_even_usd_per_mwh")
+OF_FLEET = gauge("break_even_usd_per_mwh", "fleet")
 PRICE = gauge("price_usd_per_mwh")
 LARGEST = f"topk({NEAREST}, {gauge('fleet_setpoint_watts', 'fleet')})"
 
@@ -56,13 +57,15 @@ def _worth() -> list[Panel]:
             ],
             is_stepped=True,
             lowest=0,
+            points=240,
             width=10,
         ),
         lines(
             "Fleets that pay at this price",
             "Share of fleets whose break-even is above the price in force.",
             "percentunit",
-            [Query(f"avg({BREAK_EVEN} > bool on () group_left () {PRICE})", "pay", colour=GREEN)],
+            [Query(f"avg({BREAK_EVEN} > bool scalar({PRICE}))", "pay", colour=GREEN)],
+            points=240,
             is_stepped=True,
             lowest=0,
             width=6,
@@ -74,8 +77,8 @@ def _worth() -> list[Panel]:
             "fleet",
             [
                 ("Setpoint", "watt", LARGEST),
-                ("Break-even", USD_PER_MWH, BREAK_EVEN),
-                ("Above the price", USD_PER_MWH, f"({BREAK_EVEN} - on () group_left () {PRICE})"),
+                ("Break-even", USD_PER_MWH, OF_FLEET),
+                ("Above the price", USD_PER_MWH, f"({OF_FLEET} - scalar({PRICE}))"),
             ],
             width=8,
             height=8,
@@ -189,7 +192,7 @@ def _decisions() -> list[Panel]:
             "From trigger to effect: half of the decisions within",
             "Site time since the trigger (a price published, an order accepted), by stage; the time shown.",
             "s",
-            [Query(quantile(0.5, "decision_latency_seconds", RANGE, "stage"), "{{stage}}")],
+            [Query(f"sort({quantile(0.5, 'decision_latency_seconds', RANGE, 'stage')})", "{{stage}}")],
             width=8,
             height=7,
         ),
@@ -197,7 +200,7 @@ def _decisions() -> list[Panel]:
             "From trigger to effect: 95 % of the decisions within",
             "The same for the slowest one in twenty.",
             "s",
-            [Query(quantile(0.95, "decision_latency_seconds", RANGE, "stage"), "{{stage}}")],
+            [Query(f"sort({quantile(0.95, 'decision_latency_seconds', RANGE, 'stage')})", "{{stage}}")],
             width=8,
             height=7,
         ),

@@ -17,20 +17,26 @@ from deploy.grafana.panels import (
     numbers,
     rows,
 )
-from deploy.grafana.queries import NEAREST, Query, gauge
+from deploy.grafana.queries import NEAREST, Query, gauge, total
 
 FLEET = 'fleet=~"$fleet"'
+POINTS = 240
+"""Of sums over a thousand fleets: over 6 h one each 90 s."""
 
 
 def _fleet(name: str) -> str:
     return gauge(f"fleet_{name}", "fleet", FLEET)
 
 
+def _total(name: str) -> str:
+    return total(f"fleet_{name}", FLEET)
+
+
 POWER, SETPOINT = _fleet("power_watts"), _fleet("setpoint_watts")
 HASHRATE = _fleet("hashrate_hashes_per_second")
 AWAKE, SILENT, STUCK = _fleet("racks_awake"), _fleet("racks_silent"), _fleet("racks_stuck")
 EFFICIENCY = f"({POWER} / ({HASHRATE} / 1e12 > 0))"
-SITE_EFFICIENCY = f"sum({POWER} and on (fleet) ({HASHRATE} > 0)) / (sum({HASHRATE}) / 1e12 > 0)"
+SITE_EFFICIENCY = f"{_total('power_watts')} / ({_total('hashrate_hashes_per_second')} / 1e12 > 0)"
 OFF = f"abs({POWER} - {SETPOINT})"
 
 
@@ -50,25 +56,25 @@ def _now() -> list[Panel]:
             "Power",
             "IT power measured, and what the accepted setpoints should draw.",
             "watt",
-            [Query(f"sum({POWER})", "Measured"), Query(f"sum({SETPOINT})", "Setpoint")],
+            [Query(_total("power_watts"), "Measured"), Query(_total("setpoint_watts"), "Setpoint")],
             width=6,
             decimals=1,
         ),
-        numbers("Hashrate", "Measured.", "Hs", [Query(f"sum({HASHRATE})")], width=4, decimals=2),
+        numbers("Hashrate", "Measured.", "Hs", [Query(_total("hashrate_hashes_per_second"))], width=4, decimals=2),
         numbers(
             "Efficiency",
-            "Joules a terahash takes, of the fleets that hash.",
+            "Joules a terahash takes, what sleepers draw included.",
             J_PER_TH,
             [Query(SITE_EFFICIENCY)],
             width=4,
             decimals=1,
         ),
-        numbers("Racks awake", "Not asleep.", "short", [Query(f"sum({AWAKE})")], width=3),
+        numbers("Racks awake", "Not asleep.", "short", [Query(_total("racks_awake"))], width=3),
         numbers(
             "Racks silent",
             "No reading for longer than the stale policy allows: they count at nameplate against every cap.",
             "short",
-            [Query(f"sum({SILENT})")],
+            [Query(_total("racks_silent"))],
             steps=((None, GREEN), (1, ORANGE)),
             width=3,
         ),
@@ -76,7 +82,7 @@ def _now() -> list[Panel]:
             "Racks stuck",
             "Told to move, and did not.",
             "short",
-            [Query(f"sum({STUCK})")],
+            [Query(_total("racks_stuck"))],
             steps=((None, GREEN), (1, RED)),
             width=4,
         ),
@@ -90,27 +96,37 @@ def _curves() -> list[Panel]:
             "IT power of the fleets chosen, together. They part for minutes while machines warm up.",
             "watt",
             [
-                Query(f"sum({POWER})", "Measured", colour=MINING),
-                Query(f"sum({SETPOINT})", "Setpoint", colour=TARGET, is_line=True),
+                Query(_total("power_watts"), "Measured", colour=MINING),
+                Query(_total("setpoint_watts"), "Setpoint", colour=TARGET, is_line=True),
             ],
             lowest=0,
+            points=POINTS,
         ),
-        lines("Hashrate", "Of the fleets chosen, together.", "Hs", [Query(f"sum({HASHRATE})", "Hashrate")], lowest=0),
+        lines(
+            "Hashrate",
+            "Of the fleets chosen, together.",
+            "Hs",
+            [Query(_total("hashrate_hashes_per_second"), "Hashrate")],
+            lowest=0,
+            points=POINTS,
+        ),
         lines(
             "Efficiency",
             "Joules a terahash takes. It rises while machines warm up, which takes power and brings no hash.",
             J_PER_TH,
             [Query(SITE_EFFICIENCY, "J/TH")],
+            points=POINTS,
         ),
         lines(
             "Racks",
             "Awake, silent and stuck, of the fleets chosen.",
             "short",
             [
-                Query(f"sum({AWAKE})", "Awake", colour=GREEN),
-                Query(f"sum({SILENT})", "Silent", colour=ORANGE),
-                Query(f"sum({STUCK})", "Stuck", colour=RED),
+                Query(_total("racks_awake"), "Awake", colour=GREEN),
+                Query(_total("racks_silent"), "Silent", colour=ORANGE),
+                Query(_total("racks_stuck"), "Stuck", colour=RED),
             ],
+            points=POINTS,
             is_stepped=True,
             lowest=0,
         ),
@@ -162,7 +178,7 @@ def _worst() -> list[Panel]:
             "GPU nodes without a reading",
             "Of all pools.",
             "short",
-            [Query(f"sum({gauge('pool_nodes_silent', 'pool')})", "Silent", colour=YELLOW)],
+            [Query(total("pool_nodes_silent"), "Silent", colour=YELLOW)],
             is_stepped=True,
             lowest=0,
             width=24,

@@ -5,7 +5,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from deploy.grafana import uids
 from deploy.grafana.frame import Row, dashboard, labels_of
 from deploy.grafana.panels import GREEN, HPC, MUTED, ORANGE, RED, YELLOW, Panel, bars, lines, numbers, rows
-from deploy.grafana.queries import NEAREST, RANGE, RATE, SITE, Query, gauge, increase, per_hour, rate
+from deploy.grafana.queries import NEAREST, RANGE, RATE, SITE, Query, gauge, increase, per_hour, rate, total
 
 TENANT = 'tenant=~"$tenant"'
 MET = increase("jobs_ended_total", RANGE, labels='outcome="on_time"')
@@ -42,7 +42,7 @@ def _now() -> list[Panel]:
             "Open jobs with a deadline that the time left does not cover at full speed, or covers with less than a "
             "tenth of it to spare.",
             "short",
-            [Query(f"sum({gauge('jobs_at_risk', 'sla_class')})")],
+            [Query(total("jobs_at_risk"))],
             steps=((None, GREEN), (1, ORANGE), (10, RED)),
         ),
         numbers(
@@ -184,8 +184,8 @@ def _gpus() -> list[Panel]:
             "Of all pools: there, and taken by jobs.",
             "short",
             [
-                Query(f"sum({gauge('pool_gpus_busy', 'pool')})", "Busy", colour=HPC),
-                Query(f"sum({gauge('pool_gpus', 'pool')})", "There", colour=MUTED, is_line=True),
+                Query(total("pool_gpus_busy"), "Busy", colour=HPC),
+                Query(total("pool_gpus"), "There", colour=MUTED, is_line=True),
             ],
             is_stepped=True,
             lowest=0,
@@ -196,8 +196,8 @@ def _gpus() -> list[Panel]:
             "Of all pools together, at the node.",
             "watt",
             [
-                Query(f"sum({gauge('pool_power_watts', 'pool')})", "Measured", colour=HPC),
-                Query(f"sum({gauge('pool_setpoint_watts', 'pool')})", "Setpoint", colour=MUTED, is_line=True),
+                Query(total("pool_power_watts"), "Measured", colour=HPC),
+                Query(total("pool_setpoint_watts"), "Setpoint", colour=MUTED, is_line=True),
             ],
             lowest=0,
             width=8,
@@ -208,6 +208,7 @@ def _gpus() -> list[Panel]:
             "currencyUSD",
             [Query(_per_gpu(RATE), "Revenue", colour=GREEN)],
             points=60,
+            is_joined=True,
             lowest=0,
             width=8,
         ),

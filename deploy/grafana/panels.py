@@ -77,14 +77,18 @@ def lines(
     is_stacked: bool = False,
     is_bars: bool = False,
     is_stepped: bool = False,
+    is_joined: bool = False,
     lowest: float | None = None,
     points: int | None = None,
     steps: Sequence[Step] | None = None,
     colours: Mapping[str, str] | None = None,
     links_to: str | None = None,
 ) -> timeseries.Panel:
-    """Curves over time; `points` asks for fewer, so that each averages over longer; `steps` colours the background,
-    `colours` series by name."""
+    """Curves over time.
+
+    `points` asks for fewer, so that each averages over longer or costs less; `is_joined` draws over gaps, `steps`
+    colours the background, `colours` series by name.
+    """
     panel = _common(timeseries.Panel(), title, description, unit, width, height)
     panel.line_width(2).show_points(options.VisibilityMode.NEVER).fill_opacity(60 if is_stacked or is_bars else 0)
     panel.legend(_legend()).tooltip(_tooltip())
@@ -98,6 +102,10 @@ def lines(
         panel.axis_soft_min(lowest)
     if points is not None:
         panel.max_data_points(points)
+    if is_joined:
+        panel.span_nulls(True)
+    if is_bars:
+        panel.decimals(0)  # Prometheus extrapolates to the window's ends: 1.3 decisions are one
     if steps is not None:
         panel.thresholds(thresholds(steps))
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(options.GraphThresholdsStyleMode.AREA))
@@ -128,6 +136,8 @@ def bars(
     panel.thresholds(thresholds(steps)).reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     if highest is not None:
         panel.max(highest)
+    if unit == "short":
+        panel.decimals(0)
     for ref, query in _lettered(queries):
         panel.with_target(_target(ref, query).instant())
         _differ(panel, ref, query)

@@ -34,11 +34,14 @@ from deploy.grafana.queries import (
     lead,
     per_hour,
     profit,
+    series,
+    total,
 )
 
 GAIN = ((None, RED), (0, GREEN))
 MONEY_POINTS = 60
 """Books are settled every 5 min of site time and at each change of price: over 6 h a point averages over more."""
+PRICE, BREAK_EVEN = gauge("price_usd_per_mwh"), gauge("break_even_usd_per_mwh")
 FEEDER_USE = f"{gauge('feeder_power_watts', 'feeder')} / {gauge('feeder_limit_watts', 'feeder')}"
 
 
@@ -73,12 +76,13 @@ def _now() -> list[Panel]:
         ),
         numbers(
             "Price, and the best fleet's break-even",
-            "The price in force, and the price above which even the site's best fleet loses money. Above it, all "
-            "fleets should sleep.",
+            "The price in force, and the price above which even the site's best fleet loses money. Above it the price "
+            "is red, and all fleets should sleep.",
             USD_PER_MWH,
             [
-                Query(gauge("price_usd_per_mwh"), "Price"),
-                Query(gauge("break_even_usd_per_mwh"), "Break-even"),
+                Query(f"{PRICE} <= {BREAK_EVEN}", "Price", colour=GREEN),
+                Query(f"{PRICE} > {BREAK_EVEN}", "Price", colour=RED),
+                Query(BREAK_EVEN, "Break-even"),
             ],
             width=5,
             decimals=0,
@@ -110,7 +114,7 @@ def _now() -> list[Panel]:
             "Promises that are not kept now: a cap exceeded, a shed not delivered, a guaranteed job interrupted, a "
             "meter without readings.",
             "short",
-            [Query(f"sum({gauge('breaches_active', 'kind')})")],
+            [Query(total("breaches_active"))],
             width=2,
             steps=NONE_IS_GOOD,
             texts={"0": ("none", GREEN)},
@@ -120,7 +124,7 @@ def _now() -> list[Panel]:
             "Stale inputs",
             "Inputs whose stale policy holds: they are too old, and something is assumed in their place.",
             "short",
-            [Query(f"sum({gauge('input_stale', 'input')})")],
+            [Query(total("input_stale"))],
             width=2,
             steps=((None, GREEN), (1, ORANGE)),
             texts={"0": ("none", GREEN)},
@@ -137,10 +141,10 @@ def _curves() -> list[Panel]:
             "is what was expected.",
             USD_PER_MWH,
             [
-                Query(gauge("price_usd_per_mwh"), "Price", colour=RED),
+                Query(PRICE, "Price", colour=RED),
                 Query(gauge("day_ahead_price_usd_per_mwh"), "Day-ahead", colour=MUTED),
-                Query(gauge("break_even_usd_per_mwh"), "Break-even, best fleet", colour=GREEN, is_line=True),
-                Query(f"min({gauge('break_even_usd_per_mwh', 'fleet')})", "worst fleet", colour=YELLOW, is_line=True),
+                Query(BREAK_EVEN, "Break-even, best fleet", colour=GREEN, is_line=True),
+                Query(f"min({series('break_even_usd_per_mwh')})", "worst fleet", colour=YELLOW, is_line=True),
             ],
             is_stepped=True,
             lowest=0,
@@ -169,6 +173,7 @@ def _curves() -> list[Panel]:
                 Query(per_hour(always_on_profit("rate", RATE), RATE), "Always on", colour=MUTED),
             ],
             points=MONEY_POINTS,
+            is_joined=True,
         ),
         lines(
             "Setpoint and measured",

@@ -14,6 +14,7 @@ ON_A_CLUSTER = {"wattshift_leader"}
 """Metrics that only a controller on a cluster has."""
 RIGHTLY_EMPTY = {
     "wattshift-jobs/Deadlines met/A": "no job has run long enough to end",
+    "wattshift-site/Price, and the best fleet's break-even/B": "the price is low when it is asked for",
 }
 """Queries that may have no answer on the event day, with the reason. Their metrics are there all the same."""
 
