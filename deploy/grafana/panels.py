@@ -86,7 +86,7 @@ def lines(
 ) -> timeseries.Panel:
     """Curves over time.
 
-    `points` asks for fewer, so that each averages over longer or costs less; `is_joined` draws over gaps; `steps`
+    `points` asks for fewer, so that each averages over longer or costs less; `is_joined` draws over gaps, `steps`
     colours the background, `colours` series by name.
     """
     panel = _common(timeseries.Panel(), title, description, unit, width, height)

@@ -257,6 +257,39 @@ def options_of(deployment: Document) -> dict[str, list[str]]:
     return found
 
 
+# --- dashboards -------------------------------------------------------------------------------------------------------
+
+FILES = {path.name: path.read_text() for path in (CHART / "files" / "dashboards").glob("*.json")}
+
+
+def test_a_sidecar_finds_every_dashboard() -> None:
+    given = [*CASES["defaults"], "--set", "dashboards.enabled=true", "--set", "dashboards.folder.name=Site"]
+    found = [
+        item
+        for item in of_kind(render(given), "ConfigMap").values()
+        if item["metadata"]["labels"].get("grafana_dashboard") == "1"
+    ]
+    assert {name: text.rstrip("\n") for item in found for name, text in item["data"].items()} == {
+        name: text.rstrip("\n") for name, text in FILES.items()
+    }
+    assert all(item["metadata"]["annotations"] == {"grafana_folder": "Site"} for item in found)
+
+
+def test_a_grafana_of_its_own_has_every_dashboard_and_no_sidecar_takes_them() -> None:
+    objects = render(CASES["grafana"])
+    (volume,) = (
+        item["projected"]
+        for item in of_kind(objects, "Deployment")["wattshift-grafana"]["spec"]["template"]["spec"]["volumes"]
+        if item["name"] == "dashboards"
+    )
+    maps = of_kind(objects, "ConfigMap")
+    mounted = [maps[source["configMap"]["name"]] for source in volume["sources"]]
+    assert {name for item in mounted for name in item["data"]} == set(FILES)
+    assert not any("grafana_dashboard" in item["metadata"]["labels"] for item in mounted)
+    source = YAML(typ="safe").load(maps["wattshift-grafana"]["data"]["datasource.yaml"])["datasources"][0]
+    assert source["url"] == "http://wattshift-prometheus:9090"
+
+
 # --- rights -----------------------------------------------------------------------------------------------------------
 
 WATCH = {"list", "watch"}
