@@ -146,6 +146,19 @@ async def test_interruptions_budgets_and_breaches_are_counted_once_also_over_a_r
     assert seen["breaches_active{kind=meter_stale}"] == 1.0
 
 
+async def test_an_interruption_after_a_restart_is_one_whatever_there_were_before(world_of: WorldOf) -> None:
+    world = world_of([CHEAP] * 4 + [SPIKE] * 4 + [CHEAP] * 8 + [SPIKE] * 4)
+    world.submit("batch", "lab", 8)
+    await world.run(170)
+    assert scrape(world)["job_interruptions_total{sla_class=best-effort}"] == 1.0
+    world.restart()
+    await world.run(90)
+    record = world.controller.job_record("batch")
+    assert record is not None
+    assert record.interruptions == 2
+    assert scrape(world)["job_interruptions_total{sla_class=best-effort}"] == 1.0
+
+
 async def test_what_a_killed_controller_left_open_is_counted_as_superseded(world_of: WorldOf) -> None:
     world = world_of([CHEAP] * 4 + [SPIKE] * 4)
     world.submit("batch", "lab", 8)
@@ -199,7 +212,12 @@ async def test_power_stands_beside_its_limits_and_setpoints(world_of: WorldOf) -
     # 16 GPUs at 700 W, and half of the nodes' own draw
     assert seen["tenant_power_watts{tenant=bank}"] == pytest.approx(16 * 700.0 + 2 * 1800.0, rel=0.05)
     assert seen["tenant_power_watts{tenant=lab}"] == 0.0
-    await world.run(20)
+    world.now += timedelta(minutes=20)
+    assert scrape(world)["curtailments_active"] == 0.0, "over, though no round has gone since"
+    await world.order(700.0, minutes=20)
+    [order] = [order for order in world.controller.curtailments if order.in_force(world.now)]
+    assert scrape(world)["curtailments_active"] == 1.0
+    await world.controller.cancel(order.id, world.now)
     assert scrape(world)["curtailments_active"] == 0.0
 
 
@@ -289,6 +307,7 @@ async def test_every_family_of_the_table_is_exported_with_its_labels_and_promtoo
     world.now += timedelta(minutes=2)
     seen = scrape(world)
     assert seen["plan_age_seconds"] == 120.0
+    assert seen["input_age_seconds{input=telemetry}"] == 120.0, "no round has gone since"
     assert 0.0 <= seen["plan_gap_ratio"] < 1.0
     assert seen["plan_failed"] == seen["plan_broken_promises"] == 0.0
     families = {family.name: family for family in text_string_to_metric_families(page(world))}
