@@ -37,7 +37,7 @@ class Teller:
     def job(self, status: JobStatus) -> NextMove:
         view = self._state.view
         planned = view.jobs.get(status.job.name) if view is not None else None
-        if planned is None:
+        if planned is None or planned.switch is None:
             return job_next(status, self._state, self._moment)
         switch = job_switch(self._site, self._snapshot, status, planned.switch)
         return job_next(status, self._state, self._moment, switch)

@@ -133,8 +133,8 @@ class TargetDocument(BaseModel):
     def of(name: str, plan: TargetPlan, told: NextMove | None) -> "TargetDocument":
         return TargetDocument(
             name=name,
-            stay_usd_per_mwh=_finite(plan.switch.stay_usd_per_mwh),
-            wake_usd_per_mwh=_finite(plan.switch.wake_usd_per_mwh),
+            stay_usd_per_mwh=_finite(plan.switch.stay_usd_per_mwh) if plan.switch else None,
+            wake_usd_per_mwh=_finite(plan.switch.wake_usd_per_mwh) if plan.switch else None,
             now=told.now if told else None,
             next=(told.next or None) if told else None,
             ends_at=plan.ends_at,

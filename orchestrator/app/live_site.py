@@ -17,11 +17,13 @@ from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.store import StoreAheadError, StoreInUseError
 from orchestrator.api.desk import ClockInfo, DeskRefusalError, Event, Readiness
 from orchestrator.api.events import EventHub
+from orchestrator.app import readiness
 from orchestrator.app.events import events_of
 from orchestrator.app.feeds import Series
 from orchestrator.app.latest_metrics import LatestMetrics
 from orchestrator.app.memory import give_back
 from orchestrator.app.metrics import SiteMetrics
+from orchestrator.app.orders import new_order
 from orchestrator.app.plan_worker import PlanWorker
 from orchestrator.app.record_log import RecordLog
 from orchestrator.app.submitted_jobs import SubmittedJobs
@@ -33,7 +35,6 @@ from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price, PriceBook
-from orchestrator.domain.observation import Quality
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobView
@@ -51,12 +52,6 @@ SHORTEST_TICK_S = 1.0
 SHORTEST_VERIFY_S = 0.5
 GIVE_BACK_S = 60.0
 """On the wall: how often memory that a plan or a thousand moves have left behind is given back, on a thread."""
-LATE_TICKS = 3
-LATEST_TICK_S = 15.0
-"""On the wall: a controller that has not gone round for this long, or for three ticks, is not ready."""
-STUCK_S = 60.0
-"""On the wall: a round that has not ended for this long, or for three ticks, well or badly, will not. The slowest one
-waits for every request of two moves to fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,38 +282,19 @@ class LiveSite:
     async def curtail(
         self, limit_kw: float | None, shed_kw: float | None, until: datetime, reason: str, source: str
     ) -> Curtailment:
-        now = self.now()
-        if limit_kw is None:
-            assert shed_kw is not None, "an order has a limit or a shed"
-            limit_kw = self._shed_to(shed_kw)
-        order = Curtailment(
-            id=f"c-{now:%Y%m%dT%H%M%S%f}",
+        order = new_order(
+            self.site,
+            self._controller.snapshot,
+            self.now(),
             limit_kw=limit_kw,
             shed_kw=shed_kw,
-            start=now,
             until=until,
-            response=self.site.controls.verify_within,
             reason=reason,
             source=source,
         )
         await self._controller.curtail(order)
         self._look_soon()
         return order
-
-    def _shed_to(self, shed_kw: float) -> float:
-        """The limit that a shed means: what is measured now less the shed."""
-        snapshot = self._controller.snapshot
-        if snapshot is None:
-            raise DeskRefusalError("nothing is measured yet, so a shed has nothing to start from; give limit_kw")
-        silent = snapshot.silent_meters
-        if silent:
-            raise DeskRefusalError(
-                f"{len(silent)} meters have no fresh reading ({silent[0]}, ...), so measured power is not known; "
-                "give limit_kw"
-            )
-        if shed_kw >= snapshot.measured.grid_kw:
-            raise DeskRefusalError(f"{snapshot.measured.grid_kw:.0f} kW are drawn, less than the shed of {shed_kw:.0f}")
-        return snapshot.measured.grid_kw - shed_kw
 
     async def cancel(self, curtailment_id: str) -> bool:
         return await self._controller.cancel(curtailment_id, self.now())
@@ -331,35 +307,18 @@ class LiveSite:
         return len(prices) - changes.out_of_range
 
     def loop(self) -> Readiness:
-        if self._looked_at is None or not self._scheduler.running:
-            return Readiness("loop", ok=True, detail="not ticking")
-        age_s = time.monotonic() - self._looked_at
-        allowed_s = max(STUCK_S, LATE_TICKS * self._clock.wall_seconds(self.site.controls.tick))
-        return Readiness("loop", ok=age_s < allowed_s, detail=f"the last round ended {age_s:.1f} s ago")
+        ticking = self._looked_at is not None and self._scheduler.running
+        return readiness.of_loop(_age_s(self._looked_at) if ticking else None, self._tick_wall_s)
 
     def readiness(self) -> Sequence[Readiness]:
-        snapshot = self._controller.snapshot
-        if snapshot is None or self._ticked_at is None:
-            return [Readiness("controller", ok=False, detail="the first round is not done")]
-        age_s = time.monotonic() - self._ticked_at
-        silent = snapshot.silent_meters
-        price = snapshot.price
-        allowed_s = max(LATEST_TICK_S, LATE_TICKS * self._clock.wall_seconds(self.site.controls.tick))
-        synced = self._controller.synced
-        return [
-            Readiness("controller", ok=age_s < allowed_s, detail=f"last round {age_s:.1f} s ago"),
-            Readiness("workloads", ok=synced, detail="in step" if synced else "the driver's view is not to be trusted"),
-            Readiness(
-                "price",
-                ok=price.reading.quality is Quality.FRESH,
-                detail=f"{price.usd_per_mwh:.2f} USD/MWh, {price.basis}, of {price.interval_start:%FT%TZ}",
-            ),
-            Readiness(
-                "telemetry",
-                ok=not silent,
-                detail=f"{len(silent)} silent: {', '.join(silent[:5])}" if silent else "all devices answer",
-            ),
-        ]
+        controller = self._controller
+        return readiness.of_site(
+            controller.snapshot, _age_s(self._ticked_at), self._tick_wall_s, synced=controller.synced
+        )
+
+    @property
+    def _tick_wall_s(self) -> float:
+        return self._clock.wall_seconds(self.site.controls.tick)
 
     def events(self) -> AsyncIterator[Event]:
         return self._events.subscribe()
@@ -367,3 +326,8 @@ class LiveSite:
 
 def _wall(seconds: float) -> datetime:
     return datetime.fromtimestamp(time.time() + seconds, UTC)
+
+
+def _age_s(moment: float | None) -> float | None:
+    """Of a moment of the monotonic clock."""
+    return time.monotonic() - moment if moment is not None else None

@@ -5,14 +5,24 @@ from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.controller.state import State
-from orchestrator.domain.decision import Breach, BreachState, Direction, Outcome, OutcomeState, PauseJob
+from orchestrator.domain.decision import (
+    Ack,
+    Action,
+    Breach,
+    BreachState,
+    Decision,
+    Direction,
+    Outcome,
+    OutcomeState,
+    PauseJob,
+)
 from orchestrator.domain.limits import limits_due
 from orchestrator.domain.settlement import interrupt
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase, Workloads
 from orchestrator.planning.dispatch import Desired
-from orchestrator.planning.verify import breaches_now, check, follow
+from orchestrator.planning.verify import Pending, breaches_now, check, follow, power_before
 from orchestrator.ports import Record
 
 
@@ -37,6 +47,39 @@ def close_restart(site: Site, draft: State, workloads: Workloads, snapshot: Snap
                 closed.extend(records)
     draft.unsettled = ()
     return closed
+
+
+def conclude(
+    site: Site,
+    draft: State,
+    action: Action,
+    ack: Ack,
+    decision: Decision,
+    snapshot: Snapshot,
+    workloads: Workloads,
+) -> list[Record]:
+    """What became of an action when it was sent. One that was taken is held against the meter from now on."""
+    outcome = Outcome(
+        action_id=action.id,
+        state=OutcomeState.ACKNOWLEDGED if ack.accepted else OutcomeState.REFUSED,
+        sent_at=decision.at,
+        acknowledged_at=ack.at if ack.accepted else None,
+        detail=ack.detail,
+    )
+    target = action.move.target
+    if not ack.accepted:
+        return [outcome]
+    records: list[Record] = [outcome]
+    superseded = draft.pending.pop(target, None)
+    if superseded is not None:
+        records.append(replace(superseded.outcome, state=OutcomeState.SUPERSEDED, detail=f"by {action.id}"))
+    if action.direction is Direction.UP:
+        draft.late.pop(target, None)  # else what did not fall is still owed, whatever is asked on top
+    draft.pending[target] = Pending(action, outcome, power_before(action, snapshot))
+    if isinstance(action.move, PauseJob):
+        interruption, draft.books = interrupt(site, draft.books, workloads.jobs[action.move.job], snapshot)
+        records.extend(interruption)
+    return records
 
 
 def verify_pending(site: Site, draft: State, snapshot: Snapshot) -> list[Record]:

@@ -13,7 +13,14 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from orchestrator.controller.deciding import acting_on
-from orchestrator.controller.follow_up import close_restart, find_interruptions, follow_breaches, verify_pending
+from orchestrator.controller.follow_up import (
+    close_restart,
+    conclude,
+    find_interruptions,
+    follow_breaches,
+    verify_pending,
+)
+from orchestrator.controller.observed import observation, trigger_of
 from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
 from orchestrator.controller.state import State
 from orchestrator.domain.billing import JobRecord
@@ -22,13 +29,10 @@ from orchestrator.domain.decision import (
     Action,
     Decision,
     Direction,
-    Outcome,
-    OutcomeState,
-    PauseJob,
     Trigger,
 )
-from orchestrator.domain.limits import Curtailment, limits_due
-from orchestrator.domain.settlement import interrupt, settle, settlement_due
+from orchestrator.domain.limits import Curtailment
+from orchestrator.domain.settlement import settle, settlement_due
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.units import INSTANT
@@ -38,10 +42,8 @@ from orchestrator.planning.decision_record import write_up
 from orchestrator.planning.dispatch import Desired, dispatch
 from orchestrator.planning.live_columns import LiveColumns
 from orchestrator.planning.moves import plan_moves
-from orchestrator.planning.verify import Pending, above_caps, power_before
 from orchestrator.ports import (
     MetricSource,
-    ObservationRecord,
     PriceSource,
     Record,
     SeriesSource,
@@ -220,8 +222,8 @@ class Controller:
             settled, draft.books = settle(self.site, draft.books, snapshot, workloads, telemetry)
             records.extend(settled)
         self._watch.done(Part.ASSESS)
-        trigger, trigger_at = self._trigger(draft, snapshot, trigger)
-        records.append(self._observation(draft, snapshot))
+        trigger, trigger_at = trigger_of(draft, snapshot, trigger)
+        records.append(observation(self.site, draft, snapshot))
         desired = self._policy(self.site, snapshot)
         records.extend(follow_breaches(self.site, draft, snapshot, desired, self._started_at))
         moves = plan_moves(self.site, snapshot, desired)
@@ -242,39 +244,6 @@ class Controller:
         what = decision.id if decision is not None else "nothing"
         log.debug("round of %s: %.2f USD/MWh, decided %s", now, snapshot.price.usd_per_mwh, what)
         return decision
-
-    def _trigger(self, draft: State, snapshot: Snapshot, trigger: Trigger) -> tuple[Trigger, datetime]:
-        """A tick that brings a new price is triggered by it, from when its interval began or it can have come in."""
-        now, price = snapshot.at, snapshot.price
-        seen = (price.interval_start, price.usd_per_mwh)
-        before, draft.last_price = draft.last_price, seen
-        if before is None:
-            return (Trigger.START if trigger is Trigger.TICK else trigger), now
-        if trigger in (Trigger.TICK, Trigger.PRICE) and seen != before:
-            last_at = draft.last.at if draft.last is not None else now
-            return Trigger.PRICE, min(max(price.interval_start, last_at), now)
-        return trigger, now
-
-    def _observation(self, draft: State, snapshot: Snapshot) -> ObservationRecord:
-        measured, now = snapshot.measured, snapshot.at
-        due = limits_due(self.site, draft.curtailments.values(), now)
-        since = now - draft.last.at if draft.last is not None else timedelta(0)
-        # Across a restart nothing was measured, so no more than the age of a usable reading is claimed.
-        since_s = min(since, max(self.site.stale.telemetry_max_age, self.site.controls.tick)).total_seconds()
-        draft.last = ObservationRecord(
-            at=now,
-            price_usd_per_mwh=snapshot.price.usd_per_mwh,
-            price_basis=snapshot.price.basis,
-            grid_kw=measured.grid_kw,
-            mining_kw=measured.mining_kw,
-            hpc_kw=measured.hpc_kw,
-            overhead_kw=measured.overhead_kw,
-            limit_kw=snapshot.limits.grid.limit_kw,
-            above_limit_s=since_s if above_caps(snapshot, due) else 0.0,
-            feeder_kw=tuple(measured.feeders_kw.items()),
-            stale=snapshot.stale,
-        )
-        return draft.last
 
     # --- act -----------------------------------------------------------------------------------------------------
 
@@ -316,31 +285,6 @@ class Controller:
             return
         draft, records = self._state.copy(), list[Record]()
         for action, ack in answered:
-            records.extend(self._concluded(draft, action, ack, decision, snapshot, workloads))
+            records.extend(conclude(self.site, draft, action, ack, decision, snapshot, workloads))
         self._record(records)
         self._state = draft
-
-    def _concluded(
-        self, draft: State, action: Action, ack: Ack, decision: Decision, snapshot: Snapshot, workloads: Workloads
-    ) -> list[Record]:
-        outcome = Outcome(
-            action_id=action.id,
-            state=OutcomeState.ACKNOWLEDGED if ack.accepted else OutcomeState.REFUSED,
-            sent_at=decision.at,
-            acknowledged_at=ack.at if ack.accepted else None,
-            detail=ack.detail,
-        )
-        target = action.move.target
-        if not ack.accepted:
-            return [outcome]
-        records: list[Record] = [outcome]
-        superseded = draft.pending.pop(target, None)
-        if superseded is not None:
-            records.append(replace(superseded.outcome, state=OutcomeState.SUPERSEDED, detail=f"by {action.id}"))
-        if action.direction is Direction.UP:
-            draft.late.pop(target, None)  # else what did not fall is still owed, whatever is asked on top
-        draft.pending[target] = Pending(action, outcome, power_before(action, snapshot))
-        if isinstance(action.move, PauseJob):
-            interruption, draft.books = interrupt(self.site, draft.books, workloads.jobs[action.move.job], snapshot)
-            records.extend(interruption)
-        return records

@@ -89,6 +89,11 @@ def job_programme(  # noqa: PLR0912, PLR0915  # one walk; in parts it would be c
                 done_h = step_h - restart_h
                 begun = (rate * done_h - cost[t] * step_h + credit * max(in_time * step_h - restart_h, 0.0)) * share
                 begun_hours = done_h * share
+                if relaxed and restart_h < in_time * step_h < step_h:
+                    till_h = in_time * step_h - restart_h
+                    till_deadline = ((rate + credit) * till_h - cost[t] * step_h * in_time) * share
+                    if till_deadline > begun:
+                        begun, begun_hours = till_deadline, till_h * share
                 start_bits = START
                 if begun < 0.0 and least < share:
                     begun *= least / share
@@ -108,6 +113,11 @@ def job_programme(  # noqa: PLR0912, PLR0915  # one walk; in parts it would be c
                     in_time_h = min(max((deadline - t) * step_h - restart_h, 0.0), done_h)
                     rate = value - theta - delay * end * step_h
                     begun = rate * done_h + credit * in_time_h - spent
+                    if relaxed and 0.0 < in_time_h < done_h and deadline > end:
+                        unspent = cost[end] * step_h * (t + span - deadline)
+                        till_deadline = (rate + credit) * in_time_h - spent + unspent
+                        if till_deadline > begun:
+                            begun, done_h = till_deadline, in_time_h
                     start_bits = START
                     used = through
                     if begun < 0.0 and least < through:
@@ -206,8 +216,12 @@ def plain_programme(
             put_off = rate - delay * t * step_h
             stay = max((put_off - cost[t] + credit * in_time) * step_h, (put_off - cost[t] + credit) * step_h * in_time)
             done_h = step_h - restart_h
-            begun = put_off * done_h - cost[t] * step_h + credit * max(in_time * step_h - restart_h, 0.0) + on
+            till_h = max(in_time * step_h - restart_h, 0.0)
+            begun = put_off * done_h - cost[t] * step_h + credit * till_h
+            if till_h > 0.0:
+                begun = max(begun, (put_off + credit) * till_h - cost[t] * step_h * in_time)
             stay += on
+            begun += on
             choice[t] = (1 if stay > off else 0) | (2 if begun > off else 0)
             on = stay if stay > off else off
             off = begun if begun > off else off

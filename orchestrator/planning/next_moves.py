@@ -98,11 +98,21 @@ def _age(view: PlanView, moment: Moment) -> str:
 
 
 def _fleet_now(status: FleetStatus, plan: TargetPlan, moment: Moment) -> str:
+    if plan.switch is None:
+        return f"{_as_it_is(status)}: too little is known yet of how prices go, so the price now decides alone."
     return _awake_now(status, plan.switch, moment) if status.view.awake else _asleep_now(status, plan.switch, moment)
 
 
+def _as_it_is(status: FleetStatus) -> str:
+    if not status.view.awake:
+        return f"{status.fleet.model} is asleep"
+    counts = status.view.racks.items()
+    modes = ", ".join(f"{count} {'asleep' if mode == SLEEP else mode}" for mode, count in counts if count)
+    return f"{status.fleet.model} is on in {modes}"
+
+
 def _asleep_now(status: FleetStatus, switch: Switch, moment: Moment) -> str:
-    asleep, wake = f"{status.fleet.model} is asleep", switch.wake_usd_per_mwh
+    asleep, wake = _as_it_is(status), switch.wake_usd_per_mwh
     if wake == -math.inf:
         return f"{asleep}: the plan would not wake it at any price."
     at, limit = told_apart(moment.price_usd_per_mwh, wake)
@@ -114,8 +124,7 @@ def _asleep_now(status: FleetStatus, switch: Switch, moment: Moment) -> str:
 
 def _awake_now(status: FleetStatus, switch: Switch, moment: Moment) -> str:
     fleet, view, stay = status.fleet, status.view, switch.stay_usd_per_mwh
-    modes = ", ".join(f"{count} {'asleep' if mode == SLEEP else mode}" for mode, count in view.racks.items() if count)
-    on = f"{fleet.model} is on in {modes}"
+    on = _as_it_is(status)
     if stay == math.inf:
         return f"{on}; the plan keeps it on whatever power costs."
     at, limit = told_apart(moment.price_usd_per_mwh, stay)
@@ -160,9 +169,9 @@ def _job_now(status: JobStatus, plan: TargetPlan, moment: Moment) -> str:
         case JobPhase.STOPPING:
             return "Is stopping: it writes its checkpoint."
         case JobPhase.RUNNING:
-            return _running_now(status, plan.switch.stay_usd_per_mwh, moment)
+            return _running_now(status, _prices(plan).stay_usd_per_mwh, moment)
         case _:
-            return _waiting_now(status, plan.switch.wake_usd_per_mwh, moment)
+            return _waiting_now(status, _prices(plan).wake_usd_per_mwh, moment)
 
 
 def _running_now(status: JobStatus, stay_usd_per_mwh: float, moment: Moment) -> str:
@@ -224,9 +233,16 @@ def _job_then(status: JobStatus, plan: TargetPlan, view: PlanView, moment: Momen
     return _capital("; ".join(parts)) + "."
 
 
-def _once(switch: Switch, verbs: tuple[str, str], planned_on: bool, moment: Moment) -> str:
+def _prices(plan: TargetPlan) -> Switch:
+    assert plan.switch is not None, "a plan has prices for each of its jobs"
+    return plan.switch
+
+
+def _once(switch: Switch | None, verbs: tuple[str, str], planned_on: bool, moment: Moment) -> str:
     """What the price must do for it to be as planned; empty where it is not the price that keeps it from that."""
     price, (starts, stops) = moment.price_usd_per_mwh, verbs
+    if switch is None:
+        return ""
     if planned_on and -math.inf < switch.wake_usd_per_mwh <= price:
         return f"{starts} once power is below {switch.wake_usd_per_mwh:.0f} USD/MWh"
     if not planned_on and price < switch.stay_usd_per_mwh < math.inf:

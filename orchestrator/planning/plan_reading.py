@@ -63,7 +63,7 @@ def plan_view(
         above = plan.fleet_racks[row]
         texts = [_mix(total, levels, above[:, at]) for at in range(steps)]
         on = above[0] > 0 if len(above) else np.zeros(steps, dtype=np.bool_)
-        return TargetPlan(values.fleets.get(name, NEVER), _stretches(ends, texts, on.tolist()))
+        return TargetPlan(values.fleets.get(name), _stretches(ends, texts, on.tolist()))
 
     def of_job(row: int) -> TargetPlan:
         gpus = plan.job_gpus[row].tolist()

@@ -40,8 +40,9 @@ class Stretch:
 class TargetPlan:
     """What a plan has for one fleet or job."""
 
-    switch: Switch
-    """Prices at which it is switched now."""
+    switch: Switch | None
+    """Prices at which it is switched now; None of a fleet that goes by the price now alone, whatever the plan has for
+    it: too little is known of how prices go."""
     stretches: tuple[Stretch, ...]
     """From the plan's start to its end, each beginning where the one before ends."""
     ends_at: datetime | None = None

@@ -18,6 +18,9 @@ from orchestrator.planning.problem import Floats, Ints, Problem, Racks, Supply, 
 HASHES_PER_PH = 1e15
 PLANNED_SHARE = 0.997
 """Share of a cap that is planned with: dispatch switches nothing new on into the rest."""
+LEAST_DRAW_SHARE = 0.01
+"""A fleet whose awake racks draw less of their nameplate is only about to start, or off the network: it is planned at
+nameplate, not as one that costs and earns nothing and so may sleep for the next day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ def _racks(fleets: FleetColumns, start: float, step_s: float) -> Racks:
     width = fleets.step_kw.shape[1]
     awake = fleets.at_step[:, 0] if width else np.zeros(len(fleets), dtype=np.int64)
     on = np.minimum(awake, movable)
-    share = fleets.draw_share[:, None]
+    share = np.where(fleets.draw_share > LEAST_DRAW_SHARE, fleets.draw_share, 1.0)[:, None]
     pad = ((0, 0), (0, 0 if width else 1))
     return Racks(
         feeder=fleets.feeder,

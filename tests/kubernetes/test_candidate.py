@@ -19,7 +19,7 @@ from orchestrator.adapters.cluster.leader_label import LeaderLabel
 from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.store import SqlStore
 from orchestrator.app import candidate as candidate_module
-from orchestrator.app import live_site as live_site_module
+from orchestrator.app import readiness
 from orchestrator.app.candidate import Candidate
 from orchestrator.app.feeds import open_series
 from orchestrator.app.live_site import LiveSite
@@ -180,7 +180,7 @@ async def test_a_standby_is_well_and_names_the_leader(
         ready = await replica.client.get("/readyz")
         assert (ready.status_code, ready.json()["leader"], ready.json()["standby"]) == (200, "w-1_abcd", True)
         metrics = (await replica.client.get("/metrics")).text
-        assert [line for line in metrics.splitlines() if not line.startswith("#")] == [
+        assert [line for line in metrics.splitlines() if line.startswith("wattshift_")] == [
             f'wattshift_build_info{{site="tiny",version="{orchestrator.__version__}"}} 1.0',
             'wattshift_site_info{simulated="false",site="tiny",speed="1"} 1.0',
             'wattshift_leader{site="tiny"} 0.0',
@@ -375,7 +375,7 @@ async def test_a_round_that_never_ends_is_seen_by_whoever_restarts(
     settings: Settings, cluster_api: ClusterApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(candidate_module, "SETTLE_S", 0.2)
-    monkeypatch.setattr(live_site_module, "STUCK_S", 0.5)
+    monkeypatch.setattr(readiness, "STUCK_S", 0.5)
     quick = replace(settings, site=replace(settings.site, controls=replace(settings.site.controls, tick=TENTH)))
     async with running(quick, cluster_api) as replica:
         await replica.until_leads()
@@ -389,9 +389,9 @@ async def test_a_round_that_never_ends_is_seen_by_whoever_restarts(
         monkeypatch.setattr(driver, "observe", fail)
         looks = driver.looks
         await replica.until(lambda: driver.looks > looks + 1)
-        monkeypatch.setattr(live_site_module, "STUCK_S", PATIENCE_S)
+        monkeypatch.setattr(readiness, "STUCK_S", PATIENCE_S)
         assert await replica.status("/healthz") == 200, "a round that fails has ended"
-        monkeypatch.setattr(live_site_module, "STUCK_S", 0.5)
+        monkeypatch.setattr(readiness, "STUCK_S", 0.5)
         monkeypatch.setattr(driver, "observe", hang)
         async with asyncio.timeout(PATIENCE_S):
             while await replica.status("/healthz") != 503:  # noqa: ASYNC110 - what it looks at tells nobody

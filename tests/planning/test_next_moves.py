@@ -408,3 +408,14 @@ def test_a_held_job() -> None:
 def test_no_change_is_made_up_beyond_the_stretches() -> None:
     short = TargetPlan(SWITCH, (Stretch(START, local(13), "64 GPUs", True),))
     assert job_next(job(JobPhase.RUNNING), made(short), moment(80.0, local(14))).next == "The plan is 1 h 15 min old."
+
+
+def test_a_fleet_without_prices_of_the_plan_goes_by_the_price_now_and_says_so() -> None:
+    """In a site's first week too little is known of how prices go."""
+    alone = "too little is known yet of how prices go, so the price now decides alone."
+    plan = TargetPlan(None, stretches((START, "4 eco, 6 turbo", True)))
+    on = fleet_next(fleet(ON), made(plan), moment(76.0))
+    assert on == NextMove(f"S21 XP is on in 4 eco, 6 turbo: {alone}", "It stays on to the plan's end, 12:45 tomorrow.")
+    asleep = fleet_next(fleet(ASLEEP), made(plan), moment(400.0))
+    assert asleep.now == f"S21 XP is asleep: {alone}"
+    assert asleep.next == "The plan has it on until its end, 12:45 tomorrow."

@@ -202,3 +202,35 @@ def test_a_restart_that_is_paid_for_before_the_last_part_of_its_work_is_in_the_b
     energy_usd = kw * (-1000.0 * supply.pue[0] * 0.25 - 195.0 * supply.pue[4] * (0.1 + 0.066)) / 1000.0
     earned = 8.0 * 0.05 * 0.316 - energy_usd - fixed_usd
     assert bound(problem, iterations=80) >= earned - 1e-9
+
+
+def test_work_that_begins_and_ends_before_a_deadline_within_its_step_is_in_the_bound() -> None:
+    """In the second step: 2 minutes of restart and 8 of work, where the deadline is 13 minutes after its begin."""
+    problem = small_problem(1, steps=8, fleets=0, jobs=1, racks=1, room=1.2, step_h=0.25, low_usd=10.0)
+    prices = np.full(8, 53.0)
+    prices[0] = 3700.0
+    supply, tasks = problem.supply, problem.tasks
+    work_h, restart_h = 8 / 60, 2 / 60
+    problem = replace(
+        problem,
+        supply=supply._replace(price_usd_per_mwh=prices, sell_usd_per_mwh=prices),
+        tasks=tasks._replace(
+            gpus=np.full(1, 8.0),
+            usd_per_gpu_h=np.full(1, 2.0),
+            credit_usd_per_gpu_h=np.full(1, 1.0),
+            left_h=np.full(1, work_h),
+            first=np.zeros(1, dtype=np.int64),
+            last=np.full(1, 8),
+            deadline=np.full(1, 1.0 + 13 / 15),
+            restart_h=np.full(1, restart_h),
+            running=np.zeros(1, dtype=np.bool_),
+            guaranteed=np.zeros(1, dtype=np.bool_),
+            least_share=np.ones(1),
+            step_share=np.ones(1),
+        ),
+    )
+    kw = supply.gpu_kw[tasks.pool[0]] * 8.0
+    fixed_usd = -float(np.dot(supply.block_kw, prices)) * 0.25 / 1000.0
+    energy_usd = kw * 53.0 * supply.pue[1] * (work_h + restart_h) / 1000.0
+    earned = 8.0 * 3.0 * work_h - energy_usd - fixed_usd
+    assert bound(problem, iterations=80) >= earned - 1e-9

@@ -108,3 +108,23 @@ def test_a_deadline_beyond_the_plan_counts_for_what_would_not_fit_after_it(
     assert problem.tasks.credit_usd_per_gpu_h[0] == pytest.approx(1.0 * 2.0 / 8.0)
     settled = posed(site, scene, now, credits_beyond=False)
     assert settled.tasks.credit_usd_per_gpu_h[0] == 0.0
+
+
+def test_a_fleet_that_only_starts_to_draw_is_planned_at_nameplate(site: Site, scene: Scene, now: datetime) -> None:
+    """Else it would cost and earn nothing, and the plan would have it sleep for the next day."""
+    snapshot = scene.snapshot()
+    starting = {name: replace(status, draw_share=0.0) for name, status in snapshot.fleets.items()}
+    problems = [
+        problem_of(
+            site,
+            fleet_columns(site, seen),
+            job_columns(site, snapshot.jobs.values()),
+            outlook(now),
+            caps_ahead(site, snapshot.curtailments, now, STEP, STEPS),
+            job_keys=list(snapshot.jobs),
+        )
+        for seen in (snapshot, replace(snapshot, fleets=starting))
+    ]
+    assert (problems[0].racks.step_kw > 0.0).any()
+    assert (problems[0].racks.step_kw == problems[1].racks.step_kw).all()
+    assert (problems[0].racks.step_phs == problems[1].racks.step_phs).all()

@@ -1,0 +1,44 @@
+"""Whether the control loop goes round, and what it lacks to decide well. Ages and ticks are seconds on the wall."""
+
+from collections.abc import Sequence
+
+from orchestrator.api.desk import Readiness
+from orchestrator.domain.observation import Quality
+from orchestrator.domain.snapshot import Snapshot
+
+LATE_TICKS = 3
+LATEST_TICK_S = 15.0
+"""A controller that has not gone round for this long, or for three ticks, is not ready."""
+STUCK_S = 60.0
+"""A round that has not ended for this long, or for three ticks, well or badly, will not. The slowest one waits for
+every request of two moves to fail."""
+
+
+def of_loop(ended_s: float | None, tick_s: float) -> Readiness:
+    """`ended_s`: since the last round ended, well or badly; None while it is not to tick."""
+    if ended_s is None:
+        return Readiness("loop", ok=True, detail="not ticking")
+    allowed_s = max(STUCK_S, LATE_TICKS * tick_s)
+    return Readiness("loop", ok=ended_s < allowed_s, detail=f"the last round ended {ended_s:.1f} s ago")
+
+
+def of_site(snapshot: Snapshot | None, ticked_s: float | None, tick_s: float, *, synced: bool) -> Sequence[Readiness]:
+    """`ticked_s`: since the last round that went well, None before the first; `synced`: the workload driver's view."""
+    if snapshot is None or ticked_s is None:
+        return [Readiness("controller", ok=False, detail="the first round is not done")]
+    silent, price = snapshot.silent_meters, snapshot.price
+    allowed_s = max(LATEST_TICK_S, LATE_TICKS * tick_s)
+    return [
+        Readiness("controller", ok=ticked_s < allowed_s, detail=f"last round {ticked_s:.1f} s ago"),
+        Readiness("workloads", ok=synced, detail="in step" if synced else "the driver's view is not to be trusted"),
+        Readiness(
+            "price",
+            ok=price.reading.quality is Quality.FRESH,
+            detail=f"{price.usd_per_mwh:.2f} USD/MWh, {price.basis}, of {price.interval_start:%FT%TZ}",
+        ),
+        Readiness(
+            "telemetry",
+            ok=not silent,
+            detail=f"{len(silent)} silent: {', '.join(silent[:5])}" if silent else "all devices answer",
+        ),
+    ]

@@ -1,0 +1,47 @@
+"""What a round saw, for the record: the observation, and what triggered the decision. All on a round's draft."""
+
+from datetime import datetime, timedelta
+
+from orchestrator.controller.state import State
+from orchestrator.domain.decision import Trigger
+from orchestrator.domain.limits import limits_due
+from orchestrator.domain.site import Site
+from orchestrator.domain.snapshot import Snapshot
+from orchestrator.planning.verify import above_caps
+from orchestrator.ports import ObservationRecord
+
+
+def trigger_of(draft: State, snapshot: Snapshot, trigger: Trigger) -> tuple[Trigger, datetime]:
+    """A tick that brings a new price is triggered by it, from when its interval began or it can have come in."""
+    now, price = snapshot.at, snapshot.price
+    seen = (price.interval_start, price.usd_per_mwh)
+    before, draft.last_price = draft.last_price, seen
+    if before is None:
+        return (Trigger.START if trigger is Trigger.TICK else trigger), now
+    if trigger in (Trigger.TICK, Trigger.PRICE) and seen != before:
+        last_at = draft.last.at if draft.last is not None else now
+        return Trigger.PRICE, min(max(price.interval_start, last_at), now)
+    return trigger, now
+
+
+def observation(site: Site, draft: State, snapshot: Snapshot) -> ObservationRecord:
+    """Power, price and caps of this moment; it is the draft's last one from now on."""
+    measured, now = snapshot.measured, snapshot.at
+    due = limits_due(site, draft.curtailments.values(), now)
+    since = now - draft.last.at if draft.last is not None else timedelta(0)
+    # Across a restart nothing was measured, so no more than the age of a usable reading is claimed.
+    since_s = min(since, max(site.stale.telemetry_max_age, site.controls.tick)).total_seconds()
+    draft.last = ObservationRecord(
+        at=now,
+        price_usd_per_mwh=snapshot.price.usd_per_mwh,
+        price_basis=snapshot.price.basis,
+        grid_kw=measured.grid_kw,
+        mining_kw=measured.mining_kw,
+        hpc_kw=measured.hpc_kw,
+        overhead_kw=measured.overhead_kw,
+        limit_kw=snapshot.limits.grid.limit_kw,
+        above_limit_s=since_s if above_caps(snapshot, due) else 0.0,
+        feeder_kw=tuple(measured.feeders_kw.items()),
+        stale=snapshot.stale,
+    )
+    return draft.last
