@@ -207,10 +207,12 @@ def _job_then(status: JobStatus, plan: TargetPlan, view: PlanView, moment: Momen
     if now is None:
         return ""
     ends_at, runs = plan.ends_at, status.view.phase is JobPhase.RUNNING
+    if ends_at is not None and ends_at <= moment.now:
+        return f"The plan had it end at {clock_at(ends_at, moment)}{_slack(status.job.deadline, ends_at, moment)}."
     later = tuple(stretch for stretch in later if ends_at is None or stretch.start < ends_at)  # then it is done
     switch = next((stretch for stretch in later if stretch.on != now.on), None)
     parts = []
-    if now.on != runs and status.view.phase is not JobPhase.STOPPING and (ends_at is None or moment.now < ends_at):
+    if now.on != runs and status.view.phase is not JobPhase.STOPPING:
         once = _once(plan.switch, ("It goes on" if status.view.starts else "It starts", "It pauses"), now.on, moment)
         parts.append(otherwise_text("it run" if now.on else "it wait", once, switch, view, moment, ends_at))
     elif not now.on and switch is None:

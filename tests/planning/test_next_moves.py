@@ -419,3 +419,9 @@ def test_a_fleet_without_prices_of_the_plan_goes_by_the_price_now_and_says_so() 
     asleep = fleet_next(fleet(ASLEEP), made(plan), moment(400.0))
     assert asleep.now == f"S21 XP is asleep: {alone}"
     assert asleep.next == "The plan has it on until its end, 12:45 tomorrow."
+
+
+def test_a_job_that_runs_on_past_the_end_the_plan_had_for_it_is_told_so() -> None:
+    plan = TargetPlan(SWITCH, stretches((START, "8 GPUs", True), (local(13), "waits", False)), ends_at=local(13))
+    told = job_next(job(JobPhase.RUNNING), made(plan), moment(76.0, now=local(13, 5)))
+    assert told.next.startswith("The plan had it end at 13:00")

@@ -28,7 +28,7 @@ function row(job) {
 
 function progress(job) {
   if (job.done_share === null) return el("small", {}, "unknown");
-  const text = `${format.share(job.done_share)} of ${format.number(job.work_gpu_hours)} GPU-h`;
+  const text = `${format.share(job.done_share)} of ${format.number(job.work_gpu_hours, job.work_gpu_hours < 10 ? 1 : 0)} GPU-h`;
   return [
     el("div", { class: "track", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100",
       "aria-valuenow": String(Math.round(job.done_share * 100)), "aria-label": `Progress of ${job.name}` },
