@@ -2,7 +2,7 @@
 
 The price expected at row `t` as seen from row `r` is
 
-    base(t) + (price(r) - base(r)) x decay(t - r)
+    base(t) + (price(r) - base(r)) x decay(t - r)        within the range of the last days' prices
 
 where base is the day-ahead price with half of its usual premium taken off, as far as published, and beyond it the
 median of the last days at that time of day, mixed with yesterday's price. What decays slowly and what fast differs
@@ -33,6 +33,8 @@ LEADS_H = (0.25, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 20.0, 24.0)
 DEFAULT_ERRORS = {0.1: -9.0, 0.25: -3.0, 0.5: 0.0, 0.75: 4.0, 0.9: 12.0}
 """Quantiles of the errors, USD/MWh, a few hours ahead until enough were seen: about those of ERCOT's hubs in 2024."""
 PROBABILITIES = tuple(DEFAULT_ERRORS)
+SEEN_DAYS = 7
+"""Prices of so many days are the range of those to come."""
 PATHS = 14
 """Days whose errors are taken as ways that prices may go: with twice as many a backtest earned no more."""
 
@@ -114,13 +116,27 @@ def prices_ahead(track: Track, model: PriceModel, row: int, steps: int) -> Float
     ahead = np.minimum(np.arange(row, row + steps), len(track) - 1)
     error, age = _error_now(track, np.array([row]), share)
     later = np.minimum(np.arange(steps) + age, model.decay.shape[1] - 1)
-    prices: Floats = _base(track, row, ahead, share) + error * model.decay[day][later]
+    base = _base(track, row, ahead, share)
+    prices: Floats = _within_seen(track, row, base, base + error * model.decay[day][later])
     last = int(track.last_known[row])
     if last == row:
         prices[0] = track.real_time[row]
     if np.isnan(prices).any():
         prices = np.where(np.isnan(prices), track.real_time[last] if last >= 0 else np.nan, prices)
     return prices
+
+
+def _within_seen(track: Track, row: int, base: Floats, prices: Floats) -> Floats:
+    """No price beyond those of the last days and the base.
+
+    The error of an hour that was dear yesterday and is not today would make the cheap hours after it deeply negative.
+    """
+    seen = track.real_time[max(row - SEEN_DAYS * track.steps_a_day, 0) : row + 1]
+    seen = seen[~np.isnan(seen)]
+    if not len(seen):
+        return prices
+    within: Floats = np.clip(prices, np.fmin(base, seen.min()), np.fmax(base, seen.max()))
+    return within
 
 
 def paths_ahead(track: Track, model: PriceModel, row: int, expected: Floats, forecasts: dict[int, Floats]) -> Floats:

@@ -263,3 +263,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of real data, ../shared/data beside the project, is not here")
     return folder
+
+
+def test_after_an_hour_that_was_dear_yesterday_and_is_not_today_no_price_below_any_seen_is_expected() -> None:
+    """Without day-ahead prices: 3,000 USD/MWh from 12:00 to 13:00 yesterday, 25 to 30 else; it is 12:15 now."""
+    real_time = np.tile(np.linspace(25.0, 30.0, A_DAY), 2)
+    real_time[12 * 4 : 13 * 4] = 3000.0
+    row = A_DAY + 12 * 4 + 1
+    real_time[row + 1 :] = np.nan
+    track = track_of(real_time, np.full(2 * A_DAY, np.nan))
+    ahead = prices_ahead(track, fit_model(track), row, A_DAY)
+    assert ahead.min() >= 25.0
+    assert ahead[3:].max() <= 3000.0
