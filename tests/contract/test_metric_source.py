@@ -2,10 +2,6 @@
 
 import asyncio
 import json
-import os
-import shutil
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -27,6 +23,7 @@ from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job
 from orchestrator.ports import MetricSource
 from orchestrator.sim.virtual import VirtualSite
+from tests.prometheus_server import prometheus_server
 
 START = datetime(2023, 9, 6, 18, 0, tzinfo=UTC)
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
@@ -217,48 +214,15 @@ class ScrapedWorld:
 @contextmanager
 def prometheus(folder: Path, targets: Path) -> Iterator[str]:
     """A Prometheus server that scrapes `targets` five times a second; yields its URL. Its end is the fixture's."""
-    program = shutil.which("prometheus")
-    if program is None:
-        if os.environ.get("WATTSHIFT_REQUIRE_PROMETHEUS") == "1":
-            pytest.fail("no prometheus on the PATH, and WATTSHIFT_REQUIRE_PROMETHEUS=1")
-        pytest.skip("no prometheus on the PATH (Debian and Ubuntu: package prometheus)")
-    (folder / "prometheus.yml").write_text(
+    config = (
         "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
         "scrape_configs:\n"
         "  - job_name: site\n"
         "    honor_labels: true\n"
         f"    file_sd_configs: [{{files: ['{targets}/*.json'], refresh_interval: 1s}}]\n"
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    with (folder / "prometheus.log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                program,
-                f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'tsdb'}",
-                f"--web.listen-address={url.removeprefix('http://')}",
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            deadline = time.monotonic() + 60.0
-            while not _ready(url):
-                assert process.poll() is None, (folder / "prometheus.log").read_text()
-                assert time.monotonic() < deadline, "Prometheus was not ready in 60 s"
-                time.sleep(0.05)
-            yield url
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _ready(url: str) -> bool:
-    with suppress(httpx.HTTPError):
-        return httpx.get(f"{url}/-/ready").status_code == 200
-    return False
+    with prometheus_server(folder, config, ready_within_s=60.0) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")

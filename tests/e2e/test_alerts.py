@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from tests.observability.hurried import Alert, firing, hurried_config
-from tests.observability.prometheus_server import prometheus_server
+from tests.prometheus_server import prometheus_server
 
 if TYPE_CHECKING:
     from pathlib import Path

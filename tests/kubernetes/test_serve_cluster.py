@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.observability.hurried import firing, hurried_config
-from tests.observability.prometheus_server import prometheus_server
+from tests.prometheus_server import prometheus_server
 
 if TYPE_CHECKING:
     from tests.kubernetes.fake_api import FakeApi

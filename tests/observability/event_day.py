@@ -16,7 +16,7 @@ import httpx
 import psutil
 
 from orchestrator.adapters.workloads.process_table import MARK
-from tests.observability.prometheus_server import PATIENCE_S, Prometheus, prometheus_server
+from tests.prometheus_server import PATIENCE_S, Prometheus, prometheus_server
 
 SCRAPE_S = 2
 SPIKE_USD_PER_MWH = 300.0

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from tests.observability.prometheus_server import Prometheus
 from tests.observability.rule_files import RULES, Rule
+from tests.prometheus_server import Prometheus
 
 Alert = tuple[str, str, str]
 """Name, severity, and the fleet or cap that it is about."""

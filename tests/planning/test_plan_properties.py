@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.planning.plan import Effort, bound, make_plan
 from orchestrator.planning.plan_values import quick_values
-from orchestrator.planning.problem import Problem
+from orchestrator.planning.problem import Floats, Problem
 from orchestrator.planning.promises import Promise, with_room_for_promises
 from orchestrator.planning.warm_start import Duals, warm_start
 from tests.planning.small_problems import profit_usd, small_problem
@@ -173,64 +173,70 @@ def test_thresholds_stop_a_rack_in_a_spike_and_keep_it_where_a_restart_costs_mor
     assert found.fleet_wake[0] < found.fleet_stay[0]
 
 
+def one_job(prices: Floats, room: float, **figures: float) -> Problem:
+    """A best-effort or flexible job of 8 GPUs that may run from the first step on, in steps of a quarter of an hour."""
+    problem = small_problem(1, steps=len(prices), fleets=0, jobs=1, racks=1, room=room, step_h=0.25, low_usd=10.0)
+    columns = {
+        name: np.full(1, value, dtype=getattr(problem.tasks, name).dtype)
+        for name, value in {
+            "gpus": 8.0,
+            "first": 0,
+            "last": len(prices),
+            "guaranteed": False,
+            "least_share": 1.0,
+            "step_share": 1.0,
+            **figures,
+        }.items()
+    }
+    return replace(
+        problem,
+        supply=problem.supply._replace(price_usd_per_mwh=prices, sell_usd_per_mwh=prices),
+        tasks=problem.tasks._replace(**columns),
+    )
+
+
+def earned_usd(problem: Problem, work_h: float, usd_per_gpu_h: float, drawn_h: dict[int, float]) -> float:
+    """What its job earns by `work_h` hours on all its GPUs, which draw power for so many hours of each step."""
+    supply = problem.supply
+    prices, kw = supply.price_usd_per_mwh, supply.gpu_kw[problem.tasks.pool[0]] * 8.0
+    fixed_usd = -float(np.dot(supply.block_kw, prices)) * 0.25 / 1000.0
+    energy_usd = kw * sum(prices[at] * supply.pue[at] * hours for at, hours in drawn_h.items()) / 1000.0
+    return float(8.0 * usd_per_gpu_h * work_h - energy_usd - fixed_usd)
+
+
 def test_a_restart_that_is_paid_for_before_the_last_part_of_its_work_is_in_the_bound() -> None:
     """The job runs in the first step, and does its last 4 minutes after a restart in the fifth, where power pays."""
-    problem = small_problem(1, steps=12, fleets=0, jobs=1, racks=1, room=1.0, step_h=0.25, low_usd=10.0)
     prices = np.full(12, 100.0)
     prices[0], prices[4] = -1000.0, -195.0
-    supply, tasks = problem.supply, problem.tasks
-    problem = replace(
-        problem,
-        supply=supply._replace(price_usd_per_mwh=prices, sell_usd_per_mwh=prices),
-        tasks=tasks._replace(
-            gpus=np.full(1, 8.0),
-            usd_per_gpu_h=np.full(1, 0.05),
-            credit_usd_per_gpu_h=np.zeros(1),
-            left_h=np.full(1, 0.316),
-            first=np.zeros(1, dtype=np.int64),
-            last=np.full(1, 12),
-            deadline=np.full(1, np.inf),
-            restart_h=np.full(1, 0.1),
-            running=np.ones(1, dtype=np.bool_),
-            guaranteed=np.zeros(1, dtype=np.bool_),
-            least_share=np.ones(1),
-            step_share=np.ones(1),
-        ),
+    problem = one_job(
+        prices,
+        1.0,
+        usd_per_gpu_h=0.05,
+        credit_usd_per_gpu_h=0.0,
+        left_h=0.316,
+        deadline=np.inf,
+        restart_h=0.1,
+        running=True,
     )
-    kw = supply.gpu_kw[tasks.pool[0]] * 8.0
-    fixed_usd = -float(np.dot(supply.block_kw, prices)) * 0.25 / 1000.0
-    energy_usd = kw * (-1000.0 * supply.pue[0] * 0.25 - 195.0 * supply.pue[4] * (0.1 + 0.066)) / 1000.0
-    earned = 8.0 * 0.05 * 0.316 - energy_usd - fixed_usd
+    earned = earned_usd(problem, 0.316, 0.05, {0: 0.25, 4: 0.1 + 0.066})
     assert bound(problem, iterations=80) >= earned - 1e-9
 
 
 def test_work_that_begins_and_ends_before_a_deadline_within_its_step_is_in_the_bound() -> None:
     """In the second step: 2 minutes of restart and 8 of work, where the deadline is 13 minutes after its begin."""
-    problem = small_problem(1, steps=8, fleets=0, jobs=1, racks=1, room=1.2, step_h=0.25, low_usd=10.0)
     prices = np.full(8, 53.0)
     prices[0] = 3700.0
-    supply, tasks = problem.supply, problem.tasks
     work_h, restart_h = 8 / 60, 2 / 60
-    problem = replace(
-        problem,
-        supply=supply._replace(price_usd_per_mwh=prices, sell_usd_per_mwh=prices),
-        tasks=tasks._replace(
-            gpus=np.full(1, 8.0),
-            usd_per_gpu_h=np.full(1, 2.0),
-            credit_usd_per_gpu_h=np.full(1, 1.0),
-            left_h=np.full(1, work_h),
-            first=np.zeros(1, dtype=np.int64),
-            last=np.full(1, 8),
-            deadline=np.full(1, 1.0 + 13 / 15),
-            restart_h=np.full(1, restart_h),
-            running=np.zeros(1, dtype=np.bool_),
-            guaranteed=np.zeros(1, dtype=np.bool_),
-            least_share=np.ones(1),
-            step_share=np.ones(1),
-        ),
+    problem = one_job(
+        prices,
+        1.2,
+        usd_per_gpu_h=2.0,
+        credit_usd_per_gpu_h=1.0,
+        left_h=work_h,
+        deadline=1.0 + 13 / 15,
+        restart_h=restart_h,
+        running=False,
     )
-    kw = supply.gpu_kw[tasks.pool[0]] * 8.0
-    fixed_usd = -float(np.dot(supply.block_kw, prices)) * 0.25 / 1000.0
-    energy_usd = kw * 53.0 * supply.pue[1] * (work_h + restart_h) / 1000.0
-    earned = 8.0 * 2.0 * work_h - energy_usd - fixed_usd  # the credit is owed only where it is late
+    # The credit is owed only where it is late.
+    earned = earned_usd(problem, work_h, 2.0, {1: work_h + restart_h})
     assert bound(problem, iterations=80) >= earned - 1e-9

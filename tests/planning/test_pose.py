@@ -9,6 +9,7 @@ import pytest
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import Cooling, Site
+from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.columns import fleet_columns, job_columns
 from orchestrator.planning.outlook import Outlook
@@ -34,7 +35,10 @@ def outlook(now: datetime) -> Outlook:
 
 
 def posed(site: Site, scene: Scene, now: datetime, *, credits_beyond: bool = True) -> Problem:
-    snapshot = scene.snapshot()
+    return posed_of(site, scene.snapshot(), now, credits_beyond=credits_beyond)
+
+
+def posed_of(site: Site, snapshot: Snapshot, now: datetime, *, credits_beyond: bool = True) -> Problem:
     return problem_of(
         site,
         fleet_columns(site, snapshot),
@@ -114,17 +118,7 @@ def test_a_fleet_that_only_starts_to_draw_is_planned_at_nameplate(site: Site, sc
     """Else it would cost and earn nothing, and the plan would have it sleep for the next day."""
     snapshot = scene.snapshot()
     starting = {name: replace(status, draw_share=0.0) for name, status in snapshot.fleets.items()}
-    problems = [
-        problem_of(
-            site,
-            fleet_columns(site, seen),
-            job_columns(site, snapshot.jobs.values()),
-            outlook(now),
-            caps_ahead(site, snapshot.curtailments, now, STEP, STEPS),
-            job_keys=list(snapshot.jobs),
-        )
-        for seen in (snapshot, replace(snapshot, fleets=starting))
-    ]
+    problems = [posed_of(site, seen, now) for seen in (snapshot, replace(snapshot, fleets=starting))]
     assert (problems[0].racks.step_kw > 0.0).any()
     assert (problems[0].racks.step_kw == problems[1].racks.step_kw).all()
     assert (problems[0].racks.step_phs == problems[1].racks.step_phs).all()

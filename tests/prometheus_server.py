@@ -49,7 +49,7 @@ def free_address() -> str:
 
 
 @contextmanager
-def prometheus_server(folder: Path, config: str) -> Iterator[Prometheus]:
+def prometheus_server(folder: Path, config: str, *, ready_within_s: float = PATIENCE_S) -> Iterator[Prometheus]:
     """A server with this configuration and its data in `folder`, ready; skips or fails where there is none."""
     program = shutil.which("prometheus")
     if program is None:
@@ -71,7 +71,7 @@ def prometheus_server(folder: Path, config: str) -> Iterator[Prometheus]:
         )
     server = Prometheus(f"http://{address}")
     try:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + ready_within_s
         while not _is_ready(server):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, "Prometheus was not ready in time"
