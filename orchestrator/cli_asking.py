@@ -4,6 +4,8 @@ They import what they need when they run, as all commands do.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -16,27 +18,33 @@ Url = Annotated[str, typer.Option(envvar="WATTSHIFT_URL", help="Where the contro
 HERE = "http://127.0.0.1:8080"
 
 
+@contextmanager
+def _key() -> Iterator[str | None]:
+    """The API key to ask with. What the controller refuses while the block runs ends the command."""
+    from orchestrator.app.client import ClientError
+
+    try:
+        yield os.environ.get("WATTSHIFT_API_KEY")
+    except ClientError as problem:
+        refuse(problem)
+
+
 @asking.command()
 def status(url: Url = HERE) -> None:
     """Print what the site draws, earns and does now."""
-    from orchestrator.app.client import ClientError, show_status
+    from orchestrator.app.client import show_status
 
-    try:
-        show_status(url, os.environ.get("WATTSHIFT_API_KEY"), console)
-    except ClientError as problem:
-        refuse(problem)
+    with _key() as key:
+        show_status(url, key, console)
 
 
 @asking.command()
 def plan(url: Url = HERE) -> None:
     """Print what the site plans for the next 24 hours, and how good that provably is."""
-    from orchestrator.app.client import ClientError
     from orchestrator.app.plan_table import show_plan
 
-    try:
-        show_plan(url, os.environ.get("WATTSHIFT_API_KEY"), console)
-    except ClientError as problem:
-        refuse(problem)
+    with _key() as key:
+        show_plan(url, key, console)
 
 
 @asking.command()
@@ -49,16 +57,13 @@ def curtail(
     url: Url = HERE,
 ) -> None:
     """Order the site to stay under a limit for a while, or cancel such an order."""
-    from orchestrator.app.client import ClientError, cancel_order, send_order
+    from orchestrator.app.client import cancel_order, send_order
 
-    key = os.environ.get("WATTSHIFT_API_KEY")
-    try:
+    with _key() as key:
         if cancel is not None:
             cancel_order(url, key, cancel, console)
         else:
             send_order(url, key, limit_mw=limit_mw, shed_mw=shed_mw, minutes=minutes, reason=reason, console=console)
-    except ClientError as problem:
-        refuse(problem)
 
 
 @asking.command()
@@ -71,16 +76,12 @@ def log_level(
     url: Url = HERE,
 ) -> None:
     """Print what the controller says in its log, or change it for a while."""
-    from orchestrator.app.client import ClientError
     from orchestrator.app.log_level_client import change_level, show_levels
 
-    key = os.environ.get("WATTSHIFT_API_KEY")
-    try:
+    with _key() as key:
         if logger is None:
             show_levels(url, key, console)
         elif level is None:
             refuse(f"{logger}: a level is needed after it, such as DEBUG")
         else:
             change_level(url, key, logger, level.upper(), minutes, console)
-    except ClientError as problem:
-        refuse(problem)

@@ -60,9 +60,7 @@ def numbers(
         panel.decimals(decimals)
     if links_to is not None:
         panel.links([link_to(links_to)])
-    for ref, query in _lettered(queries):
-        panel.with_target(_target(ref, query).instant())
-        _differ(panel, ref, query)
+    _ask_now(panel, queries)
     return panel
 
 
@@ -111,9 +109,7 @@ def lines(
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(options.GraphThresholdsStyleMode.AREA))
     if links_to is not None:
         panel.links([link_to(links_to)])
-    for ref, query in _lettered(queries):
-        panel.with_target(_target(ref, query).range())
-        _differ(panel, ref, query)
+    _ask_over_time(panel, queries)
     for name, colour in (colours or {}).items():
         panel.override_by_name(name, _properties([("color", {"mode": "fixed", "fixedColor": colour})]))
     return panel
@@ -138,9 +134,7 @@ def bars(
         panel.max(highest)
     if unit == "short":
         panel.decimals(0)
-    for ref, query in _lettered(queries):
-        panel.with_target(_target(ref, query).instant())
-        _differ(panel, ref, query)
+    _ask_now(panel, queries)
     return panel
 
 
@@ -200,9 +194,7 @@ def states(
     panel = _common(statetimeline.Panel(), title, description, unit, width, height)
     panel.mappings([_words(texts)]).thresholds(thresholds(ALWAYS)).fill_opacity(70)
     panel.show_value(options.VisibilityMode.NEVER).merge_values(True).legend(_legend()).tooltip(_tooltip())
-    for ref, query in _lettered(queries):
-        panel.with_target(_target(ref, query).range())
-        _differ(panel, ref, query)
+    _ask_over_time(panel, queries)
     return panel
 
 
@@ -212,6 +204,18 @@ def states(
 def _common(panel: P, title: str, description: str, unit: str, width: int, height: int) -> P:
     panel.title(title).description(description).unit(unit).datasource(DATASOURCE).span(width).height(height)
     return panel
+
+
+def _ask_now(panel: Panel, queries: Sequence[Query]) -> None:
+    for ref, query in _lettered(queries):
+        panel.with_target(_target(ref, query).instant())
+        _differ(panel, ref, query)
+
+
+def _ask_over_time(panel: Panel, queries: Sequence[Query]) -> None:
+    for ref, query in _lettered(queries):
+        panel.with_target(_target(ref, query).range())
+        _differ(panel, ref, query)
 
 
 def _lettered(queries: Sequence[Query]) -> list[tuple[str, Query]]:

@@ -37,7 +37,7 @@ def close_restart(site: Site, draft: State, workloads: Workloads, snapshot: Snap
         known = {outcome.action_id: outcome for outcome in outcomes}
         for action in decision.actions:
             outcome = known.get(action.id) or Outcome(action_id=action.id, state=OutcomeState.SENT)
-            if outcome.state not in (OutcomeState.SENT, OutcomeState.ACKNOWLEDGED):
+            if outcome.settled:
                 continue
             detail = "the controller was restarted before it was measured"
             closed.append(replace(outcome, state=OutcomeState.SUPERSEDED, detail=detail))

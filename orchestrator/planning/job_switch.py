@@ -6,27 +6,19 @@ from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import JobStatus, Snapshot
 from orchestrator.planning.blocks import pool_columns
 from orchestrator.planning.columns import job_columns
+from orchestrator.planning.merit_order import prices_of_jobs
 from orchestrator.planning.outlook import Switch
-from orchestrator.planning.worth import job_prices
 
 
 def job_switch(site: Site, snapshot: Snapshot, status: JobStatus, planned: Switch) -> Switch:
     """What becomes of the plan's prices in dispatch: a job that runs is kept up to what stopping it would lose."""
     job, pools = job_columns(site, [status]), pool_columns(site)
-    _, stay, wake = job_prices(
+    _, stay, wake = prices_of_jobs(
+        job,
+        pools,
         snapshot.at.timestamp(),
         float(snapshot.pue),
         site.controls.outlook.total_seconds(),
-        job.pool,
-        job.phase,
-        job.gpus,
-        job.on_gpus,
-        job.left_s,
-        job.deadline,
-        job.restart_s,
-        job.usd_per_gpu_h,
-        job.credit_share,
-        np.maximum(pools.gpu_power_w - pools.gpu_idle_w, 0.0),
         np.array([planned.stay_usd_per_mwh]),
         np.array([planned.wake_usd_per_mwh]),
     )

@@ -26,7 +26,7 @@ def watch_jobs(jobs: Iterable[JobStatus], now: datetime) -> JobsWatched:
     risks = dict.fromkeys(SlaClass, 0)
     gpus: dict[tuple[str, str], int] = {}
     for status in jobs:
-        if status.job.deadline is not None and at_risk(status, now):
+        if at_risk(status, now):
             risks[status.tenant.sla] += 1
         if status.view.phase.holds_gpus:
             whose = status.job.pool, status.job.tenant
@@ -46,7 +46,7 @@ def at_risk(status: JobStatus, now: datetime) -> bool:
     left_s = (job.deadline - now).total_seconds()
     if left_s <= 0.0:
         return False  # it is late, which is on record
-    needed_s = (job.work_gpu_seconds - status.done_gpu_seconds) / job.gpus
+    needed_s = status.left_gpu_seconds / job.gpus
     if not status.view.phase.holds_gpus:
         needed_s += job.restart.total_seconds()
     return needed_s > left_s * (1.0 - SPARE_SHARE)

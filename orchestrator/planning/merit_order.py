@@ -22,11 +22,38 @@ _SLA_GUARANTEED = int(Sla.GUARANTEED)
 _RUNNING, _STOPPING = int(Phase.RUNNING), int(Phase.STOPPING)
 
 
+def rise_w(pools: PoolColumns) -> Floats:
+    """By pool, what a GPU that works draws above an idle one."""
+    return np.maximum(pools.gpu_power_w - pools.gpu_idle_w, 0.0)
+
+
+def prices_of_jobs(
+    jobs: JobColumns, pools: PoolColumns, at: float, pue: float, outlook_s: float, stay: Floats, wake: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """`job_prices` of these jobs; `stay` and `wake` are the plan's, NaN where it has none."""
+    return job_prices(
+        at,
+        pue,
+        outlook_s,
+        jobs.pool,
+        jobs.phase,
+        jobs.gpus,
+        jobs.on_gpus,
+        jobs.left_s,
+        jobs.deadline,
+        jobs.restart_s,
+        jobs.usd_per_gpu_h,
+        jobs.credit_share,
+        rise_w(pools),
+        stay,
+        wake,
+    )
+
+
 def lay_out(
     fleets: FleetColumns, jobs: JobColumns, pools: PoolColumns, moment: Moment, switches: Switches, places: Places
 ) -> Blocks:
     """The table of everything that runs or could run and may be moved; held and stopping jobs are not in it."""
-    rise_w = np.maximum(pools.gpu_power_w - pools.gpu_idle_w, 0.0)
     step_value = step_values(fleets.step_hs, fleets.step_kw, moment.hashprice_usd_per_ph_day, moment.pue)
     fleet_stay, fleet_wake = fleet_prices(
         moment.at,
@@ -39,22 +66,8 @@ def lay_out(
         switches.fleet_stay,
         switches.fleet_wake,
     )
-    slack_s, job_stay, job_wake = job_prices(
-        moment.at,
-        moment.pue,
-        moment.outlook_s,
-        jobs.pool,
-        jobs.phase,
-        jobs.gpus,
-        jobs.on_gpus,
-        jobs.left_s,
-        jobs.deadline,
-        jobs.restart_s,
-        jobs.usd_per_gpu_h,
-        jobs.credit_share,
-        rise_w,
-        switches.job_stay,
-        switches.job_wake,
+    slack_s, job_stay, job_wake = prices_of_jobs(
+        jobs, pools, moment.at, moment.pue, moment.outlook_s, switches.job_stay, switches.job_wake
     )
     must_run = due(
         moment.at,
@@ -77,7 +90,7 @@ def lay_out(
         (jobs.pool, jobs.sla, jobs.phase, jobs.held, jobs.gpus, jobs.least_gpus, jobs.step_gpus, jobs.on_gpus),
         (jobs.changed_at, must_run, job_stay, job_wake),
         pools.feeder,
-        rise_w,
+        rise_w(pools),
     )
 
 
