@@ -33,7 +33,7 @@ async def no_site_left(kind_cluster: KindCluster) -> None:
         await asyncio.sleep(0.5)
 
 
-pytestmark = pytest.mark.usefixtures("no_site_left")
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("no_site_left")]
 
 
 async def running(site: ClusterSite, job: str) -> bool:
