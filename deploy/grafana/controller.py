@@ -11,12 +11,12 @@ from deploy.grafana.panels import (
     ORANGE,
     RED,
     YELLOW,
-    Panel,
     lines,
     numbers,
     rows,
     states,
 )
+from deploy.grafana.parts import COUNT, Panel
 from deploy.grafana.queries import RANGE, RATE, SITE, Query, gauge, increase, quantile, rate, total
 
 OURS = f"on (job, instance) group_left () max by (job, instance) (wattshift_build_info{{{SITE}}})"
@@ -53,44 +53,42 @@ def _now() -> list[Panel]:
             "short",
             [Query(gauge("site_info", "simulated, speed"), "simulated: {{simulated}}, {{speed}}x")],
             is_text=True,
-            width=4,
         ),
         numbers(
             "Leaders",
             "Replicas that lead: one, always. On one machine without a cluster there is no such election.",
-            "short",
+            COUNT,
             [Query(f"sum(wattshift_leader{{{SITE}}})")],
-            steps=((None, RED), (1, GREEN), (2, RED)),
+            if_none="no election",
+            steps=((None, MUTED), (0, RED), (1, GREEN), (2, RED)),
         ),
         numbers(
             "Replicas",
             "Controllers that Prometheus reaches, the standby too.",
-            "short",
+            COUNT,
             [Query(f"count(wattshift_build_info{{{SITE}}})")],
             steps=((None, RED), (1, GREEN)),
         ),
         numbers(
-            "Since the last round",
+            "Last round ago",
             "Wall time since the controller last looked at the site and was done.",
             "s",
             [Query(f"time() - {gauge('last_round_timestamp_seconds')}")],
             steps=((None, GREEN), (60, YELLOW), (300, RED)),
         ),
         numbers(
-            "Rounds that failed",
+            "Failed rounds",
             "In the time shown.",
-            "short",
+            COUNT,
             [Query(increase("rounds_total", RANGE, labels='result="failed"'))],
             steps=((None, GREEN), (0.5, RED)),
-            decimals=0,
         ),
         numbers(
             "Stale inputs",
             "Inputs whose stale policy holds.",
-            "short",
+            COUNT,
             [Query(total("input_stale"))],
             steps=NONE_IS_GOOD,
-            width=2,
         ),
         numbers(
             "Plan",
@@ -108,8 +106,9 @@ def _rounds() -> list[Panel]:
         lines(
             "Rounds a minute, by result",
             "Unsynced: the driver had not seen all objects yet, so nothing was decided.",
-            "cpm",
+            "short",
             [Query(f"60 * {rate('rounds_total', RATE, 'result')}", "{{result}}")],
+            colours={"ok": GREEN, "failed": RED, "unsynced": YELLOW},
             is_stacked=True,
             lowest=0,
             width=8,
@@ -149,7 +148,7 @@ def _rounds() -> list[Panel]:
         lines(
             "Watched objects",
             "What the driver sees of the cluster.",
-            "short",
+            COUNT,
             [Query(gauge("watched_objects", "kind"), "{{kind}}")],
             lowest=0,
             is_stepped=True,
@@ -171,9 +170,13 @@ def _inputs() -> list[Panel]:
             "Age of inputs",
             "Site time since each input's reading; telemetry: the oldest device's.",
             "input",
-            [("Age", "s", gauge("input_age_seconds", "input"))],
+            [
+                ("Age", "s", gauge("input_age_seconds", "input")),
+                ("Stale", "bool_yes_no", gauge("input_stale", "input")),
+            ],
             height=6,
             sort="Age",
+            steps={"Stale": ((None, GREEN), (1, RED))},
         ),
     ]
 
@@ -207,7 +210,7 @@ def _process() -> list[Panel]:
         lines(
             "Samples in a scrape",
             "Series that each replica exposes.",
-            "short",
+            COUNT,
             [Query(f"scrape_samples_scraped * {OURS}", "{{instance}}", colour=MUTED)],
             lowest=0,
             width=6,

@@ -5,6 +5,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from deploy.grafana import uids
 from deploy.grafana.frame import Row, dashboard
 from deploy.grafana.panels import (
+    BLUE,
     GREEN,
     LIMIT,
     MUTED,
@@ -14,18 +15,20 @@ from deploy.grafana.panels import (
     RED,
     USD_PER_MWH,
     YELLOW,
-    Panel,
     bars,
     lines,
     numbers,
     rows,
     states,
 )
+from deploy.grafana.parts import COUNT, Panel
 from deploy.grafana.queries import NEAREST, RANGE, RATE, Query, gauge, increase, quantile, series
 
 BREAK_EVEN = series("break_even_usd_per_mwh")
 OF_FLEET = gauge("break_even_usd_per_mwh", "fleet")
 PRICE = gauge("price_usd_per_mwh")
+DEAR_USD_PER_MWH = 500
+"""Above what any fleet is worth."""
 LARGEST = f"topk({NEAREST}, {gauge('fleet_setpoint_watts', 'fleet')})"
 
 
@@ -47,7 +50,8 @@ def _worth() -> list[Panel]:
     return [
         lines(
             "Price and break-even",
-            "Price in force, and the spread of the fleets' break-evens. A fleet pays while the price is below its own.",
+            "Price in force, and the spread of the fleets' break-evens. A fleet pays while the price is below its own. "
+            f"The axis ends at {DEAR_USD_PER_MWH} $/MWh, so that a spike does not hide it; Site shows all.",
             USD_PER_MWH,
             [
                 Query(PRICE, "Price", colour=RED),
@@ -57,6 +61,7 @@ def _worth() -> list[Panel]:
             ],
             is_stepped=True,
             lowest=0,
+            end=DEAR_USD_PER_MWH,
             points=240,
             width=10,
         ),
@@ -68,6 +73,7 @@ def _worth() -> list[Panel]:
             points=240,
             is_stepped=True,
             lowest=0,
+            highest=1,
             width=6,
         ),
         rows(
@@ -99,8 +105,9 @@ def _worth() -> list[Panel]:
         lines(
             "Hashprice",
             "What a petahash per second earns in a day.",
-            "suffix: USD/PH/s/day",
+            "suffix:$/PH/s/day",
             [Query(gauge("hashprice_usd_per_phs_day"), "Hashprice")],
+            is_stepped=True,
             width=6,
             height=5,
         ),
@@ -157,8 +164,9 @@ def _decisions() -> list[Panel]:
         lines(
             "Decisions by trigger",
             "How many times the site was moved, by what made it so.",
-            "short",
+            COUNT,
             [Query(increase("decisions_total", RATE, "trigger"), "{{trigger}}")],
+            colours={"price": RED, "curtailment": PURPLE, "breach": ORANGE, "tick": MUTED, "start": BLUE},
             is_bars=True,
             points=100,
             width=8,
@@ -166,16 +174,17 @@ def _decisions() -> list[Panel]:
         lines(
             "Actions by what came of them",
             "Accepted: acknowledged, then measured or superseded. Late: not in the meter by its time limit, escalated.",
-            "short",
+            COUNT,
             [Query(increase("actions_total", RATE, "state"), "{{state}}")],
+            colours={"acknowledged": BLUE, "measured": GREEN, "late": ORANGE, "refused": RED, "superseded": MUTED},
             is_bars=True,
             points=100,
             width=8,
         ),
         lines(
-            "Sent, not yet in the meter",
-            "Actions whose watts have not been seen to move.",
-            "short",
+            "Not in the meter yet",
+            "Actions sent and acknowledged whose watts have not been seen to move.",
+            COUNT,
             [Query(gauge("actions_pending"), "Pending", colour=PURPLE)],
             lowest=0,
             is_stepped=True,
@@ -184,7 +193,7 @@ def _decisions() -> list[Panel]:
         bars(
             "Actions by kind",
             "Fleets, jobs and GPU pools moved in the time shown.",
-            "short",
+            COUNT,
             [Query(increase("actions_total", RANGE, "kind", 'state="acknowledged"'), "{{kind}}")],
             width=4,
         ),
@@ -198,7 +207,7 @@ def _decisions() -> list[Panel]:
         ),
         bars(
             "From trigger to effect: 95 % of the decisions within",
-            "The same for the slowest one in twenty.",
+            "The same, but for the slowest one in twenty.",
             "s",
             [Query(f"sort({quantile(0.95, 'decision_latency_seconds', RANGE, 'stage')})", "{{stage}}")],
             width=8,
@@ -207,7 +216,7 @@ def _decisions() -> list[Panel]:
         lines(
             "Breaches opened",
             "New ones, by kind.",
-            "short",
+            COUNT,
             [Query(increase("breaches_total", RATE, "kind"), "{{kind}}")],
             is_bars=True,
             points=100,
@@ -224,6 +233,7 @@ def _plan() -> list[Panel]:
             "Whether the last attempt at a plan worked. Without one dispatch goes by the price alone.",
             "short",
             [Query(gauge("plan_failed"))],
+            width=4,
             height=7,
             steps=NONE_IS_GOOD,
             texts={"0": ("in force", GREEN), "1": ("failed", RED)},
@@ -233,14 +243,16 @@ def _plan() -> list[Panel]:
             "Site time since the plan in force was made; a new one is due every 15 min.",
             "s",
             [Query(gauge("plan_age_seconds"))],
+            width=4,
             height=7,
             steps=((None, GREEN), (1800, YELLOW), (3600, RED)),
         ),
         numbers(
-            "Gap to the bound",
+            "Gap to bound",
             "By how much the plan may fall short of the best that any plan could earn: proven, not estimated.",
             "percentunit",
             [Query(gauge("plan_gap_ratio"))],
+            width=4,
             height=7,
             decimals=2,
             steps=((None, GREEN), (0.02, YELLOW), (0.1, RED)),
@@ -248,8 +260,9 @@ def _plan() -> list[Panel]:
         numbers(
             "Broken promises",
             "Jobs for which the plan found no way to keep their deadline.",
-            "short",
+            COUNT,
             [Query(gauge("plan_broken_promises"))],
+            width=4,
             height=7,
             steps=((None, GREEN), (1, ORANGE)),
         ),
@@ -261,6 +274,8 @@ def _plan() -> list[Panel]:
                 Query(gauge("plan_profit_usd"), "Plan", colour=GREEN),
                 Query(gauge("plan_bound_usd"), "Bound", colour=MUTED, is_line=True),
             ],
+            width=8,
             height=7,
+            is_stepped=True,
         ),
     ]

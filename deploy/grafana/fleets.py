@@ -12,14 +12,16 @@ from deploy.grafana.panels import (
     RED,
     TARGET,
     YELLOW,
-    Panel,
     lines,
     numbers,
     rows,
 )
+from deploy.grafana.parts import COUNT, Panel
 from deploy.grafana.queries import NEAREST, Query, gauge, total
 
 FLEET = 'fleet=~"$fleet"'
+WARMING_UP_J_PER_TH = 100
+"""More than any machine takes that has warmed up; a curve through thousands shows nothing else."""
 POINTS = 240
 """Of sums over a thousand fleets: over 6 h one each 90 s."""
 
@@ -66,14 +68,15 @@ def _now() -> list[Panel]:
             "Joules a terahash takes, what sleepers draw included.",
             J_PER_TH,
             [Query(SITE_EFFICIENCY)],
+            if_none="all asleep",
             width=4,
             decimals=1,
         ),
-        numbers("Racks awake", "Not asleep.", "short", [Query(_total("racks_awake"))], width=3),
+        numbers("Racks awake", "Not asleep.", COUNT, [Query(_total("racks_awake"))], width=3),
         numbers(
             "Racks silent",
             "No reading for longer than the stale policy allows: they count at nameplate against every cap.",
-            "short",
+            COUNT,
             [Query(_total("racks_silent"))],
             steps=((None, GREEN), (1, ORANGE)),
             width=3,
@@ -81,7 +84,7 @@ def _now() -> list[Panel]:
         numbers(
             "Racks stuck",
             "Told to move, and did not.",
-            "short",
+            COUNT,
             [Query(_total("racks_stuck"))],
             steps=((None, GREEN), (1, RED)),
             width=4,
@@ -112,15 +115,16 @@ def _curves() -> list[Panel]:
         ),
         lines(
             "Efficiency",
-            "Joules a terahash takes. It rises while machines warm up, which takes power and brings no hash.",
+            "Joules a terahash takes. Machines that warm up take power and bring no hash: above "
+            f"{WARMING_UP_J_PER_TH} J/TH nothing is drawn.",
             J_PER_TH,
-            [Query(SITE_EFFICIENCY, "J/TH")],
+            [Query(f"{SITE_EFFICIENCY} < {WARMING_UP_J_PER_TH}", "J/TH")],
             points=POINTS,
         ),
         lines(
             "Racks",
             "Awake, silent and stuck, of the fleets chosen.",
-            "short",
+            COUNT,
             [
                 Query(_total("racks_awake"), "Awake", colour=GREEN),
                 Query(_total("racks_silent"), "Silent", colour=ORANGE),
@@ -156,6 +160,7 @@ def _worst() -> list[Panel]:
             width=8,
             only=least,
             sort="J/TH",
+            if_none="No fleet hashes",
             key_links_to=uids.FLEETS,
         ),
         rows(
@@ -163,10 +168,10 @@ def _worst() -> list[Panel]:
             "The fleets with the most racks that are silent or stuck.",
             "fleet",
             [
-                ("Lost", "short", lost),
-                ("Silent", "short", SILENT),
-                ("Stuck", "short", STUCK),
-                ("Awake", "short", AWAKE),
+                ("Lost", COUNT, lost),
+                ("Silent", COUNT, SILENT),
+                ("Stuck", COUNT, STUCK),
+                ("Awake", COUNT, AWAKE),
             ],
             width=8,
             only=lost,
@@ -177,7 +182,7 @@ def _worst() -> list[Panel]:
         lines(
             "GPU nodes without a reading",
             "Of all pools.",
-            "short",
+            COUNT,
             [Query(total("pool_nodes_silent"), "Silent", colour=YELLOW)],
             is_stepped=True,
             lowest=0,

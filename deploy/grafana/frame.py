@@ -8,8 +8,9 @@ from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.panels import DATASOURCE, ORANGE, PURPLE, RED, Panel
-from deploy.grafana.queries import RATE, SITE, gauge, increase
+from deploy.grafana.panels import ORANGE, PURPLE, RED
+from deploy.grafana.parts import DATASOURCE, Panel
+from deploy.grafana.queries import SITE, gauge, series
 
 TAG = "wattshift"
 TRIGGERS = 'trigger=~"price|curtailment|breach"'
@@ -87,16 +88,19 @@ def _values(name: str, label: str, query: str) -> build.QueryVariable:
 
 
 def _annotations() -> list[build.AnnotationQuery]:
+    """What is on at first must not hide the curves: a price decides every quarter of an hour."""
+    decisions = series("decisions_total", TRIGGERS)
     return [
         _annotation("Grid orders", RED, f"{gauge('curtailments_active')} > 0", "Grid order in force", "curtailment"),
         _annotation(
             "Decisions",
             PURPLE,
-            # Those of a tick follow machines, jobs and the plan, and are many.
-            f"{increase('decisions_total', RATE, 'trigger', TRIGGERS)} > 0",
+            # Those of a tick follow machines, jobs and the plan, and are many. An increase over a window would mark
+            # all of the window, where this marks a moment.
+            f"sum by (trigger) ({decisions} - {decisions} offset $__interval) > 0",
             "Decision, triggered by {{trigger}}",
             "trigger",
-        ),
+        ).enable(False),
         _annotation("Breaches", ORANGE, f"{gauge('breaches_active', 'kind')} > 0", "Breach: {{kind}}", "kind").enable(
             False
         ),

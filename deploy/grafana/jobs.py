@@ -4,13 +4,30 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana import uids
 from deploy.grafana.frame import Row, dashboard, labels_of
-from deploy.grafana.panels import GREEN, HPC, MUTED, ORANGE, RED, YELLOW, Panel, bars, lines, numbers, rows
-from deploy.grafana.queries import NEAREST, RANGE, RATE, SITE, Query, gauge, increase, per_hour, rate, total
+from deploy.grafana.panels import GREEN, HPC, MUTED, ORANGE, PURPLE, RED, YELLOW, bars, lines, numbers, rows
+from deploy.grafana.parts import COUNT, Panel
+from deploy.grafana.queries import (
+    NEAREST,
+    RANGE,
+    RATE,
+    SITE,
+    Query,
+    booked_per_hour,
+    gauge,
+    increase,
+    per_hour,
+    rate,
+    total,
+)
 
 TENANT = 'tenant=~"$tenant"'
+HPC_ALONE = 'account="hpc"'
 MET = increase("jobs_ended_total", RANGE, labels='outcome="on_time"')
 OPEN = 'phase!~"succeeded|failed"'
 BY_PHASE = f"sum by (phase) ({gauge('jobs', 'sla_class, phase', OPEN)})"
+PHASES = {"running": HPC, "waiting": YELLOW, "paused": ORANGE, "stopping": PURPLE}
+CLASSES = {"guaranteed": RED, "flexible": ORANGE, "best-effort": YELLOW}
+"""By how bad it is to touch them."""
 BUDGET = gauge("sla_budget_burnt_ratio", "tenant", TENANT)
 
 
@@ -33,25 +50,26 @@ def _now() -> list[Panel]:
         numbers(
             "Jobs",
             "Open jobs of the site by phase.",
-            "short",
+            COUNT,
             [Query(BY_PHASE, "{{phase}}")],
-            width=6,
+            width=5,
         ),
         numbers(
             "At risk",
             "Open jobs with a deadline that the time left does not cover at full speed, or covers with less than a "
             "tenth of it to spare.",
-            "short",
+            COUNT,
             [Query(total("jobs_at_risk"))],
             steps=((None, GREEN), (1, ORANGE), (10, RED)),
         ),
         numbers(
-            "Guaranteed jobs interrupted",
-            "In the time shown. None is allowed, short of a safety limit that nothing else can meet.",
-            "short",
+            "Guaranteed stops",
+            "Interruptions of guaranteed jobs in the time shown. None is allowed, short of a safety limit that nothing "
+            "else can meet.",
+            COUNT,
             [Query(increase("job_interruptions_total", RANGE, labels='sla_class="guaranteed"'))],
             steps=((None, GREEN), (0.5, RED)),
-            decimals=0,
+            width=4,
         ),
         numbers(
             "Deadlines met",
@@ -69,26 +87,26 @@ def _now() -> list[Panel]:
             steps=((None, GREEN), (0.01, ORANGE)),
         ),
         numbers(
-            "Highest budget burnt",
+            "Budget burnt",
             "Interruptions in the last hour over the tenant's budget, the highest of the tenants chosen.",
             "percentunit",
             [Query(f"max({BUDGET})")],
             steps=((None, GREEN), (0.8, ORANGE), (1, RED)),
             decimals=0,
+            if_none="no budget",
         ),
         numbers(
-            "Revenue per busy GPU and hour",
-            "Of the jobs, per hour of site time, the average over the time shown.",
+            "Per GPU hour",
+            "Revenue of the jobs per busy GPU and hour of site time, the average over the time shown.",
             "currencyUSD",
-            [Query(_per_gpu(RANGE))],
+            [Query(_per_gpu(per_hour(rate("revenue_usd_total", RANGE, labels=HPC_ALONE)), RANGE))],
             decimals=2,
         ),
     ]
 
 
-def _per_gpu(window: str) -> str:
-    revenue = per_hour(rate("revenue_usd_total", window, labels='account="hpc"'), window)
-    return f"{revenue} / sum(avg_over_time(wattshift_pool_gpus_busy{{{SITE}}}[{window}]))"
+def _per_gpu(usd_per_hour: str, window: str) -> str:
+    return f"{usd_per_hour} / sum(avg_over_time(wattshift_pool_gpus_busy{{{SITE}}}[{window}]))"
 
 
 def _jobs() -> list[Panel]:
@@ -96,8 +114,9 @@ def _jobs() -> list[Panel]:
         lines(
             "Open jobs by phase",
             "Of all classes, stacked.",
-            "short",
+            COUNT,
             [Query(BY_PHASE, "{{phase}}")],
+            colours=PHASES,
             is_stacked=True,
             is_stepped=True,
             lowest=0,
@@ -108,39 +127,42 @@ def _jobs() -> list[Panel]:
             "How many are in which phase now.",
             "sla_class",
             [
-                ("Running", "short", _of_class("running")),
-                ("Waiting", "short", _of_class("waiting")),
-                ("Paused", "short", _of_class("paused")),
-                ("Done", "short", _of_class("succeeded")),
-                ("Failed", "short", _of_class("failed")),
+                ("Running", COUNT, _of_class("running")),
+                ("Waiting", COUNT, _of_class("waiting")),
+                ("Paused", COUNT, _of_class("paused")),
+                ("Done", COUNT, _of_class("succeeded")),
+                ("Failed", COUNT, _of_class("failed")),
             ],
-            width=8,
+            width=9,
             height=8,
             sort="Running",
         ),
         lines(
             "At risk by class",
             "Deadlines that are close.",
-            "short",
+            COUNT,
             [Query(gauge("jobs_at_risk", "sla_class"), "{{sla_class}}")],
+            colours=CLASSES,
             is_stacked=True,
             is_stepped=True,
             lowest=0,
-            width=8,
+            width=7,
         ),
         lines(
             "Interruptions by class",
             "Jobs paused or stopped to move watts.",
-            "short",
-            [Query(increase("job_interruptions_total", RATE, "sla_class"), "{{sla_class}}")],
+            COUNT,
+            colours=CLASSES,
+            queries=[Query(increase("job_interruptions_total", RATE, "sla_class"), "{{sla_class}}")],
             is_bars=True,
             points=100,
         ),
         lines(
             "Jobs ended, by outcome",
             "Whether they got what was promised.",
-            "short",
-            [Query(increase("jobs_ended_total", RATE, "outcome"), "{{outcome}}")],
+            COUNT,
+            colours={"on time": GREEN, "late": ORANGE, "failed": RED},
+            queries=[Query(increase("jobs_ended_total", RATE, "outcome"), "{{outcome}}")],
             is_bars=True,
             points=100,
         ),
@@ -181,11 +203,11 @@ def _gpus() -> list[Panel]:
     return [
         lines(
             "GPUs",
-            "Of all pools: there, and taken by jobs.",
+            "Of all pools: installed, and taken by jobs.",
             "short",
             [
                 Query(total("pool_gpus_busy"), "Busy", colour=HPC),
-                Query(total("pool_gpus"), "There", colour=MUTED, is_line=True),
+                Query(total("pool_gpus"), "Installed", colour=MUTED, is_line=True),
             ],
             is_stepped=True,
             lowest=0,
@@ -206,7 +228,13 @@ def _gpus() -> list[Panel]:
             "Revenue per busy GPU and hour",
             "Of the jobs, per hour of site time.",
             "currencyUSD",
-            [Query(_per_gpu(RATE), "Revenue", colour=GREEN)],
+            [
+                Query(
+                    _per_gpu(booked_per_hour(rate("revenue_usd_total", RATE, labels=HPC_ALONE), RATE), RATE),
+                    "Revenue",
+                    colour=GREEN,
+                )
+            ],
             points=60,
             is_joined=True,
             lowest=0,

@@ -3,8 +3,8 @@
 Gauges are taken as `max by`: for the moment of a takeover two replicas have the same series, and a sum
 would count double.
 
-Site time runs faster than the wall in a demo, and counters of energy and money with it. `per_hour` takes the
-speed out: watts measured over joules settled a second are 1 on a real site and 1/60 in a demo at 60x.
+Site time runs faster than the wall in a demo, and counters of energy and money with it: `per_hour` takes the
+speed out.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,13 @@ NEAREST = 10
 """So many fleets, feeders or tenants are shown where there may be a thousand."""
 
 
+Step = tuple[float | None, str]
+"""From this value on (None: from the lowest), this colour."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question to Prometheus."""
+    """One question to Prometheus, and what its series have for themselves."""
 
     expr: str
     legend: str = ""
@@ -27,7 +31,13 @@ class Query:
     """Where it differs from that of its panel."""
     colour: str = ""
     is_line: bool = False
-    """Drawn as a dashed line over an area: a limit or a target."""
+    """Drawn dashed and in steps over an area: a limit or a target."""
+    is_area: bool = False
+    """Drawn as an area without a line: when something holds."""
+    down_to: str = ""
+    """The series of the same panel down to which the area below this one is filled."""
+    steps: tuple[Step, ...] = ()
+    """Where they differ from those of its panel."""
 
 
 def series(name: str, labels: str = "") -> str:
@@ -97,8 +107,17 @@ def lead(window: str) -> str:
     return f"{profit('increase', window)} - {always_on_profit('increase', window)}"
 
 
-def per_hour(usd_per_wall_second: str, window: str) -> str:
+def per_hour(usd_per_wall_second: str) -> str:
     """USD per hour of site time."""
+    return f"3600 * {usd_per_wall_second} / {gauge('site_speed_ratio')}"
+
+
+def booked_per_hour(usd_per_wall_second: str, window: str) -> str:
+    """The same of what is booked, in windows no longer than that takes.
+
+    Books are settled every five minutes, so that a window of seven has one booking or two. Joules are booked with
+    the dollars: dollars a joule have no such steps, and times the watts measured they are dollars a second.
+    """
     watts = f"sum (avg_over_time(wattshift_power_watts{{{SITE}}}[{window}]))"
     joules = rate("energy_joules_total", window)
     return f"3600 * {usd_per_wall_second} * {watts} / ({joules} > 0)"  # nothing settled in the window: no answer

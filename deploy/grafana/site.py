@@ -17,19 +17,20 @@ from deploy.grafana.panels import (
     TARGET,
     USD_PER_MWH,
     YELLOW,
-    Panel,
     bars,
     lines,
     numbers,
     rows,
     states,
 )
+from deploy.grafana.parts import COUNT, Panel
 from deploy.grafana.queries import (
     NEAREST,
     RANGE,
     RATE,
     Query,
     always_on_profit,
+    booked_per_hour,
     gauge,
     lead,
     per_hour,
@@ -39,8 +40,12 @@ from deploy.grafana.queries import (
 )
 
 GAIN = ((None, RED), (0, GREEN))
+HEIGHT = 7
+"""Of a curve: so that all of it is on a screen of 1080 lines."""
+AXIS_WIDTH = 80
+"""Pixels, of every curve: so that the same time is at the same place in the one below."""
 MONEY_POINTS = 60
-"""Books are settled every 5 min of site time and at each change of price: over 6 h a point averages over more."""
+"""Over 6 h one each 6 min, which is longer than from one booking to the next."""
 PRICE, BREAK_EVEN = gauge("price_usd_per_mwh"), gauge("break_even_usd_per_mwh")
 FEEDER_USE = f"{gauge('feeder_power_watts', 'feeder')} / {gauge('feeder_limit_watts', 'feeder')}"
 
@@ -55,27 +60,10 @@ def site() -> model.Dashboard:
 
 
 def _now() -> list[Panel]:
+    """From left to right: the spike, its answer, its dollars, and whether anything is wrong."""
     return [
         numbers(
-            "Profit per hour",
-            "Revenue of mining and jobs, less what power cost and credits to tenants: the average over the time shown, "
-            "per hour of site time.",
-            "currencyUSD",
-            [Query(per_hour(profit("rate", RANGE), RANGE))],
-            width=4,
-            steps=GAIN,
-        ),
-        numbers(
-            "Lead over always-on",
-            "Profit in the time shown, less what the same time would have brought with every fleet at its default mode "
-            "as far as the caps let it, and jobs as they were. The latter is modelled.",
-            "currencyUSD",
-            [Query(lead(RANGE))],
-            width=4,
-            steps=GAIN,
-        ),
-        numbers(
-            "Price, and the best fleet's break-even",
+            "Price and break-even",
             "The price in force, and the price above which even the site's best fleet loses money. Above it the price "
             "is red, and all fleets should sleep.",
             USD_PER_MWH,
@@ -100,35 +88,38 @@ def _now() -> list[Panel]:
             decimals=1,
         ),
         numbers(
-            "Orders",
-            "Curtailment orders in force.",
-            "short",
-            [Query(gauge("curtailments_active"))],
-            width=2,
+            "Profit per hour",
+            "Revenue of mining and jobs, less what power cost and credits to tenants: the average over the time shown, "
+            "per hour of site time.",
+            "currencyUSD",
+            [Query(per_hour(profit("rate", RANGE)))],
+            width=4,
+            steps=GAIN,
+        ),
+        numbers(
+            "Lead over always-on",
+            "Profit in the time shown, less what the same time would have brought with every fleet at its default mode "
+            "as far as the caps let it, and jobs as they were. The latter is modelled.",
+            "currencyUSD",
+            [Query(lead(RANGE))],
+            width=4,
+            steps=GAIN,
+        ),
+        numbers(
+            "Orders and alarms",
+            "Curtailment orders in force. Breaches: promises that are not kept now (a cap exceeded, a shed not "
+            "delivered, a guaranteed job interrupted, a meter without readings). Stale inputs: too old, so that "
+            "something is assumed in their place.",
+            COUNT,
+            [
+                Query(gauge("curtailments_active"), "Orders"),
+                Query(total("breaches_active"), "Breaches", steps=NONE_IS_GOOD),
+                Query(total("input_stale"), "Stale inputs"),
+            ],
+            width=6,
             steps=((None, GREEN), (1, ORANGE)),
             texts={"0": ("none", GREEN)},
             links_to=uids.DISPATCH,
-        ),
-        numbers(
-            "Breaches",
-            "Promises that are not kept now: a cap exceeded, a shed not delivered, a guaranteed job interrupted, a "
-            "meter without readings.",
-            "short",
-            [Query(total("breaches_active"))],
-            width=2,
-            steps=NONE_IS_GOOD,
-            texts={"0": ("none", GREEN)},
-            links_to=uids.DISPATCH,
-        ),
-        numbers(
-            "Stale inputs",
-            "Inputs whose stale policy holds: they are too old, and something is assumed in their place.",
-            "short",
-            [Query(total("input_stale"))],
-            width=2,
-            steps=((None, GREEN), (1, ORANGE)),
-            texts={"0": ("none", GREEN)},
-            links_to=uids.CONTROLLER,
         ),
     ]
 
@@ -137,15 +128,18 @@ def _curves() -> list[Panel]:
     return [
         lines(
             "Power price and break-even",
-            "Where the price is above a break-even, that fleet should sleep: best and worst fleet are drawn. Day-ahead "
-            "is what was expected.",
+            "Where the price is above a break-even, that fleet should sleep: best and worst fleet are drawn. Red while "
+            "it is above the best one's, and all should. Day-ahead is what was expected.",
             USD_PER_MWH,
             [
                 Query(PRICE, "Price", colour=RED),
                 Query(gauge("day_ahead_price_usd_per_mwh"), "Day-ahead", colour=MUTED),
                 Query(BREAK_EVEN, "Break-even, best fleet", colour=GREEN, is_line=True),
                 Query(f"min({series('break_even_usd_per_mwh')})", "worst fleet", colour=YELLOW, is_line=True),
+                Query(f"{PRICE} > {BREAK_EVEN}", "all should sleep", colour=RED, is_area=True),
             ],
+            height=HEIGHT,
+            axis_width=AXIS_WIDTH,
             is_stepped=True,
             lowest=0,
             links_to=uids.DISPATCH,
@@ -160,18 +154,22 @@ def _curves() -> list[Panel]:
                 Query(gauge("grid_limit_watts"), "cap", colour=LIMIT, is_line=True),
             ],
             colours={"hpc": HPC, "mining": MINING, "overhead": OVERHEAD},
+            height=HEIGHT,
+            axis_width=AXIS_WIDTH,
             is_stacked=True,
             lowest=0,
         ),
         lines(
             "Dollars per hour: as dispatched, and always on",
             "Profit per hour of site time as the books have it, beside what every fleet at its default mode would have "
-            "made (modelled). The gap is what dispatch is worth.",
+            "made (modelled). The area between is what dispatch is worth.",
             "currencyUSD",
             [
-                Query(per_hour(profit("rate", RATE), RATE), "Dispatched", colour=GREEN),
-                Query(per_hour(always_on_profit("rate", RATE), RATE), "Always on", colour=MUTED),
+                Query(booked_per_hour(profit("rate", RATE), RATE), "Dispatched", colour=GREEN, down_to="Always on"),
+                Query(per_hour(always_on_profit("rate", RATE)), "Always on", colour=MUTED),
             ],
+            height=HEIGHT,
+            axis_width=AXIS_WIDTH,
             points=MONEY_POINTS,
             is_joined=True,
         ),
@@ -185,6 +183,8 @@ def _curves() -> list[Panel]:
                 Query(gauge("setpoint_watts", "use"), "{{use}} setpoint", is_line=True),
             ],
             colours={"hpc": HPC, "mining": MINING, "hpc setpoint": "light-blue", "mining setpoint": TARGET},
+            height=HEIGHT,
+            axis_width=AXIS_WIDTH,
             lowest=0,
             links_to=uids.FLEETS,
         ),
@@ -218,9 +218,10 @@ def _doubts() -> list[Panel]:
         states(
             "Breaches",
             "Which promises were not kept, and when.",
-            "short",
+            COUNT,
             [Query(gauge("breaches_active", "kind"), "{{kind}}")],
             texts={"0": ("kept", GREEN)},
+            from_one=("not kept", RED),
             width=8,
         ),
     ]

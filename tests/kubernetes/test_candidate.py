@@ -183,6 +183,7 @@ async def test_a_standby_is_well_and_names_the_leader(
         assert [line for line in metrics.splitlines() if line.startswith("wattshift_")] == [
             f'wattshift_build_info{{site="tiny",version="{orchestrator.__version__}"}} 1.0',
             'wattshift_site_info{simulated="false",site="tiny",speed="1"} 1.0',
+            'wattshift_site_speed_ratio{site="tiny"} 1.0',
             'wattshift_leader{site="tiny"} 0.0',
             'wattshift_store_shared{site="tiny"} 0.0',
         ]

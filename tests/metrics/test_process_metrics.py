@@ -12,6 +12,7 @@ def test_a_demo_says_that_its_time_is_simulated_and_how_fast_it_runs() -> None:
     registry.register(ProcessMetrics("texas", simulated=True, speed=60.0))
     labels = {"site": "texas", "simulated": "true", "speed": "60"}
     assert registry.get_sample_value("wattshift_site_info", labels) == 1.0
+    assert registry.get_sample_value("wattshift_site_speed_ratio", {"site": "texas"}) == 60.0
 
 
 @pytest.mark.parametrize("leads", [True, False])

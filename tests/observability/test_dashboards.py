@@ -67,6 +67,8 @@ def test_nothing_is_drawn_over_another(dashboard: dict[str, Any]) -> None:
         for x in range(place["x"], place["x"] + place["w"]):
             for y in range(place["y"], place["y"] + place["h"]):
                 assert taken.setdefault((x, y), panel["title"]) == panel["title"]
+        if panel["type"] == "table":
+            assert len(panel["targets"]) > 1, "a sole query's column is `Value`, which the names of columns don't know"
     numbers = [panel["id"] for panel in dashboard["panels"]]
     assert len(numbers) == len(set(numbers))
 
@@ -98,8 +100,8 @@ def test_every_variable_is_used(dashboard: dict[str, Any]) -> None:
 # --- units ------------------------------------------------------------------------------------------------------------
 
 UNITS = {
-    "usd_per_mwh": {"suffix: USD/MWh"},
-    "usd_per_phs_day": {"suffix: USD/PH/s/day"},
+    "usd_per_mwh": {"suffix:$/MWh"},
+    "usd_per_phs_day": {"suffix:$/PH/s/day"},
     "usd": {"currencyUSD"},
     "watts": {"watt"},
     "hashes_per_second": {"Hs"},
@@ -108,11 +110,13 @@ UNITS = {
     "celsius": {"celsius"},
     "bytes": {"bytes"},
     "ratio": {"percentunit"},
-    "": {"short", "cpm", "bool_yes_no"},
+    "": {"none", "short", "bool_yes_no"},
 }
 """Grafana's names of units by how a metric's name ends; the empty one counts something."""
 COMPOSED = {
-    frozenset({"watts", "hashes_per_second"}): {"suffix: J/TH"},
+    frozenset({"watts", "hashes_per_second"}): {"suffix:J/TH"},
+    frozenset({"usd", "ratio"}): {"currencyUSD"},  # USD a second of the wall over site time's speed, times 3,600 s
+    frozenset({"usd", "ratio", ""}): {"currencyUSD"},  # the same over GPUs
     frozenset({"usd", "watts", "joules"}): {"currencyUSD"},  # USD over joules, times watts, times 3,600 s
     frozenset({"usd", "watts", "joules", ""}): {"currencyUSD"},  # the same over GPUs
 }

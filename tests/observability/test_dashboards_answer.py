@@ -14,7 +14,7 @@ ON_A_CLUSTER = {"wattshift_leader"}
 """Metrics that only a controller on a cluster has."""
 RIGHTLY_EMPTY = {
     "wattshift-jobs/Deadlines met/A": "no job has run long enough to end",
-    "wattshift-site/Price, and the best fleet's break-even/B": "the price is low when it is asked for",
+    "wattshift-site/Price and break-even/B": "the price is low when it is asked for",
 }
 """Queries that may have no answer on the event day, with the reason. Their metrics are there all the same."""
 
@@ -26,6 +26,7 @@ def filled(expr: str, day: EventDay, site: str) -> str:
         "fleet": ".+",
         "tenant": ".+",
         "__range": f"{math.ceil(day.calm - day.began)}s",
+        "__interval": f"{SCRAPE_S}s",
         "__rate_interval": f"{10 * SCRAPE_S}s",
     }
     return re.sub(r"\$(\w+)", lambda found: values[found[1]], expr)

@@ -98,6 +98,7 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
                 "Whether site time is simulated, and how many of its seconds pass in one on the wall.",
                 (_one_of("simulated", ("true", "false")), Label("speed")),
             ),
+            _gauge("site_speed_ratio", "The same speed as a number: 1 on a real site.", unit="ratio"),
             _gauge("leader", "1 where this controller leads, 0 where it stands by; on a cluster only."),
             _gauge(
                 "store_shared",

@@ -14,12 +14,14 @@ class ProcessMetrics(Collector):
 
     def __init__(self, site: str, *, simulated: bool = False, speed: float = 1.0) -> None:
         self._site = site
+        self._speed = speed
         self._labels = {"simulated": str(simulated).lower(), "speed": f"{speed:g}"}
 
     def collect(self) -> Iterator[Metric]:
         sheet = Sheet(self._site)
         sheet.put("build_info", 1.0, version=orchestrator.__version__)
         sheet.put("site_info", 1.0, **self._labels)
+        sheet.put("site_speed_ratio", self._speed)
         return sheet.families()
 
 
