@@ -27,9 +27,11 @@ from deploy.grafana.queries import NEAREST, RANGE, RATE, Query, gauge, increase,
 BREAK_EVEN = series("break_even_usd_per_mwh")
 OF_FLEET = gauge("break_even_usd_per_mwh", "fleet")
 PRICE = gauge("price_usd_per_mwh")
+ROWS = 6
+"""So many of a table have room beside a curve."""
 DEAR_USD_PER_MWH = 500
 """Above what any fleet is worth."""
-LARGEST = f"topk({NEAREST}, {gauge('fleet_setpoint_watts', 'fleet')})"
+LARGEST = f"topk({ROWS}, {gauge('fleet_setpoint_watts', 'fleet')})"
 
 
 def dispatch() -> model.Dashboard:
@@ -78,7 +80,7 @@ def _worth() -> list[Panel]:
         ),
         rows(
             "Largest fleets",
-            f"The {NEAREST} fleets with the highest setpoint: what they are told to draw, and what a MWh in them "
+            f"The {ROWS} fleets with the highest setpoint: what they are told to draw, and what a MWh in them "
             "brings above the price. Below 0 they should sleep.",
             "fleet",
             [

@@ -22,6 +22,8 @@ from deploy.grafana.queries import NEAREST, Query, gauge, total
 FLEET = 'fleet=~"$fleet"'
 WARMING_UP_J_PER_TH = 100
 """More than any machine takes that has warmed up; a curve through thousands shows nothing else."""
+HEIGHT = 12
+"""Of a table with ten rows."""
 POINTS = 240
 """Of sums over a thousand fleets: over 6 h one each 90 s."""
 
@@ -148,6 +150,7 @@ def _worst() -> list[Panel]:
             "fleet",
             [("Off by", "watt", furthest), ("Power", "watt", POWER), ("Setpoint", "watt", SETPOINT)],
             width=8,
+            height=HEIGHT,
             only=furthest,
             sort="Off by",
             key_links_to=uids.FLEETS,
@@ -158,6 +161,7 @@ def _worst() -> list[Panel]:
             "fleet",
             [("J/TH", J_PER_TH, least), ("Power", "watt", POWER), ("Hashrate", "Hs", HASHRATE)],
             width=8,
+            height=HEIGHT,
             only=least,
             sort="J/TH",
             if_none="No fleet hashes",
@@ -174,6 +178,7 @@ def _worst() -> list[Panel]:
                 ("Awake", COUNT, AWAKE),
             ],
             width=8,
+            height=HEIGHT,
             only=lost,
             sort="Lost",
             key_links_to=uids.FLEETS,

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as model
 
-from deploy.grafana.panels import ORANGE, PURPLE, RED
+from deploy.grafana.panels import BLUE, ORANGE, PURPLE
 from deploy.grafana.parts import DATASOURCE, Panel
 from deploy.grafana.queries import SITE, gauge, series
 
@@ -91,10 +91,10 @@ def _annotations() -> list[build.AnnotationQuery]:
     """What is on at first must not hide the curves: a price decides every quarter of an hour."""
     decisions = series("decisions_total", TRIGGERS)
     return [
-        _annotation("Grid orders", RED, f"{gauge('curtailments_active')} > 0", "Grid order in force", "curtailment"),
+        _annotation("Grid orders", PURPLE, f"{gauge('curtailments_active')} > 0", "Grid order in force", "curtailment"),
         _annotation(
             "Decisions",
-            PURPLE,
+            BLUE,
             # Those of a tick follow machines, jobs and the plan, and are many. An increase over a window would mark
             # all of the window, where this marks a moment.
             f"sum by (trigger) ({decisions} - {decisions} offset $__interval) > 0",

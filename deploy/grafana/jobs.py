@@ -28,6 +28,8 @@ BY_PHASE = f"sum by (phase) ({gauge('jobs', 'sla_class, phase', OPEN)})"
 PHASES = {"running": HPC, "waiting": YELLOW, "paused": ORANGE, "stopping": PURPLE}
 CLASSES = {"guaranteed": RED, "flexible": ORANGE, "best-effort": YELLOW}
 """By how bad it is to touch them."""
+HEIGHT = 10
+"""Of ten bars."""
 BUDGET = gauge("sla_budget_burnt_ratio", "tenant", TENANT)
 
 
@@ -180,6 +182,7 @@ def _tenants() -> list[Panel]:
             [Query(f"topk({NEAREST}, {BUDGET})", "{{tenant}}")],
             steps=((None, GREEN), (0.8, ORANGE), (1, RED)),
             highest=1,
+            height=HEIGHT,
         ),
         bars(
             "Credits",
@@ -187,6 +190,7 @@ def _tenants() -> list[Panel]:
             "currencyUSD",
             [Query(f"topk({NEAREST}, {credit})", "{{tenant}}")],
             steps=((None, GREEN), (0.01, ORANGE)),
+            height=HEIGHT,
         ),
         lines(
             "Power by tenant",
@@ -195,6 +199,7 @@ def _tenants() -> list[Panel]:
             [Query(f"topk({NEAREST}, {gauge('tenant_power_watts', 'tenant', TENANT)})", "{{tenant}}")],
             lowest=0,
             width=8,
+            height=HEIGHT,
         ),
     ]
 

@@ -25,7 +25,6 @@ from deploy.grafana.panels import (
 )
 from deploy.grafana.parts import COUNT, Panel
 from deploy.grafana.queries import (
-    NEAREST,
     RANGE,
     RATE,
     Query,
@@ -42,6 +41,8 @@ from deploy.grafana.queries import (
 GAIN = ((None, RED), (0, GREEN))
 HEIGHT = 7
 """Of a curve: so that all of it is on a screen of 1080 lines."""
+FEEDERS = 5
+"""So many bars have room."""
 AXIS_WIDTH = 80
 """Pixels, of every curve: so that the same time is at the same place in the one below."""
 MONEY_POINTS = 60
@@ -72,7 +73,7 @@ def _now() -> list[Panel]:
                 Query(f"{PRICE} > {BREAK_EVEN}", "Price", colour=RED),
                 Query(BREAK_EVEN, "Break-even"),
             ],
-            width=5,
+            width=6,
             decimals=0,
             links_to=uids.DISPATCH,
         ),
@@ -84,7 +85,7 @@ def _now() -> list[Panel]:
                 Query(gauge("grid_power_watts"), "Power"),
                 Query(f"{gauge('grid_power_watts')} / {gauge('grid_limit_watts')}", "of the cap", unit="percentunit"),
             ],
-            width=5,
+            width=4,
             decimals=1,
         ),
         numbers(
@@ -195,9 +196,9 @@ def _doubts() -> list[Panel]:
     return [
         bars(
             "Feeders by use of their limit",
-            f"Measured power over the limit, the {NEAREST} nearest to theirs.",
+            f"Measured power over the limit, the {FEEDERS} nearest to theirs.",
             "percentunit",
-            [Query(f"topk({NEAREST}, {FEEDER_USE})", "{{feeder}}")],
+            [Query(f"topk({FEEDERS}, {FEEDER_USE})", "{{feeder}}")],
             steps=((None, GREEN), (0.95, ORANGE), (1.0, RED)),
             highest=1.0,
             height=6,
