@@ -22,13 +22,13 @@ from deploy.grafana.panels import (
     states,
 )
 from deploy.grafana.parts import COUNT, Panel
-from deploy.grafana.queries import NEAREST, RANGE, RATE, Query, gauge, increase, quantile, series
+from deploy.grafana.queries import RANGE, RATE, Query, gauge, highest, increase, quantile, series
 
 BREAK_EVEN = series("break_even_usd_per_mwh")
 OF_FLEET = gauge("break_even_usd_per_mwh", "fleet")
 PRICE = gauge("price_usd_per_mwh")
-ROWS = 6
-"""So many of a table have room beside a curve."""
+ROWS, CURVES = 6, 6
+"""So many have room in a table beside a curve, and can be told apart."""
 DEAR_USD_PER_MWH = 500
 """Above what any fleet is worth."""
 LARGEST = f"topk({ROWS}, {gauge('fleet_setpoint_watts', 'fleet')})"
@@ -135,8 +135,6 @@ def _worth() -> list[Panel]:
 
 
 def _limits() -> list[Panel]:
-    feeder = gauge("feeder_power_watts", "feeder")
-    feeder_limit = gauge("feeder_limit_watts", "feeder")
     return [
         lines(
             "Grid power, its cap and the connection",
@@ -152,9 +150,10 @@ def _limits() -> list[Panel]:
         ),
         lines(
             "Use of the feeders' limits",
-            f"Measured power over the limit, the {NEAREST} nearest to theirs. At 100 % the feeder binds.",
+            f"Measured power over the limit: the {CURVES} that were nearest to theirs in the time shown. At 100 % the "
+            "feeder binds.",
             "percentunit",
-            [Query(f"topk({NEAREST}, {feeder} / {feeder_limit})", "{{feeder}}")],
+            [Query(highest(CURVES, "feeder_power_watts", "feeder", over="feeder_limit_watts"), "{{feeder}}")],
             lowest=0,
             steps=((None, "transparent"), (0.95, ORANGE), (1.0, RED)),
         ),

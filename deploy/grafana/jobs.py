@@ -14,6 +14,7 @@ from deploy.grafana.queries import (
     Query,
     booked_per_hour,
     gauge,
+    highest,
     increase,
     per_hour,
     rate,
@@ -28,6 +29,8 @@ BY_PHASE = f"sum by (phase) ({gauge('jobs', 'sla_class, phase', OPEN)})"
 PHASES = {"running": HPC, "waiting": YELLOW, "paused": ORANGE, "stopping": PURPLE}
 CLASSES = {"guaranteed": RED, "flexible": ORANGE, "best-effort": YELLOW}
 """By how bad it is to touch them."""
+CURVES = 6
+"""So many can be told apart."""
 HEIGHT = 10
 """Of ten bars."""
 BUDGET = gauge("sla_budget_burnt_ratio", "tenant", TENANT)
@@ -77,8 +80,9 @@ def _now() -> list[Panel]:
             "Deadlines met",
             "Of the jobs that ended in the time shown, those that were on time.",
             "percentunit",
-            [Query(f"{MET} / {increase('jobs_ended_total', RANGE)}")],
-            steps=((None, RED), (0.95, YELLOW), (0.99, GREEN)),
+            [Query(f"{MET} / ({increase('jobs_ended_total', RANGE)} > 0)")],
+            if_none="none ended",
+            steps=((None, MUTED), (0, RED), (0.95, YELLOW), (0.99, GREEN)),
             decimals=1,
         ),
         numbers(
@@ -194,9 +198,9 @@ def _tenants() -> list[Panel]:
         ),
         lines(
             "Power by tenant",
-            f"Of its running jobs, the {NEAREST} highest.",
+            f"Of its running jobs: the {CURVES} that were highest in the time shown.",
             "watt",
-            [Query(f"topk({NEAREST}, {gauge('tenant_power_watts', 'tenant', TENANT)})", "{{tenant}}")],
+            [Query(highest(CURVES, "tenant_power_watts", "tenant", TENANT), "{{tenant}}")],
             lowest=0,
             width=8,
             height=HEIGHT,
@@ -235,12 +239,12 @@ def _gpus() -> list[Panel]:
             "currencyUSD",
             [
                 Query(
-                    _per_gpu(booked_per_hour(rate("revenue_usd_total", RATE, labels=HPC_ALONE), RATE), RATE),
+                    _per_gpu(booked_per_hour(rate("revenue_usd_total", RATE, labels=HPC_ALONE), RATE, "hpc"), RATE),
                     "Revenue",
                     colour=GREEN,
                 )
             ],
-            points=60,
+            points=24,
             is_joined=True,
             lowest=0,
             width=8,

@@ -10,6 +10,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from deploy.grafana.parts import (
+    COUNT,
     address,
     ask_now,
     ask_over_time,
@@ -34,7 +35,7 @@ LIMIT, TARGET, MUTED = RED, PURPLE, "#8e8e8e"
 
 ALWAYS: tuple[Step, ...] = ((None, "text"),)
 NONE_IS_GOOD: tuple[Step, ...] = ((None, GREEN), (1, RED))
-NARROWEST = 70
+NARROWEST, NAMES_WIDTH = 70, 130
 """Of a table's columns, pixels. Grafana's own 150 push the fourth out of sight where three tables are in a row."""
 
 
@@ -108,7 +109,8 @@ def lines(
     panel = frame_of(timeseries.Panel(), title, description, unit, width, height)
     panel.line_width(2).show_points(options.VisibilityMode.NEVER).fill_opacity(60 if is_stacked or is_bars else 0)
     panel.legend(legend()).tooltip(tooltip())
-    _axis(panel, lowest, highest, end, axis_width)
+    # An axis of counts that are all 0 would otherwise go to 100.
+    _axis(panel, lowest, 1 if highest is None and unit == COUNT else highest, end, axis_width)
     if is_stacked or is_bars:
         panel.line_width(1 if is_bars else 0).stacking(
             common.StackingConfig().mode(options.StackingMode.NORMAL).group("A")
@@ -207,9 +209,11 @@ def rows(
         if steps and name in steps:
             own += [("thresholds", plain_thresholds(steps[name])), ("custom.cellOptions", {"type": "color-text"})]
         panel.override_by_name(name, properties(own))
+    of_key: list[tuple[str, Any]] = [("custom.width", NAMES_WIDTH)]
     if key_links_to is not None:
         here = f"{address(key_links_to)}&var-{key}=${{__data.fields.{key}}}"
-        panel.override_by_name(key, properties([("links", [{"title": f"Show this {key}", "url": here}])]))
+        of_key.append(("links", [{"title": f"Show this {key}", "url": here}]))
+    panel.override_by_name(key, properties(of_key))
     for transformation, how in (
         ("joinByField", {"byField": key, "mode": "outer"}),
         ("filterFieldsByName", {"include": {"names": [key, *names]}}),

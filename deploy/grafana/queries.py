@@ -75,6 +75,19 @@ def _matchers(labels: str) -> str:
     return f"{SITE},{labels}" if labels else SITE
 
 
+def highest(few: int, name: str, by: str, labels: str = "", over: str = "") -> str:
+    """Curves of the few series of a gauge that were highest in the time shown, or highest over another gauge.
+
+    A topk alone picks anew at each point, and where there may be a thousand it draws pieces of hundreds.
+    """
+    peaks = f"max by ({by}) (max_over_time({series(name, labels)}[{RANGE}] @ end()))"
+    curves, picked = gauge(name, by, labels), peaks
+    if over:
+        limits = f"max by ({by}) ({series(over, labels)} @ end())"
+        curves, picked = f"{curves} / {gauge(over, by, labels)}", f"{peaks} / {limits}"
+    return f"({curves}) and on ({by}) topk({few}, {picked})"
+
+
 def quantile(share: float, histogram: str, window: str, by: str) -> str:
     """A quantile of a histogram by one of its labels."""
     return f"histogram_quantile({share}, {rate(f'{histogram}_bucket', window, f'le, {by}')})"
@@ -112,12 +125,13 @@ def per_hour(usd_per_wall_second: str) -> str:
     return f"3600 * {usd_per_wall_second} / {gauge('site_speed_ratio')}"
 
 
-def booked_per_hour(usd_per_wall_second: str, window: str) -> str:
-    """The same of what is booked, in windows no longer than that takes.
+def booked_per_hour(usd_per_wall_second: str, window: str, of: str = "") -> str:
+    """The same of what is booked, in windows of a few bookings; `of` one use of power, or all.
 
-    Books are settled every five minutes, so that a window of seven has one booking or two. Joules are booked with
-    the dollars: dollars a joule have no such steps, and times the watts measured they are dollars a second.
+    Books are settled every five minutes, so that a window of sixteen has three bookings or four. Joules are booked
+    with the dollars: dollars a joule have no such steps, and times the watts measured they are dollars a second.
     """
-    watts = f"sum (avg_over_time(wattshift_power_watts{{{SITE}}}[{window}]))"
-    joules = rate("energy_joules_total", window)
+    use, account = (f'use="{of}"', f'account="{of}"') if of else ("", "")
+    watts = f"sum (avg_over_time({series('power_watts', use)}[{window}]))"
+    joules = rate("energy_joules_total", window, labels=account)
     return f"3600 * {usd_per_wall_second} * {watts} / ({joules} > 0)"  # nothing settled in the window: no answer

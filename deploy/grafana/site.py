@@ -45,8 +45,8 @@ FEEDERS = 5
 """So many bars have room."""
 AXIS_WIDTH = 80
 """Pixels, of every curve: so that the same time is at the same place in the one below."""
-MONEY_POINTS = 60
-"""Over 6 h one each 6 min, which is longer than from one booking to the next."""
+MONEY_POINTS = 24
+"""Over 6 h one each 15 min, which is three bookings, and as long as a price holds."""
 PRICE, BREAK_EVEN = gauge("price_usd_per_mwh"), gauge("break_even_usd_per_mwh")
 FEEDER_USE = f"{gauge('feeder_power_watts', 'feeder')} / {gauge('feeder_limit_watts', 'feeder')}"
 
