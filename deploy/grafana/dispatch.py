@@ -155,6 +155,7 @@ def _limits() -> list[Panel]:
             "percentunit",
             [Query(highest(CURVES, "feeder_power_watts", "feeder", over="feeder_limit_watts"), "{{feeder}}")],
             lowest=0,
+            points=120,
             steps=((None, "transparent"), (0.95, ORANGE), (1.0, RED)),
         ),
     ]

@@ -98,7 +98,8 @@ def _curves() -> list[Panel]:
     return [
         lines(
             "Power and setpoint",
-            "IT power of the fleets chosen, together. They part for minutes while machines warm up.",
+            "IT power of the fleets chosen, together. They part for minutes while machines warm up, and where "
+            "racks are silent: those count at nameplate.",
             "watt",
             [
                 Query(_total("power_watts"), "Measured", colour=MINING),

@@ -202,6 +202,7 @@ def _tenants() -> list[Panel]:
             "watt",
             [Query(highest(CURVES, "tenant_power_watts", "tenant", TENANT), "{{tenant}}")],
             lowest=0,
+            points=120,
             width=8,
             height=HEIGHT,
         ),

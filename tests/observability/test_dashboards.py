@@ -91,6 +91,14 @@ def test_a_load_asks_few_questions(dashboard: dict[str, Any]) -> None:
     assert len(dashboard["annotations"]["list"]) + len(variables(dashboard)) <= OTHER_QUERIES
 
 
+def test_a_curve_of_the_highest_few_is_of_the_same_few_all_along() -> None:
+    """A topk picks anew at each point: of a thousand feeders it would draw pieces of hundreds."""
+    picking = [target for target in targets() if target.is_range and "topk" in target.expr]
+    assert picking
+    for target in picking:
+        assert re.search(r"topk\(\d+, .*@ end\(\)", target.expr), target
+
+
 def test_every_variable_is_used(dashboard: dict[str, Any]) -> None:
     text = json.dumps([dashboard["panels"], dashboard["annotations"]])
     for name in variables(dashboard):
