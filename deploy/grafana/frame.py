@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from deploy.grafana.panels import BLUE, ORANGE, PURPLE
 from deploy.grafana.parts import DATASOURCE, Panel
-from deploy.grafana.queries import SITE, gauge, series
+from deploy.grafana.queries import RATE, SITE, gauge, increase
 
 TAG = "wattshift"
 TRIGGERS = 'trigger=~"price|curtailment|breach"'
@@ -88,16 +88,15 @@ def _values(name: str, label: str, query: str) -> build.QueryVariable:
 
 
 def _annotations() -> list[build.AnnotationQuery]:
-    """What is on at first must not hide the curves: a price decides every quarter of an hour."""
-    decisions = series("decisions_total", TRIGGERS)
+    """What is on at first must not hide the curves: on a day of spikes a price decides every quarter of an hour."""
     return [
         _annotation("Grid orders", PURPLE, f"{gauge('curtailments_active')} > 0", "Grid order in force", "curtailment"),
         _annotation(
             "Decisions",
             BLUE,
-            # Those of a tick follow machines, jobs and the plan, and are many. An increase over a window would mark
-            # all of the window, where this marks a moment.
-            f"sum by (trigger) ({decisions} - {decisions} offset $__interval) > 0",
+            # Those of a tick follow machines, jobs and the plan, and are many. The window, all of which is marked, is
+            # of four scrapes: over less, one scrape that fails would hide a decision.
+            f"{increase('decisions_total', RATE, 'trigger', TRIGGERS)} > 0",
             "Decision, triggered by {{trigger}}",
             "trigger",
         ).enable(False),

@@ -26,7 +26,6 @@ def filled(expr: str, day: EventDay, site: str) -> str:
         "fleet": ".+",
         "tenant": ".+",
         "__range": f"{math.ceil(day.calm - day.began)}s",
-        "__interval": f"{SCRAPE_S}s",
         "__rate_interval": f"{10 * SCRAPE_S}s",
     }
     return re.sub(r"\$(\w+)", lambda found: values[found[1]], expr)
