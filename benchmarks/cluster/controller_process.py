@@ -54,37 +54,51 @@ class Acknowledged:
                 self.refused.append(detail)
 
 
-def note_writes(api: ClusterApi) -> list[dict[str, Any]]:
-    """A list to which every write that `api` sends from now on is added, with the time (unix s) it was answered."""
-    written: list[dict[str, Any]] = []
-    request = api.request
+class Writes:
+    """Every write that `api` sends from now on: counted, and noted with the time (unix s) it was answered while asked.
 
-    async def noted(method: str, path: str, **options: Any) -> dict[str, Any]:
+    What was noted goes to who asked for it: it is no part of what the controller keeps.
+    """
+
+    def __init__(self, api: ClusterApi) -> None:
+        self.count = 0
+        self._noted: list[dict[str, Any]] | None = None
+        self._request = api.request
+        api.request = self._send  # type: ignore[method-assign]
+
+    def note(self) -> list[dict[str, Any]]:
+        """The list that they are added to until `forget`."""
+        self._noted = []
+        return self._noted
+
+    def forget(self) -> None:
+        self._noted = None
+
+    async def _send(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         if method == "GET":
-            return await request(method, path, **options)
+            return await self._request(method, path, **options)
+        self.count += 1
         entry = {"method": method, "path": path, **options, "answered_at": math.inf}
-        written.append(entry)
-        answer = await request(method, path, **options)
+        if self._noted is not None:
+            self._noted.append(entry)
+        answer = await self._request(method, path, **options)
         entry["answered_at"] = time.time()
         return answer
-
-    api.request = noted  # type: ignore[method-assign]
-    return written
 
 
 class Bench:
     """The commands."""
 
-    def __init__(self, live: LiveSite, written: list[dict[str, Any]], acknowledged: Acknowledged) -> None:
+    def __init__(self, live: LiveSite, writes: Writes, acknowledged: Acknowledged) -> None:
         self._live = live
-        self._written = written
+        self._writes = writes
         self._acknowledged = acknowledged
         start = datetime.now(UTC).replace(second=0, microsecond=0)
         self._interval = (start, start + timedelta(hours=8))
 
     async def push(self, usd_per_mwh: float, dump: str) -> Mapping[str, Any]:
         """Push a price; times in s from then to the last acknowledgement, and until all is on record."""
-        self._written.clear()
+        noted = self._writes.note()
         seen = self._acknowledged
         seen.count, seen.last_at = 0, 0.0
         seen.refused.clear()
@@ -92,7 +106,8 @@ class Bench:
         pushed_at = time.time()
         await self._live.push_prices([Price(*self._interval, usd_per_mwh, Market.REAL_TIME)])
         done_at = time.time()
-        writes = [entry for entry in self._written if moves(entry) and entry["answered_at"] <= seen.last_at]
+        self._writes.forget()
+        writes = [entry for entry in noted if moves(entry) and entry["answered_at"] <= seen.last_at]
         if dump:
             write_down(writes, dump)
         return {
@@ -107,11 +122,11 @@ class Bench:
 
     async def quiet(self) -> Mapping[str, Any]:
         """Wait until nothing has been written for a while: events are out, pods have their racks."""
-        count, since = len(self._written), time.monotonic()
+        count, since = self._writes.count, time.monotonic()
         while time.monotonic() - since < QUIET_S:
             await asyncio.sleep(0.2)
-            if len(self._written) != count:
-                count, since = len(self._written), time.monotonic()
+            if self._writes.count != count:
+                count, since = self._writes.count, time.monotonic()
         return {"writes": count}
 
 
@@ -134,7 +149,7 @@ async def serve(asked: argparse.Namespace) -> None:
     site = make_site(Size(asked.fleets, asked.jobs))
     acknowledged = Acknowledged()
     api = await connect(asked.namespace, CONTEXT)
-    written = note_writes(api)
+    writes = Writes(api)
     driver = ClusterSite(api, site, "wattshift", lambda: True)
     began = time.perf_counter()
     await driver.start()
@@ -153,7 +168,7 @@ async def serve(asked: argparse.Namespace) -> None:
             store=store,
             on_record=acknowledged,
         )
-        bench = Bench(live, written, acknowledged)
+        bench = Bench(live, writes, acknowledged)
         await bench.push(CHEAP, "")
         live.start()
         say({"objects": driver.listed, "started_s": started_s, "problems": driver.problems()[:3]})

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 
 from orchestrator.adapters.store import SqlStore, StoreError
+from orchestrator.adapters.store.migrate import migrate
 from orchestrator.adapters.store.postgres import BoundedConnection
+from orchestrator.adapters.store.revision import REVISION, make_tables, revision_of
 from orchestrator.adapters.store.tables import metadata
 from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.observation import Metric
@@ -108,12 +110,17 @@ def test_a_password_that_is_not_quoted_is_recognised() -> None:
 # --- what is in the tables
 
 
-def test_the_migrations_make_the_tables_that_the_code_uses(postgres_url: str) -> None:
-    SqlStore.open(postgres_url).close()
+@pytest.mark.parametrize("bring_up", [make_tables, lambda connection: migrate(connection, "here")])
+def test_an_empty_database_and_the_migrations_get_the_tables_that_the_code_uses(
+    postgres_url: str, bring_up: Callable[[Connection], None]
+) -> None:
     engine = create_engine(postgres_url)
-    with engine.connect() as connection:
+    with engine.begin() as connection:
+        bring_up(connection)
+        assert revision_of(connection) == REVISION
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+        assert inspect(connection).get_pk_constraint("alembic_version")["name"] == "alembic_version_pkc"
     engine.dispose()
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.pool import Pool
 
 import orchestrator
 from orchestrator.adapters.store import SqlStore, StoreError, StoreInUseError
-from orchestrator.adapters.store.migrate import MIGRATIONS
+from orchestrator.adapters.store.migrate import MIGRATIONS, migrate
 from orchestrator.adapters.store.revision import REVISION, revision_of
 from orchestrator.adapters.store.tables import metadata
 from orchestrator.domain.decision import Action, Decision, Direction, Outcome, OutcomeState, RunJob, Trigger
@@ -294,12 +294,40 @@ def test_pruning_deletes_old_observations_and_nothing_else(written: Path) -> Non
 # --- migrations
 
 
-def test_the_migrations_make_the_tables_that_the_code_uses(written: Path) -> None:
-    engine = create_engine(f"sqlite:///{written}")
-    with engine.connect() as connection:
+def test_the_migrations_make_the_tables_that_the_code_uses(file: Path) -> None:
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        migrate(connection, "here")
+        assert revision_of(connection) == REVISION
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+def test_an_empty_database_is_given_the_tables_that_the_migrations_make(file: Path, tmp_path: Path) -> None:
+    """To the word, but for white space and the order of columns and constraints."""
+
+    def described(database: Path) -> dict[str, list[str]]:
+        with closing(sqlite3.connect(database)) as connection:
+            found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        return {name: sorted(line.strip(" ,\t") for line in sql.splitlines() if line.strip()) for name, sql in found}
+
+    migrated = tmp_path / "migrated.db"
+    engine = create_engine(f"sqlite:///{migrated}")
+    with engine.begin() as connection:
+        migrate(connection, "here")
+    engine.dispose()
+    SqlStore.open(f"sqlite:///{file}").close()
+    assert described(file) == described(migrated)
+
+
+def test_tables_that_are_not_ours_are_not_taken_for_ours(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("CREATE TABLE ledger (what TEXT)")
+    with pytest.raises(StoreError, match="table ledger already exists"):
+        SqlStore.open(f"sqlite:///{file}")
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("ledger",)]
 
 
 def test_the_revision_in_the_code_is_the_newest_migration(written: Path) -> None:
@@ -311,13 +339,18 @@ def test_the_revision_in_the_code_is_the_newest_migration(written: Path) -> None
     engine.dispose()
 
 
-def test_a_database_that_is_current_is_opened_without_alembic_and_on_sqlite_without_psycopg(written: Path) -> None:
+@pytest.mark.parametrize("there", [False, True])
+def test_a_database_that_is_empty_or_current_is_opened_without_alembic_and_on_sqlite_without_postgres(
+    file: Path, there: bool
+) -> None:
     """They take 20 MB of a controller's memory."""
+    if there:
+        SqlStore.open(f"sqlite:///{file}").close()
     code = (
         "import sys; from orchestrator.adapters.store import SqlStore; SqlStore.open(sys.argv[1]).close();"
-        "print(sorted({'alembic', 'psycopg', 'sqlalchemy'} & set(sys.modules)))"
+        "print(sorted({'alembic', 'psycopg', 'sqlalchemy', 'sqlalchemy.dialects.postgresql'} & set(sys.modules)))"
     )
-    command = [sys.executable, "-c", code, f"sqlite:///{written}"]
+    command = [sys.executable, "-c", code, f"sqlite:///{file}"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "['sqlalchemy']\n"
 
 

@@ -13,7 +13,9 @@ from orchestrator.adapters.cluster.api import ApiError, ClusterApi, Document, Ki
 
 log = logging.getLogger(__name__)
 
-PAGE = 500
+PAGE = 100
+"""Objects a page of a list. A page's documents are all in memory at once, and what is kept of each lies between what is
+not: with pages of 500, a list of 5,000 Jobs left 20 MB of holes that nothing else ever filled."""
 SILENT_S = 90.0
 """A watch that brings not even a bookmark (the server sends one a minute) is broken."""
 SERVER_ENDS_S = 290

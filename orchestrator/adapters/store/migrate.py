@@ -1,7 +1,6 @@
-"""Brings a database to the code's revision, by Alembic, from code: no alembic.ini."""
+"""Brings an older database to the code's revision, by Alembic, from code: no alembic.ini."""
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from alembic import command
@@ -16,25 +15,16 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def migrate(connection: Connection, where: str) -> None:
-    """Upgrades to this version's revision inside the connection's transaction, one process at a time.
+    """Upgrades to this version's revision inside the connection's transaction.
 
     Raises StoreError if the database is newer than the code.
     """
     must_be_known(connection, where)
-    # SQLite needs no lock of its own: one process at a time has the file's.
-    alone: AbstractContextManager[None] = nullcontext()
-    if connection.dialect.name == "postgresql":
-        from orchestrator.adapters.store.postgres import one_upgrade_at_a_time  # noqa: PLC0415, SQLite goes without it
-
-        alone = one_upgrade_at_a_time(connection)
-    with alone:
-        if revision_of(connection) == REVISION:  # another process has done it meanwhile
-            return
-        # Two lines of INFO at every start say nothing to an operator.
-        logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
-        config, _ = _scripts()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    # Two lines of INFO at every start say nothing to an operator.
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
+    config, _ = _scripts()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def must_be_known(connection: Connection, where: str) -> None:

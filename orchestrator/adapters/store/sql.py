@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TextIO
 
-from sqlalchemy import Connection, Engine, delete
+from sqlalchemy import Engine, delete
 from sqlalchemy.exc import DBAPIError
 
 from orchestrator.adapters.store import reading, tables
+from orchestrator.adapters.store.bring_up import bring_up
 from orchestrator.adapters.store.engine import database_file, engine_for, name_of, read_url, snapshot_reader
 from orchestrator.adapters.store.errors import StoreError, named
 from orchestrator.adapters.store.lock import lock_writer
-from orchestrator.adapters.store.revision import REVISION, revision_of
 from orchestrator.adapters.store.writer import Turn, hold, read_turn, take_over
 from orchestrator.adapters.store.writing import Statements, write
 from orchestrator.domain.decision import Breach, Decision, Outcome
@@ -57,8 +57,7 @@ class SqlStore:
         turn: Turn | None = None
         try:
             with named(where, "open it"), engine.begin() as connection:
-                if revision_of(connection) != REVISION:
-                    _bring_up(connection, where, read_only=read_only)
+                bring_up(connection, where, read_only=read_only)
                 if not read_only:
                     turn = take_over(connection)
         except BaseException:
@@ -144,17 +143,3 @@ class SqlStore:
         """See `Store.breaches`."""
         with named(self._where, "read"), self._reader.begin() as connection:
             return reading.breaches(connection, start, end)
-
-
-def _bring_up(connection: Connection, where: str, *, read_only: bool) -> None:
-    """Upgrade the tables; StoreError where they may only be read, or are a newer version's."""
-    from orchestrator.adapters.store.migrate import migrate, must_be_known  # noqa: PLC0415, Alembic takes 10 MB
-
-    if not read_only:
-        migrate(connection, where)
-        return
-    must_be_known(connection, where)
-    raise StoreError(
-        f"{where} is at revision {revision_of(connection) or 'none'} and this version of wattshift reads "
-        f"{REVISION}: start the controller on it once, which upgrades it."
-    )

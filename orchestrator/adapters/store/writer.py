@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from orchestrator.adapters.store.errors import StoreAheadError, StoreInUseError
 from orchestrator.adapters.store.tables import writer
+from orchestrator.adapters.store.upsert import insert_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,7 @@ class Turn:
 
 def take_over(connection: Connection) -> Turn:
     """The next turn, from when the transaction commits. Waits for a record that is being written."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    first = insert(writer).values(
+    first = insert_into(connection.dialect, writer).values(
         id=1,
         number=1,
         holder=f"process {os.getpid()} on {socket.gethostname()}",

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Dialect, Insert, Table, Update, bindparam, insert, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
 from orchestrator.adapters.store import encoding, tables
 from orchestrator.adapters.store.errors import UnknownActionError
+from orchestrator.adapters.store.upsert import insert_into
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Breach, Decision, Outcome
 from orchestrator.domain.ledger import MeterMark, Posting
@@ -37,8 +37,8 @@ class Statements:
     @staticmethod
     def of(dialect: Dialect) -> "Statements":
         return Statements(
-            observation=_insert(dialect, tables.observations).on_conflict_do_nothing(),
-            decision=_insert(dialect, tables.decisions).on_conflict_do_nothing().returning(tables.decisions.c.id),
+            observation=insert_into(dialect, tables.observations).on_conflict_do_nothing(),
+            decision=insert_into(dialect, tables.decisions).on_conflict_do_nothing().returning(tables.decisions.c.id),
             action=insert(tables.actions),
             outcome=update(tables.actions).where(tables.actions.c.id == bindparam("action_id")),
             posting=_add(dialect, tables.ledger),
@@ -77,19 +77,15 @@ def _many(connection: Connection, statement: Insert, rows: list[encoding.Row]) -
         connection.execute(statement, rows)
 
 
-def _insert(dialect: Dialect, table: Table) -> sqlite.Insert | postgresql.Insert:
-    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
-
-
 def _replace(dialect: Dialect, table: Table) -> Insert:
     """Insert, or overwrite the row with the same primary key."""
-    statement = _insert(dialect, table)
+    statement = insert_into(dialect, table)
     columns = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=columns)
 
 
 def _add(dialect: Dialect, table: Table) -> Insert:
     """Insert, or add the amounts to the row with the same primary key."""
-    statement = _insert(dialect, table)
+    statement = insert_into(dialect, table)
     columns = {name: table.c[name] + statement.excluded[name] for name in sorted(AMOUNTS)}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=columns)
