@@ -35,8 +35,8 @@ COPY_WITHIN_S = 3 * 3600.0
 LEAST_WEEK = 0.1
 """A week that offers less than this share of the work of a mean one is raised as if it offered it."""
 RAMP_SHARE = 0.5
-"""Whole weeks at a trace's ends that offer less than this share of a median one's work are left out: the cluster was
-being filled or emptied, and its few jobs would be repeated in heaps."""
+"""Whole weeks at a trace's ends that offer less than this share of a mean one's work, weeks weighed by their work, are
+left out: the cluster was being filled or emptied, and its few jobs would be repeated in heaps."""
 
 _WEEK_S = 7 * 86_400.0
 _MONTH_S = 365.25 / 12.0 * 86_400.0
@@ -126,7 +126,7 @@ def _steady(submitted_s: Floats, work: Floats) -> slice:
     """The rows without the ramps at both ends; all of a trace of which one week or less would be left."""
     week = (submitted_s // _WEEK_S - submitted_s[0] // _WEEK_S).astype(np.int64)
     offered = np.bincount(week, weights=work)
-    full = np.flatnonzero(offered >= RAMP_SHARE * np.median(offered))
+    full = np.flatnonzero(offered >= RAMP_SHARE * np.average(offered, weights=offered))
     if full[-1] - full[0] < 1:
         return slice(0, len(week))
     return slice(int(np.searchsorted(week, full[0])), int(np.searchsorted(week, full[-1], side="right")))
