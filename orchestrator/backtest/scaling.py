@@ -34,6 +34,9 @@ COPY_WITHIN_S = 3 * 3600.0
 """A job that is repeated within a week is submitted again up to so much later."""
 LEAST_WEEK = 0.1
 """A week that offers less than this share of the work of a mean one is raised as if it offered it."""
+RAMP_SHARE = 0.5
+"""Whole weeks at a trace's ends that offer less than this share of a mean one's work, weeks weighed by their work, are
+left out: the cluster was being filled or emptied, and its few jobs would be repeated in heaps."""
 
 _WEEK_S = 7 * 86_400.0
 _MONTH_S = 365.25 / 12.0 * 86_400.0
@@ -80,6 +83,8 @@ def scaled_jobs(
     offset = start.astimezone(ZoneInfo(site.timezone)).utcoffset()
     assert offset is not None, "a time zone has an offset at every time"
     begin_s, end_s = start.timestamp() + offset.total_seconds(), end.timestamp() + offset.total_seconds()
+    steady = _steady(submitted_s, np.maximum(size, 1.0) * run_s)
+    submitted_s, run_s, size = submitted_s[steady], run_s[steady], size[steady]
     row, at = _tiled(submitted_s, begin_s, end_s)
     span_s = end_s - begin_s
     wanted = load * site_gpus * span_s
@@ -115,6 +120,16 @@ def scaled_jobs(
         checkpoint_every_s=np.full(len(at), CHECKPOINT_EVERY_S),
     )
     return Scaled(jobs, _notes(jobs, size[row], site_gpus, span_s, cap[pool]))
+
+
+def _steady(submitted_s: Floats, work: Floats) -> slice:
+    """The rows without the ramps at both ends; all of a trace of which one week or less would be left."""
+    week = (submitted_s // _WEEK_S - submitted_s[0] // _WEEK_S).astype(np.int64)
+    offered = np.bincount(week, weights=work)
+    full = np.flatnonzero(offered >= RAMP_SHARE * np.average(offered, weights=offered))
+    if full[-1] - full[0] < 1:
+        return slice(0, len(week))
+    return slice(int(np.searchsorted(week, full[0])), int(np.searchsorted(week, full[-1], side="right")))
 
 
 def _tiled(submitted_s: Floats, begin_s: float, end_s: float) -> tuple[Ints, Floats]:

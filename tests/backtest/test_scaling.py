@@ -88,6 +88,17 @@ def test_every_week_offers_about_the_same_work() -> None:
     assert offered.max() < 1.4 * offered.min()
 
 
+def test_weeks_in_which_the_traced_cluster_filled_and_emptied_are_left_out() -> None:
+    submitted_s, run_s, gpus = trace(jobs=4000, days=42.0)
+    week = (submitted_s // 604_800.0 - submitted_s[0] // 604_800.0).astype(int)
+    ramp = (week < 2) | (week >= week.max() - 1)
+    thinned = ~ramp | (np.arange(len(week)) % 50 == 0)
+    with_ramps = scaled_jobs(SITE, submitted_s[thinned], run_s[thinned], gpus[thinned], START, END).jobs
+    without = scaled_jobs(SITE, submitted_s[~ramp], run_s[~ramp], gpus[~ramp], START, END).jobs
+    assert np.array_equal(with_ramps.submitted_at, without.submitted_at)
+    assert np.array_equal(with_ramps.work_gpu_seconds, without.work_gpu_seconds)
+
+
 def test_the_time_of_the_week_is_kept() -> None:
     # All jobs of the trace come on Tuesdays from 09:00 to 10:00 on its clocks (2017-10-03 was one).
     tuesday = datetime(2017, 10, 3, 9, tzinfo=UTC).timestamp()
