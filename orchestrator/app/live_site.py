@@ -18,7 +18,7 @@ from orchestrator.adapters.store import StoreAheadError, StoreInUseError
 from orchestrator.api.desk import ClockInfo, DeskRefusalError, Event, Readiness
 from orchestrator.api.events import EventHub
 from orchestrator.app import readiness
-from orchestrator.app.events import events_of
+from orchestrator.app.events import events_of, plan_event
 from orchestrator.app.feeds import Series
 from orchestrator.app.latest_metrics import LatestMetrics
 from orchestrator.app.memory import give_back
@@ -98,7 +98,7 @@ class LiveSite:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._book: PriceBook | None = None
         self._planner = Planner(site)
-        self._plans = PlanWorker(self._planner)
+        self._plans = PlanWorker(self._planner, lambda: self._events.publish(plan_event()))
         self._ticked_at: float | None = None
         self._looked_at: float | None = None
         self._halted = False

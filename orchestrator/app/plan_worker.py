@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from orchestrator.controller.planner import Answer, Planner, answer
@@ -13,8 +14,10 @@ log = logging.getLogger(__name__)
 class PlanWorker:
     """One plan at a time; those that fall due meanwhile are one plan afterwards."""
 
-    def __init__(self, planner: Planner) -> None:
+    def __init__(self, planner: Planner, tell: Callable[[], None]) -> None:
+        """`tell` is called on the event loop when a plan has come into force or failed."""
         self._planner = planner
+        self._tell = tell
         self._thread = ThreadPoolExecutor(1, "planner")
         self._making: asyncio.Task[None] | None = None
 
@@ -32,6 +35,7 @@ class PlanWorker:
             self._planner.fail(f"{type(error).__name__}: {error}")
         else:
             self._planner.take(made)
+        self._tell()
 
     def _answer(self, snapshot: Snapshot) -> Answer:
         """On the thread: gathering what is known takes its time too where there are thousands of jobs."""

@@ -14,6 +14,7 @@ from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.dispatch import dispatch
+from orchestrator.planning.plan_view import PlanState
 from tests.planning.conftest import NOW, Scene, small_site
 
 QUARTER = timedelta(minutes=15)
@@ -163,7 +164,8 @@ async def test_a_plan_that_fails_leaves_the_last_one_in_force_and_says_so(
     of.job("train", "flux", 80)
     snapshot = with_prices(of.snapshot(), days_of_prices())
     planner = Planner(of.site)
-    worker = PlanWorker(planner)
+    told: list[PlanState] = []
+    worker = PlanWorker(planner, lambda: told.append(planner.state))
 
     async def settled() -> None:
         assert worker._making is not None
@@ -173,6 +175,7 @@ async def test_a_plan_that_fails_leaves_the_last_one_in_force_and_says_so(
     await settled()
     first = planner.state.view
     assert first is not None
+    assert [state.view for state in told] == [first]
 
     def fails(question: Question) -> None:
         raise ArithmeticError("no pivot")
@@ -183,6 +186,7 @@ async def test_a_plan_that_fails_leaves_the_last_one_in_force_and_says_so(
     await settled()
     assert planner.state.view is first
     assert "no pivot" in planner.state.problem
+    assert told[1:] == [planner.state], "that it failed is told too"
     assert "the last one stays in force" in caplog.text
     monkeypatch.undo()
     worker.consider(replace(snapshot, at=NOW + 2 * PLAN_EVERY))
@@ -196,7 +200,7 @@ async def test_one_plan_is_made_at_a_time_and_the_loop_does_not_wait(monkeypatch
     of = scene()
     snapshot = of.snapshot()
     planner = Planner(of.site)
-    worker = PlanWorker(planner)
+    worker = PlanWorker(planner, lambda: None)
     asked = []
     loop, may_end = asyncio.get_running_loop(), asyncio.Event()
 
