@@ -98,7 +98,6 @@ class LiveSite:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._book: PriceBook | None = None
         self._planner = Planner(site)
-        self._plans = PlanWorker(self._planner, lambda: self._events.publish(plan_event()))
         self._ticked_at: float | None = None
         self._looked_at: float | None = None
         self._halted = False
@@ -120,6 +119,10 @@ class LiveSite:
             watch=both(self._metrics.rounds, self._traces) if self._traces is not None else self._metrics.rounds,
         )
         self._metrics.watch(self._controller, self.plan)
+        self._plans = PlanWorker(self._planner, self._controller.history, lambda: self._events.publish(plan_event()))
+        if not isinstance(prices, ReplayedPrices):
+            recorded = self._controller.recorded_prices
+            prices.recall((*recorded.real_time, *recorded.day_ahead), self.now())
 
     def now(self) -> datetime:
         return self._clock.at(time.time())

@@ -116,7 +116,7 @@ def find_interruptions(
             continue
         if view.phase not in (JobPhase.STOPPING, JobPhase.PAUSED):
             continue
-        counted_at = draft.books.job(view).last_interrupted_at
+        counted_at = draft.books.job(view, snapshot.at).last_interrupted_at
         if counted_at is None or counted_at < before.at:
             records, draft.books = interrupt(site, draft.books, view, snapshot)
             found.extend(records)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from orchestrator.domain.decision import Breach, BreachKind, Decision, Outcome
 from orchestrator.domain.limits import Curtailment
+from orchestrator.domain.market import PriceBook
 from orchestrator.domain.settlement import Books
 from orchestrator.planning.verify import Pending
 from orchestrator.ports import Memory, ObservationRecord
@@ -21,6 +22,8 @@ class State:
     unsettled: tuple[tuple[Decision, tuple[Outcome, ...]], ...]
     pending: dict[str, Pending]
     late: dict[str, Pending]
+    book: PriceBook
+    """Of prices, what is on record."""
     last_price: tuple[datetime, float] | None = None
 
     @staticmethod
@@ -37,6 +40,7 @@ class State:
             unsettled=memory.unsettled,
             pending={},
             late={},
+            book=PriceBook.of(memory.prices),
         )
 
     def copy(self) -> "State":

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, inspect, text
 
-REVISION = "0002"
+REVISION = "0003"
 """Of the tables in `tables.py`: the newest one in `migrations/versions`."""
 
 
