@@ -24,6 +24,7 @@ from orchestrator.controller.history import History, read_history
 from orchestrator.controller.observed import new_prices, observation, trigger_of
 from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
 from orchestrator.controller.state import State
+from orchestrator.controller.unmoved import holding, worth_sending
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
     Ack,
@@ -230,6 +231,7 @@ class Controller:
             *verify_pending(self.site, draft, snapshot),
             *find_interruptions(self.site, draft, self.workloads, workloads, snapshot),
         ]
+        snapshot = holding(draft, snapshot)
         if final or settlement_due(draft.books, snapshot, workloads):
             settled, draft.books = settle(self.site, draft.books, snapshot, workloads, telemetry)
             records.extend(settled)
@@ -238,7 +240,7 @@ class Controller:
         records.append(observation(self.site, draft, snapshot))
         desired = self._policy(self.site, snapshot)
         records.extend(follow_breaches(self.site, draft, snapshot, desired, self._started_at))
-        moves = plan_moves(self.site, snapshot, desired)
+        moves = worth_sending(draft, plan_moves(self.site, snapshot, desired), snapshot)
         decision = write_up(snapshot, desired, moves, trigger, trigger_at)
         if decision is not None:
             records.append(decision)

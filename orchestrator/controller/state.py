@@ -11,6 +11,17 @@ from orchestrator.planning.verify import Pending
 from orchestrator.ports import Memory, ObservationRecord
 
 
+@dataclass(frozen=True, slots=True)
+class Unmoved:
+    """A target whose moves are accepted and change nothing."""
+
+    pending: Pending
+    """The last of them."""
+    tries: int
+    until: datetime
+    """It is left as it is until then."""
+
+
 @dataclass(slots=True)
 class State:
     """What is kept between rounds. A round works on a copy."""
@@ -22,6 +33,8 @@ class State:
     unsettled: tuple[tuple[Decision, tuple[Outcome, ...]], ...]
     pending: dict[str, Pending]
     late: dict[str, Pending]
+    unmoved: dict[str, Unmoved]
+    """By target."""
     book: PriceBook
     """Of prices, what is on record."""
     last_price: tuple[datetime, float] | None = None
@@ -40,6 +53,7 @@ class State:
             unsettled=memory.unsettled,
             pending={},
             late={},
+            unmoved={},
             book=PriceBook.of(memory.prices),
         )
 
@@ -50,4 +64,5 @@ class State:
             breaches=dict(self.breaches),
             pending=dict(self.pending),
             late=dict(self.late),
+            unmoved=dict(self.unmoved),
         )
