@@ -28,6 +28,8 @@ def leave_alone(draft: State, pending: Pending, snapshot: Snapshot, verify_withi
 
 def holding(draft: State, snapshot: Snapshot) -> Snapshot:
     """The snapshot with what does not answer held; what moved at last is forgotten."""
+    if not draft.unmoved:
+        return snapshot
     fleets, jobs = dict(snapshot.fleets), dict(snapshot.jobs)
     for target, unmoved in list(draft.unmoved.items()):
         if not without_effect(unmoved.pending, snapshot):
@@ -40,7 +42,7 @@ def holding(draft: State, snapshot: Snapshot) -> Snapshot:
                 fleets[name] = replace(fleets[name], view=replace(fleets[name].view, held=why))
             elif kind == "job" and not jobs[name].view.held:
                 jobs[name] = replace(jobs[name], view=replace(jobs[name].view, held=why))
-    return replace(snapshot, fleets=fleets, jobs=jobs) if draft.unmoved else snapshot
+    return replace(snapshot, fleets=fleets, jobs=jobs)
 
 
 def worth_sending(draft: State, moves: Moves, snapshot: Snapshot) -> Moves:
