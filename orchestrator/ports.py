@@ -10,7 +10,7 @@ from orchestrator.domain.block_use import BlockUse
 from orchestrator.domain.decision import Ack, Breach, Decision, Move, Outcome
 from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.limits import Curtailment
-from orchestrator.domain.market import PriceBook
+from orchestrator.domain.market import Price, PriceBook
 from orchestrator.domain.observation import Reading, Telemetry
 from orchestrator.domain.work import Workloads
 
@@ -31,7 +31,10 @@ class SeriesSource(Protocol):
     """One slowly changing figure: outdoor temperature (degC) or hashprice (USD per PH/s per day)."""
 
     async def read(self, now: datetime) -> Reading:
-        """The newest value published by `now`; MISSING if there is none."""
+        """The newest value published by `now`; MISSING if there is none.
+
+        `now` may lie in the past: what was measured since is then no matter.
+        """
         ...
 
 
@@ -86,7 +89,7 @@ class ObservationRecord:
     """Names of inputs that were stale or missing."""
 
 
-Record = ObservationRecord | Decision | Outcome | Posting | MeterMark | Curtailment | Breach | JobRecord
+Record = ObservationRecord | Decision | Outcome | Posting | MeterMark | Curtailment | Breach | JobRecord | Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,8 @@ class Memory:
     """Those not resolved."""
     marks: tuple[MeterMark, ...] = ()
     jobs: tuple[JobRecord, ...] = ()
+    prices: tuple[Price, ...] = ()
+    """As far back as a price book reaches, by market and start."""
     block: tuple[BlockUse, ...] = ()
     """Of the power block, what is posted of each price and interval that a late meter may still add to."""
     unsettled: tuple[tuple[Decision, tuple[Outcome, ...]], ...] = field(default=())
@@ -113,7 +118,8 @@ class Store(Protocol):
         """Write all in one transaction, on disk when it returns.
 
         Postings add to their line; marks, outcomes, curtailments, breaches and job records replace the one with
-        their key; decisions and observations are written once, and again changes nothing.
+        their key; a price replaces those of its market that it overlaps; decisions and observations are written
+        once, and again changes nothing.
         """
         ...
 

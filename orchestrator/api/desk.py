@@ -48,8 +48,8 @@ class Event:
     """Something changed.
 
     `decision` (a decision was stored, or what came of its actions changed) has data `{"id": <decision id>}` and is
-    sent on as that decision's document. Every other name (`observation`, `price`, `curtailment`, `breach`) is sent
-    on as the site's whole state, so its data is not needed.
+    sent on as that decision's document. Every other name (`observation`, `price`, `curtailment`, `breach`, and
+    `plan`: a new one, or one that failed) is sent on as the site's whole state, so its data is not needed.
     """
 
     name: str

@@ -80,7 +80,8 @@ async def events(
     desk: DeskNow, last_event_id: Annotated[str | None, Header(description="Taken and not needed")] = None
 ) -> EventStream:
     """Server-sent events, the first at once: `state` (the document of GET /state, after every observation, new price,
-    curtailment or breach) and `decision` (that of GET /decisions/{id}, when it is made and when its outcomes change).
+    curtailment, breach or plan) and `decision` (that of GET /decisions/{id}, when it is made and when its outcomes
+    change).
 
     A `state` is whole, so nothing needs to be sent again after a lost connection. A comment every 15 s of silence
     shows that the connection lives.

@@ -1,4 +1,4 @@
-"""What is put on record, as events for the API's listeners."""
+"""What is put on record, and a new plan, as events for the API's listeners."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,11 @@ from orchestrator.domain.limits import Curtailment
 from orchestrator.ports import ObservationRecord, Record
 
 _ids = itertools.count(1)
+
+
+def plan_event() -> Event:
+    """For a plan that has come into force or failed, which is nothing on record."""
+    return Event(name="plan", data={}, id=str(next(_ids)))
 
 
 def events_of(records: Sequence[Record]) -> Iterable[Event]:

@@ -3,13 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 
 from orchestrator.adapters.prices.polled import PolledPrices
 from orchestrator.adapters.prices.pushed import PushedPrices
@@ -18,7 +17,7 @@ from orchestrator.adapters.store import StoreAheadError, StoreInUseError
 from orchestrator.api.desk import ClockInfo, DeskRefusalError, Event, Readiness
 from orchestrator.api.events import EventHub
 from orchestrator.app import readiness
-from orchestrator.app.events import events_of
+from orchestrator.app.events import events_of, plan_event
 from orchestrator.app.feeds import Series
 from orchestrator.app.latest_metrics import LatestMetrics
 from orchestrator.app.memory import give_back
@@ -26,6 +25,7 @@ from orchestrator.app.metrics import SiteMetrics
 from orchestrator.app.orders import new_order
 from orchestrator.app.plan_worker import PlanWorker
 from orchestrator.app.record_log import RecordLog
+from orchestrator.app.schedule import Schedule
 from orchestrator.app.submitted_jobs import SubmittedJobs
 from orchestrator.app.tracing import both, traces_of
 from orchestrator.controller import VERIFY_EVERY, Controller, Doors
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from orchestrator.app.spans import Spans
 
 log = logging.getLogger(__name__)
-logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that is due while one runs is left out, by design
 
 SHORTEST_TICK_S = 1.0
 """On the wall: a tick scrapes the whole site."""
@@ -94,11 +93,9 @@ class LiveSite:
         self._deciding = asyncio.Lock()
         self._events = EventHub()
         self._metrics = SiteMetrics(site, self.now, simulated=day is not None, speed=clock.speed)
-        ProcessCollector(registry=self._metrics.registry)
-        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._schedule = Schedule()
         self._book: PriceBook | None = None
         self._planner = Planner(site)
-        self._plans = PlanWorker(self._planner)
         self._ticked_at: float | None = None
         self._looked_at: float | None = None
         self._halted = False
@@ -120,6 +117,10 @@ class LiveSite:
             watch=both(self._metrics.rounds, self._traces) if self._traces is not None else self._metrics.rounds,
         )
         self._metrics.watch(self._controller, self.plan)
+        self._plans = PlanWorker(self._planner, self._controller.history, lambda: self._events.publish(plan_event()))
+        if not isinstance(prices, ReplayedPrices):
+            recorded = self._controller.recorded_prices
+            prices.recall((*recorded.real_time, *recorded.day_ahead), self.now())
 
     def now(self) -> datetime:
         return self._clock.at(time.time())
@@ -129,25 +130,20 @@ class LiveSite:
     def start(self) -> None:
         """Begin to tick: on an interval, at each new price, and soon again while an action is under way."""
         every_s = max(self._clock.wall_seconds(self.site.controls.tick), SHORTEST_TICK_S)
-        options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        self._scheduler.add_job(
-            self._job, "interval", args=[self._look], seconds=every_s, id="tick", next_run_time=_wall(0), **options
-        )
-        self._scheduler.add_job(give_back, "interval", seconds=GIVE_BACK_S, id="memory", **options)
+        self._schedule.every("tick", every_s, self._look, at_once=True)
+        self._schedule.every_on_a_thread("memory", GIVE_BACK_S, give_back)
         if isinstance(self._prices, ReplayedPrices):
             self._await_price()
         elif isinstance(self._prices, PolledPrices):
-            self._scheduler.add_job(
-                self._job, "interval", args=[self._poll], seconds=SHORTEST_TICK_S, id="poll", **options
-            )
+            self._schedule.every("poll", SHORTEST_TICK_S, self._poll)
         self._looked_at = time.monotonic()
-        self._scheduler.start()
+        self._schedule.start()
 
     async def pause(self) -> None:
         """Tick no more, and settle to the last joule."""
-        self._scheduler.pause()
+        self._schedule.pause()
         async with self._round, self._deciding:  # what is under way is let finish
-            self._scheduler.shutdown(wait=False)
+            self._schedule.end()
         await self._latest.refresh(self.now())
         await self._controller.tick(self.now(), final=True)
 
@@ -157,9 +153,7 @@ class LiveSite:
         A round under way is cut off wherever it waits, as by a kill, and whoever follows closes what it left open.
         """
         self._halted = True
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
-        await asyncio.sleep(0)  # the scheduler cuts off in the next turn of the event loop
+        await self._schedule.cut_off()
         async with self._round, self._deciding:  # what was cut off has let go
             pass
 
@@ -167,14 +161,6 @@ class LiveSite:
         """Let everyone go who listens."""
         self._plans.close()
         self._events.close()
-
-    async def _job(self, work: Callable[[], Awaitable[None]]) -> None:
-        """What the scheduler calls."""
-        try:
-            await work()
-        except asyncio.CancelledError:
-            if not self._halted:
-                raise
 
     async def _look(self) -> None:
         """Read the meters, then go round."""
@@ -201,31 +187,20 @@ class LiveSite:
                 # The next round starts from the doors again; /readyz shows that this one is missing.
                 log.exception("a round of the control loop failed")
         self._look_soon()
-        if self._scheduler.running and self._controller.snapshot is not None:
+        if self._schedule.running and self._controller.snapshot is not None:
             self._plans.consider(self._controller.snapshot)
 
     def _look_soon(self) -> None:
         """While an action is under way the meter is read again before the next tick."""
-        if self._scheduler.running and self._controller.unsettled:
+        if self._schedule.running and self._controller.unsettled:
             wait_s = max(self._clock.wall_seconds(VERIFY_EVERY), SHORTEST_VERIFY_S)
-            self._scheduler.add_job(
-                self._job, "date", args=[self._look], run_date=_wall(wait_s), id="verify", replace_existing=True
-            )
+            self._schedule.once("verify", wait_s, self._look)
 
     def _await_price(self) -> None:
         assert isinstance(self._prices, ReplayedPrices), "only replayed prices are known to come"
         change = self._prices.next_change(self.now())
         if change is not None:
-            run_date = datetime.fromtimestamp(self._clock.wall_at(change), UTC)
-            self._scheduler.add_job(
-                self._job,
-                "date",
-                args=[self._on_price],
-                run_date=run_date,
-                id="price",
-                replace_existing=True,
-                misfire_grace_time=None,
-            )
+            self._schedule.once("price", self._clock.wall_at(change) - time.time(), self._on_price)
 
     async def _on_price(self) -> None:
         self._await_price()
@@ -307,7 +282,7 @@ class LiveSite:
         return len(prices) - changes.out_of_range
 
     def loop(self) -> Readiness:
-        ticking = self._looked_at is not None and self._scheduler.running
+        ticking = self._looked_at is not None and self._schedule.running
         return readiness.of_loop(_age_s(self._looked_at) if ticking else None, self._tick_wall_s)
 
     def readiness(self) -> Sequence[Readiness]:
@@ -322,10 +297,6 @@ class LiveSite:
 
     def events(self) -> AsyncIterator[Event]:
         return self._events.subscribe()
-
-
-def _wall(seconds: float) -> datetime:
-    return datetime.fromtimestamp(time.time() + seconds, UTC)
 
 
 def _age_s(moment: float | None) -> float | None:

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
+from orchestrator.controller.history import History
 from orchestrator.controller.planner import Answer, Planner, answer
 from orchestrator.domain.snapshot import Snapshot
 
@@ -13,8 +16,14 @@ log = logging.getLogger(__name__)
 class PlanWorker:
     """One plan at a time; those that fall due meanwhile are one plan afterwards."""
 
-    def __init__(self, planner: Planner) -> None:
+    def __init__(
+        self, planner: Planner, history: Callable[[datetime], Awaitable[History]], tell: Callable[[], None]
+    ) -> None:
+        """`history` gives what was seen up to a time. `tell` is called on the event loop when a plan has come into
+        force or failed."""
         self._planner = planner
+        self._history = history
+        self._tell = tell
         self._thread = ThreadPoolExecutor(1, "planner")
         self._making: asyncio.Task[None] | None = None
 
@@ -26,16 +35,18 @@ class PlanWorker:
     async def _make(self, snapshot: Snapshot) -> None:
         """Whatever goes wrong with a plan, the last one stays in force and the loop goes on."""
         try:
-            made = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, snapshot)
+            history = await self._history(snapshot.at)
+            made = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, snapshot, history)
         except Exception as error:
             log.exception("no plan could be made; the last one stays in force")
             self._planner.fail(f"{type(error).__name__}: {error}")
         else:
             self._planner.take(made)
+        self._tell()
 
-    def _answer(self, snapshot: Snapshot) -> Answer:
+    def _answer(self, snapshot: Snapshot, history: History) -> Answer:
         """On the thread: gathering what is known takes its time too where there are thousands of jobs."""
-        return answer(self._planner.question(snapshot))
+        return answer(self._planner.question(snapshot, history))
 
     def close(self) -> None:
         """Let a plan under way come to its end unheard."""

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from http import HTTPStatus
 
-from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.api.exposition import exposition
 from orchestrator.api.guard import Guard
 from orchestrator.api.problems import problem
-from orchestrator.app.metrics import LeaderMetrics, ProcessMetrics
+from orchestrator.app.metrics import LeaderMetrics, process_registry
 
 RETRY_AFTER_S = 2
 """After a graceful stop the next leader answers within 3 s."""
@@ -31,9 +30,7 @@ def standby_app(site: str, leader: Callable[[], str], *, store_shared: bool, api
 
     `leader` names who leads; empty where nobody is known to.
     """
-    registry = CollectorRegistry()
-    registry.register(ProcessMetrics(site))
-    ProcessCollector(registry=registry)
+    registry = process_registry(site)
     registry.register(LeaderMetrics(site, lambda: False, store_shared=store_shared))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

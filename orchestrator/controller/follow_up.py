@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.controller.state import State
+from orchestrator.controller.unmoved import leave_alone
 from orchestrator.domain.decision import (
     Ack,
     Action,
@@ -22,7 +23,7 @@ from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase, Workloads
 from orchestrator.planning.dispatch import Desired
-from orchestrator.planning.verify import Pending, breaches_now, check, follow, power_before
+from orchestrator.planning.verify import Pending, breaches_now, check, follow, mark_of, power_before, without_effect
 from orchestrator.ports import Record
 
 
@@ -75,7 +76,10 @@ def conclude(
         records.append(replace(superseded.outcome, state=OutcomeState.SUPERSEDED, detail=f"by {action.id}"))
     if action.direction is Direction.UP:
         draft.late.pop(target, None)  # else what did not fall is still owed, whatever is asked on top
-    draft.pending[target] = Pending(action, outcome, power_before(action, snapshot))
+    before, since = mark_of(action.move, snapshot), decision.at
+    if superseded is not None and superseded.before == before:
+        since = superseded.since
+    draft.pending[target] = Pending(action, outcome, power_before(action, snapshot), before, since)
     if isinstance(action.move, PauseJob):
         interruption, draft.books = interrupt(site, draft.books, workloads.jobs[action.move.job], snapshot)
         records.extend(interruption)
@@ -92,6 +96,8 @@ def verify_pending(site: Site, draft: State, snapshot: Snapshot) -> list[Record]
             del draft.pending[target]
         elif outcome.state is OutcomeState.LATE:
             del draft.pending[target]
+            if without_effect(pending, snapshot):
+                leave_alone(draft, pending, snapshot, within)
             if pending.action.direction is Direction.DOWN:
                 draft.late[target] = replace(pending, outcome=outcome)
         else:
@@ -116,7 +122,7 @@ def find_interruptions(
             continue
         if view.phase not in (JobPhase.STOPPING, JobPhase.PAUSED):
             continue
-        counted_at = draft.books.job(view).last_interrupted_at
+        counted_at = draft.books.job(view, snapshot.at).last_interrupted_at
         if counted_at is None or counted_at < before.at:
             records, draft.books = interrupt(site, draft.books, view, snapshot)
             found.extend(records)

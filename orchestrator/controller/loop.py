@@ -20,9 +20,11 @@ from orchestrator.controller.follow_up import (
     follow_breaches,
     verify_pending,
 )
-from orchestrator.controller.observed import observation, trigger_of
+from orchestrator.controller.history import History, read_history
+from orchestrator.controller.observed import new_prices, observation, trigger_of
 from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
 from orchestrator.controller.state import State
+from orchestrator.controller.unmoved import holding, worth_sending
 from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
     Ack,
@@ -32,6 +34,7 @@ from orchestrator.domain.decision import (
     Trigger,
 )
 from orchestrator.domain.limits import Curtailment
+from orchestrator.domain.market import PriceBook
 from orchestrator.domain.settlement import settle, settlement_due
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
@@ -131,6 +134,15 @@ class Controller:
         """Orders not yet over, cancelled ones among them."""
         return tuple(self._state.curtailments.values())
 
+    @property
+    def recorded_prices(self) -> PriceBook:
+        """What is on record of them, as far back as a book reaches."""
+        return self._state.book
+
+    async def history(self, now: datetime) -> History:
+        """What forecasts are made from beside the prices; a restart loses none of it."""
+        return await read_history(self.site, self._state.books.jobs.values(), self.doors.weather, now)
+
     def job_record(self, job: str) -> JobRecord | None:
         return self._state.books.jobs.get(job)
 
@@ -214,10 +226,12 @@ class Controller:
         )
         snapshot = assess(self.site, inputs, now)
         records: list[Record] = [
+            *new_prices(draft, book),
             *close_restart(self.site, draft, workloads, snapshot),
             *verify_pending(self.site, draft, snapshot),
             *find_interruptions(self.site, draft, self.workloads, workloads, snapshot),
         ]
+        snapshot = holding(draft, snapshot)
         if final or settlement_due(draft.books, snapshot, workloads):
             settled, draft.books = settle(self.site, draft.books, snapshot, workloads, telemetry)
             records.extend(settled)
@@ -226,7 +240,7 @@ class Controller:
         records.append(observation(self.site, draft, snapshot))
         desired = self._policy(self.site, snapshot)
         records.extend(follow_breaches(self.site, draft, snapshot, desired, self._started_at))
-        moves = plan_moves(self.site, snapshot, desired)
+        moves = worth_sending(draft, plan_moves(self.site, snapshot, desired), snapshot)
         decision = write_up(snapshot, desired, moves, trigger, trigger_at)
         if decision is not None:
             records.append(decision)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from orchestrator.controller.state import State
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.limits import limits_due
+from orchestrator.domain.market import Price, PriceBook
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.planning.verify import above_caps
@@ -22,6 +23,18 @@ def trigger_of(draft: State, snapshot: Snapshot, trigger: Trigger) -> tuple[Trig
         last_at = draft.last.at if draft.last is not None else now
         return Trigger.PRICE, min(max(price.interval_start, last_at), now)
     return trigger, now
+
+
+def new_prices(draft: State, book: PriceBook) -> list[Price]:
+    """Prices that are not on record as they are known now. The draft counts them as recorded from now on."""
+    found: list[Price] = []
+    before = draft.book
+    if book is not before:  # which it is but for one round in many
+        for recorded, known in ((before.real_time, book.real_time), (before.day_ahead, book.day_ahead)):
+            by_start = {price.start: price for price in recorded}
+            found += [price for price in known if (was := by_start.get(price.start)) is not price and was != price]
+    draft.book = book
+    return found
 
 
 def observation(site: Site, draft: State, snapshot: Snapshot) -> ObservationRecord:

@@ -5,14 +5,16 @@ can be worked out elsewhere, `take` puts the answer in force. Until then the las
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from orchestrator.controller.history import History
 from orchestrator.controller.loop import Policy
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.planning.arrivals import arrivals_by_pool, patterns_by_pool
@@ -33,8 +35,6 @@ AT_LEAST_APART = timedelta(minutes=1)
 """Jobs that come one after the other, and limits that change again, share a plan."""
 STEP = timedelta(minutes=15)
 AHEAD = timedelta(hours=24)
-REMEMBERED = timedelta(days=28)
-"""Arrivals and temperatures seen are kept so long, to forecast by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,6 @@ class Answer:
     duals: Duals
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    pool: int
-    submitted_at: float
-    gpus: int
-    run_s: float
-
-
 class Planner:
     """The plan of one site. `question` may be asked on another thread, if on one at a time; the rest is the loop's."""
 
@@ -79,9 +71,6 @@ class Planner:
         self._problem = ""
         self._asked_at: datetime | None = None
         self._asked_for: tuple[object, ...] = ()
-        self._since: datetime | None = None
-        self._arrivals: dict[str, _Arrival] = {}
-        self._outdoor: list[tuple[datetime, float]] = []
 
     @property
     def state(self) -> PlanState:
@@ -99,9 +88,8 @@ class Planner:
         age = snapshot.at - self._asked_at
         return age >= PLAN_EVERY or (age >= AT_LEAST_APART and self._asked_for != _occasion(snapshot))
 
-    def question(self, snapshot: Snapshot) -> Question:
+    def question(self, snapshot: Snapshot, history: History) -> Question:
         """What to plan on now; it counts as asked."""
-        self._remember(snapshot)
         self._asked_at, self._asked_for = snapshot.at, _occasion(snapshot)
         site, steps = self._site, round(AHEAD / STEP)
         outlook = live_outlook(
@@ -113,8 +101,8 @@ class Planner:
             hashprice=snapshot.hashprice,
             outdoor=snapshot.outdoor,
             fallback_usd_per_mwh=site.stale.price.fallback_usd_per_mwh,
-            outdoor_past=self._outdoor,
-            arrivals_gpus=self._expected(snapshot.at, steps),
+            outdoor_past=history.outdoor,
+            arrivals_gpus=self._expected(history.jobs, snapshot.at, steps),
         )
         outlook.price_usd_per_mwh[0] = snapshot.price.usd_per_mwh
         return Question(
@@ -137,35 +125,20 @@ class Planner:
         """No new plan came, and why; the last one stays in force."""
         self._problem = problem
 
-    def _remember(self, snapshot: Snapshot) -> None:
-        self._since = self._since or snapshot.at
-        oldest = snapshot.at - REMEMBERED
+    def _expected(
+        self, jobs: Collection[JobRecord], now: datetime, steps: int
+    ) -> Mapping[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
         pools = {pool.name: row for row, pool in enumerate(self._site.pools)}
-        for name, status in snapshot.jobs.items():
-            if name not in self._arrivals:
-                job = status.job
-                self._arrivals[name] = _Arrival(
-                    pools[job.pool], job.submitted_at.timestamp(), job.gpus, job.run_time.total_seconds()
-                )
-        gone = [name for name, seen in self._arrivals.items() if seen.submitted_at < oldest.timestamp()]
-        for name in gone:
-            if name not in snapshot.jobs:
-                del self._arrivals[name]
-        if snapshot.outdoor.value is not None:
-            self._outdoor.append((snapshot.at, snapshot.outdoor.value))
-        self._outdoor = [(at, value) for at, value in self._outdoor if at >= oldest]
-
-    def _expected(self, now: datetime, steps: int) -> Mapping[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
-        seen = sorted(self._arrivals.values(), key=lambda arrival: arrival.submitted_at)
-        assert self._since is not None, "a snapshot was remembered"
+        arrivals = [record.arrival for record in jobs if record.arrival is not None]
+        seen = sorted((arrival for arrival in arrivals if arrival.pool in pools), key=lambda each: each.submitted_at)
         patterns = patterns_by_pool(
             self._site,
-            np.array([arrival.pool for arrival in seen], dtype=np.int64),
-            np.array([arrival.submitted_at for arrival in seen], dtype=np.float64),
+            np.array([pools[arrival.pool] for arrival in seen], dtype=np.int64),
+            np.array([arrival.submitted_at.timestamp() for arrival in seen], dtype=np.float64),
             np.array([arrival.gpus for arrival in seen], dtype=np.int64),
             np.array([arrival.run_s for arrival in seen], dtype=np.float64),
             now,
-            self._since,
+            min((arrival.seen_at for arrival in arrivals), default=now),
             step=STEP,
             steps=steps,
         )

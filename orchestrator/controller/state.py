@@ -5,9 +5,21 @@ from datetime import datetime
 
 from orchestrator.domain.decision import Breach, BreachKind, Decision, Outcome
 from orchestrator.domain.limits import Curtailment
+from orchestrator.domain.market import PriceBook
 from orchestrator.domain.settlement import Books
 from orchestrator.planning.verify import Pending
 from orchestrator.ports import Memory, ObservationRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Unmoved:
+    """A target whose moves are accepted and change nothing."""
+
+    pending: Pending
+    """The last of them."""
+    tries: int
+    until: datetime
+    """It is left as it is until then."""
 
 
 @dataclass(slots=True)
@@ -21,6 +33,10 @@ class State:
     unsettled: tuple[tuple[Decision, tuple[Outcome, ...]], ...]
     pending: dict[str, Pending]
     late: dict[str, Pending]
+    unmoved: dict[str, Unmoved]
+    """By target."""
+    book: PriceBook
+    """Of prices, what is on record."""
     last_price: tuple[datetime, float] | None = None
 
     @staticmethod
@@ -37,6 +53,8 @@ class State:
             unsettled=memory.unsettled,
             pending={},
             late={},
+            unmoved={},
+            book=PriceBook.of(memory.prices),
         )
 
     def copy(self) -> "State":
@@ -46,4 +64,5 @@ class State:
             breaches=dict(self.breaches),
             pending=dict(self.pending),
             late=dict(self.late),
+            unmoved=dict(self.unmoved),
         )

@@ -8,7 +8,7 @@ from orchestrator.domain.ledger import Account, Posting
 from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.site import SlaClass, Tenant
 from orchestrator.domain.units import SECONDS_PER_HOUR
-from orchestrator.domain.work import JobPhase, JobView
+from orchestrator.domain.work import Arrival, JobPhase, JobView
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class JobRecord:
     last_interrupted_at: datetime | None
     outcome: str
     """`open`, `on_time`, `late` or `failed`."""
+    arrival: Arrival | None = None
+    """None for a job that an older version has put on record."""
 
 
 def record_for(records: Mapping[str, JobRecord], view: JobView) -> JobRecord | None:
@@ -33,7 +35,7 @@ def record_for(records: Mapping[str, JobRecord], view: JobView) -> JobRecord | N
     return record
 
 
-def new_record(view: JobView) -> JobRecord:
+def new_record(view: JobView, seen_at: datetime) -> JobRecord:
     return JobRecord(
         job=view.job.name,
         tenant=view.job.tenant,
@@ -42,6 +44,7 @@ def new_record(view: JobView) -> JobRecord:
         interruptions=0,
         last_interrupted_at=None,
         outcome="open",
+        arrival=Arrival.of(view.job, seen_at),
     )
 
 

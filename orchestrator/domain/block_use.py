@@ -6,17 +6,15 @@ contract costs more than that, or less: so the site's sum is what it pays, and w
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from orchestrator.domain.ledger import Account, MeterMark, Posting
-from orchestrator.domain.market import CurrentPrice
+from orchestrator.domain.market import KEPT, CurrentPrice
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.units import JOULES_PER_KWH, KWH_PER_MWH, SECONDS_PER_HOUR
 
 SITE = "site"
-KEPT = timedelta(days=8)
-"""As long as prices are known: a meter that comes back later is no longer set against the block of its time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ class Books:
     price: tuple[datetime, float] | None = None
     """Interval start and USD/MWh at the last settlement."""
 
-    def job(self, view: JobView) -> JobRecord:
-        return record_for(self.jobs, view) or new_record(view)
+    def job(self, view: JobView, now: datetime) -> JobRecord:
+        return record_for(self.jobs, view) or new_record(view, now)
 
 
 def settlement_due(books: Books, snapshot: Snapshot, workloads: Workloads) -> bool:
@@ -75,7 +75,7 @@ def settle(
             continue
         progress = telemetry.get(Metric.JOB_PROGRESS, name).value
         record, job_postings = settle_job(
-            view, site.tenant(view.job.tenant), books.job(view), progress, price, snapshot.at
+            view, site.tenant(view.job.tenant), books.job(view, snapshot.at), progress, price, snapshot.at
         )
         records.extend(job_postings)
         if record != before:
@@ -105,6 +105,8 @@ def _settle_block(
 
 def interrupt(site: Site, books: Books, view: JobView, snapshot: Snapshot) -> tuple[list[Settled], Books]:
     """Count an interruption of a job, whoever caused it, and credit it if the job is guaranteed."""
-    record, postings = interruption_credit(view, site.tenant(view.job.tenant), books.job(view), snapshot.price)
+    record, postings = interruption_credit(
+        view, site.tenant(view.job.tenant), books.job(view, snapshot.at), snapshot.price
+    )
     record = replace(record, interruptions=record.interruptions + 1, last_interrupted_at=snapshot.at)
     return [record, *postings], replace(books, jobs={**books.jobs, view.job.name: record})

@@ -37,6 +37,23 @@ class Job:
         return timedelta(seconds=self.work_gpu_seconds / self.gpus)
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a job asked for when it came, known when it is gone too: jobs to come are told from those that came."""
+
+    pool: str
+    gpus: int
+    run_s: float
+    """Time at full power, without restarts."""
+    submitted_at: datetime
+    seen_at: datetime
+    """When it was first seen here. Of jobs that had come before jobs were kept, only those still open are known."""
+
+    @staticmethod
+    def of(job: Job, seen_at: datetime) -> "Arrival":
+        return Arrival(job.pool, job.gpus, job.run_time.total_seconds(), job.submitted_at, seen_at)
+
+
 class JobPhase(StrEnum):
     WAITING = "waiting"
     """Submitted, never started."""

@@ -45,7 +45,7 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
     hashprice = _or_assumed(
         inputs.hashprice, now, site.stale.hashprice_max_age, site.stale.hashprice_assume_usd_per_ph_day
     )
-    outdoor = _outdoor(inputs.outdoor, now, site.stale)
+    outdoor = outdoor_or_assumed(inputs.outdoor, now, site.stale)
     assert outdoor.value is not None, "an assumed temperature has a value"
     pue = site.cooling.pue(outdoor.value)
     fleets = {
@@ -105,7 +105,7 @@ def _or_assumed(reading: Reading, now: datetime, max_age: timedelta, assume: flo
     return Reading(value=assume, unit=reading.unit, at=now, quality=Quality.ASSUMED)
 
 
-def _outdoor(reading: Reading, now: datetime, stale: StalePolicies) -> Reading:
+def outdoor_or_assumed(reading: Reading, now: datetime, stale: StalePolicies) -> Reading:
     """The temperature, going over into the assumed one from half its greatest age on.
 
     Power at the grid is counted by it: were it to jump when the reading gets too old, so would a site at its cap.

@@ -11,6 +11,7 @@ from orchestrator.domain.decision import (
     BreachState,
     Direction,
     LimitGpus,
+    Move,
     Outcome,
     OutcomeState,
     PauseJob,
@@ -39,6 +40,10 @@ class Pending:
     outcome: Outcome
     before_kw: float
     """IT power of the action's fleet or pool when it was sent."""
+    before: "Mark | None"
+    """How what it moves showed then."""
+    since: datetime
+    """When it was sent, or the first of those before it that were accepted too and changed nothing."""
 
 
 def power_before(action: Action, snapshot: Snapshot) -> float:
@@ -47,13 +52,38 @@ def power_before(action: Action, snapshot: Snapshot) -> float:
     return status.counted_kw if status is not None else 0.0
 
 
+Mark = tuple[object, ...]
+"""What of a driver's view changes when a move takes effect, whatever the meter says."""
+
+
+def mark_of(move: Move, snapshot: Snapshot) -> Mark | None:
+    """How what is moved shows in the driver's view; None where it is not there any more."""
+    if isinstance(move, SetFleet):
+        fleet = snapshot.fleets.get(move.fleet)
+        if fleet is None:
+            return None
+        return (*sorted(fleet.view.rack_modes.items()), fleet.view.last_up_at, fleet.view.last_down_at)
+    if isinstance(move, LimitGpus):
+        pool = snapshot.pools.get(move.pool)
+        return None if pool is None else (pool.gpu_limit_w,)
+    job = snapshot.jobs.get(move.job)
+    return None if job is None else (job.view.phase, job.view.changed_at, job.view.starts, job.view.given_gpus)
+
+
+def without_effect(pending: Pending, snapshot: Snapshot) -> bool:
+    """The driver accepted it and shows what it moves as before: its power may well be that of the old setpoint."""
+    return pending.before is not None and pending.before == mark_of(pending.action.move, snapshot)
+
+
 def check(pending: Pending, snapshot: Snapshot, verify_within: timedelta) -> Outcome:
     """The action's outcome as of this snapshot: still acknowledged, measured, or late."""
     outcome = pending.outcome
     if _measured(pending, snapshot):
         return replace(outcome, state=OutcomeState.MEASURED, measured_at=snapshot.at)
-    sent_at = outcome.sent_at
-    if sent_at is not None and snapshot.at - sent_at > verify_within:
+    if snapshot.at - pending.since > verify_within:
+        if without_effect(pending, snapshot):
+            detail = f"accepted, and nothing has changed after {verify_within.total_seconds():.0f} s"
+            return replace(outcome, state=OutcomeState.LATE, detail=detail)
         status = _status(pending.action, snapshot)
         silent = len(status.silent) if status is not None else 0
         counted = f"{status.counted_kw:.0f} kW counted" if status is not None else "no longer there"
@@ -79,6 +109,8 @@ def _measured(pending: Pending, snapshot: Snapshot) -> bool:
     status = _status(action, snapshot)
     if status is None:
         return True  # the job has ended meanwhile
+    if without_effect(pending, snapshot):
+        return False
     if isinstance(move, (PauseJob, RunJob)):
         phase = snapshot.jobs[move.job].view.phase
         if phase is not (JobPhase.PAUSED if isinstance(move, PauseJob) else JobPhase.RUNNING):

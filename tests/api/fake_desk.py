@@ -253,9 +253,9 @@ class FakeDesk:
         self._publish("observation")
 
     def plan_again(self, planned: PlanState) -> None:
-        """Planning came to `planned`; the next observation shows it."""
+        """Planning came to `planned`, between two observations."""
         self.planned = planned
-        self._publish("observation")
+        self._publish("plan")
 
     def decide(self, decided: Decided) -> None:
         self.store.decided = [pair for pair in self.store.decided if pair[0].id != decided[0].id] + [decided]

@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 import orchestrator
 from orchestrator.adapters.store import SqlStore
 from orchestrator.domain.billing import JobRecord
-from orchestrator.domain.block_use import KEPT
 from orchestrator.domain.decision import (
     Action,
     Breach,
@@ -42,8 +41,10 @@ from orchestrator.domain.decision import (
 )
 from orchestrator.domain.ledger import Account, MeterMark, Posting, totals
 from orchestrator.domain.limits import Curtailment
+from orchestrator.domain.market import KEPT, Market, Price
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.units import CENT
+from orchestrator.domain.work import Arrival
 from orchestrator.ports import Memory, ObservationRecord, Record, Store
 
 NOW = datetime(2023, 9, 6, 19, 0, tzinfo=UTC)
@@ -100,6 +101,12 @@ def decision(number: int = 0, at: datetime = NOW, actions: int = 1) -> Decision:
         alternatives=("train-7 runs on: worth 2,100 USD/MWh",),
         inputs={"outdoor_c": 38.5, "stale": ["rack s21/rack-3"], "nested": {"n": 1, "none": None}},
     )
+
+
+def price(after: int = 0, usd: float = 40.0, minutes: int = 15, market: Market = Market.REAL_TIME) -> Price:
+    """From `after` minutes after NOW on."""
+    start = NOW + after * MINUTE
+    return Price(start, start + minutes * MINUTE, usd, market)
 
 
 def posting(
@@ -241,19 +248,38 @@ def test_all_is_there_after_reopening(open_store: OpenStore) -> None:
         MeterMark(Metric.ASIC_ENERGY, "s21/rack-0", 10.5, NOW),
         MeterMark(Metric.NODE_ENERGY, "h100-node-0", 3.5, NOW),
     )
-    job = JobRecord("train", "acme", 10.0, 2.5, 1, NOW - MINUTE, "open")
+    came = Arrival("h100", 8, 7200.0, NOW - 2 * MINUTE, NOW - MINUTE)
+    job = JobRecord("train", "acme", 10.0, 2.5, 1, NOW - MINUTE, "open", came)
     with open_store() as store:
-        store.record([made, outcome, *marks, job, curtailment(), breach(), observation(), posting()])
+        store.record([made, outcome, *marks, job, price(), curtailment(), breach(), observation(), posting()])
     with open_store() as store:
         assert store.restore(NOW) == Memory(
             curtailments=(curtailment(),),
             breaches=(breach(),),
             marks=tuple(sorted(marks, key=lambda mark: mark.metric)),
             jobs=(job,),
+            prices=(price(),),
             unsettled=((made, (outcome,)),),
             last_observation=observation(),
         )
         assert ledger_of(store) == [posting()]
+
+
+def test_a_price_replaces_those_of_its_market_that_it_overlaps(store: Store) -> None:
+    hour = [price(minutes=60), price(60, minutes=60)]
+    quarters = [price(n * 15, usd=50.0 + n) for n in range(4)]
+    ahead = price(minutes=60, market=Market.DAY_AHEAD)
+    store.record([*hour, ahead])
+    store.record(quarters)
+    assert store.restore(NOW).prices == (ahead, *quarters, hour[1])
+    store.record(hour[:1])
+    assert store.restore(NOW).prices == (ahead, *hour)
+
+
+def test_it_remembers_prices_for_as_long_as_they_are_known(store: Store) -> None:
+    store.record([price(), price(15)])
+    assert store.restore(NOW + KEPT).prices == (price(), price(15))
+    assert store.restore(NOW + KEPT + 15 * MINUTE).prices == (price(15),)
 
 
 def test_of_a_power_block_it_remembers_what_is_posted_of_each_price_and_interval(store: Store) -> None:

@@ -151,6 +151,8 @@ class Driver:
         self.devices = devices
         self.synced = True
         self.refuse: set[str] = set()
+        self.ignore: set[str] = set()
+        """Targets whose moves are accepted and forgotten."""
         self.dies: str | None = None
         """`before` or `after` the next move takes effect."""
         self.dead = False
@@ -173,6 +175,8 @@ class Driver:
         self.asked.append(move)
         if move.target in self.refuse:
             return Ack(False, now, "refused by the test")
+        if move.target in self.ignore:
+            return Ack(True, now)
         if isinstance(move, PauseJob):
             views = (await self.devices.observe(now)).jobs
             self.pauses += views[move.job].phase is JobPhase.RUNNING

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.domain.decision import Breach, BreachKind, BreachState
+from orchestrator.domain.decision import Breach, BreachKind, BreachState, Decision, Outcome, OutcomeState
 from orchestrator.domain.ledger import Account
 
 if TYPE_CHECKING:
@@ -137,3 +138,54 @@ async def test_a_lost_price_feed_holds_then_takes_day_ahead_then_the_fallback(wo
     await world.run(10)
     assert world.snapshot.stale == ()
     assert {line.price_basis for line in world.store.ledger(start, world.now)} >= {"real_time", "day_ahead"}
+
+
+async def test_a_fleet_that_accepts_and_does_not_move_is_told_once_and_tried_again_less_and_less(
+    world_of: WorldOf,
+) -> None:
+    world = world_of([CHEAP] * 4 + [SPIKE] * 8)
+    await world.run(59)
+    assert world.awake("old") == 4
+    world.driver.ignore = {"fleet/old"}
+    began = world.now
+    await world.run(45)
+    tried = [decision.at for decision, _ in decided_on(world, "fleet/old", since=began)]
+    waits_s = [(later - earlier).total_seconds() for earlier, later in pairwise(tried)]
+    assert waits_s == pytest.approx([180.0, 300.0, 540.0, 1020.0], abs=70.0), "a minute to move, then twice as long"
+    outcomes = [outcomes[0] for _, outcomes in decided_on(world, "fleet/old", since=began)]
+    assert {outcome.state for outcome in outcomes} == {OutcomeState.LATE}
+    assert {outcome.detail for outcome in outcomes} == {"accepted, and nothing has changed after 60 s"}
+    (breach,) = [breach for breach in world.snapshot.breaches if breach.kind is BreachKind.SHED]
+    assert breach.subject == "fleet/old"
+    assert "does not answer: 5 moves were accepted and changed nothing" in world.controller.reasons["fleet/old"]
+    assert world.awake("new") == 0, "the other one sleeps"
+
+    world.driver.ignore = set()
+    await world.until(lambda: world.awake("old") == 0, minutes=35.0)
+    await world.run(3)
+    assert not world.snapshot.breaches
+    assert not world.snapshot.fleets["old"].view.held
+
+
+async def test_others_are_shed_in_place_of_a_fleet_that_does_not_move(world_of: WorldOf) -> None:
+    world = world_of([CHEAP] * 8)
+    await world.run(30)
+    world.driver.ignore = {"fleet/old"}
+    await world.order(900.0, minutes=60.0)
+    await world.run(4)
+    assert world.awake("old") == 4
+    assert world.true_kw <= 900.0
+    await world.run(60)
+    assert (world.awake("old"), world.awake("new")) == (4, 4), "the order is over"
+    await world.run(40)
+    assert not world.snapshot.breaches, "nothing is asked of it any more"
+
+
+def decided_on(world: World, target: str, since: datetime) -> list[tuple[Decision, tuple[Outcome, ...]]]:
+    """Decisions that move a target, the oldest first, each with the outcomes of its actions on it."""
+    found = []
+    for decision, outcomes in reversed(world.store.decisions(1000)):
+        ids = {action.id for action in decision.actions if action.move.target == target}
+        if ids and decision.at >= since:
+            found.append((decision, tuple(outcome for outcome in outcomes if outcome.action_id in ids)))
+    return found

@@ -8,12 +8,14 @@ import pytest
 
 from orchestrator.app import plan_worker
 from orchestrator.app.plan_worker import PlanWorker
+from orchestrator.controller.history import History
 from orchestrator.controller.planner import AT_LEAST_APART, PLAN_EVERY, Planner, Question, answer, planned
 from orchestrator.domain.market import Market, Price, PriceBook
 from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.dispatch import dispatch
+from orchestrator.planning.plan_view import PlanState
 from tests.planning.conftest import NOW, Scene, small_site
 
 QUARTER = timedelta(minutes=15)
@@ -37,6 +39,10 @@ def days_of_prices(before: int = 16, dear_from: datetime | None = None, until_h:
     return PriceBook.of([*real, *ahead])
 
 
+async def nothing_seen(now: datetime) -> History:
+    return History()
+
+
 def with_prices(snapshot: Snapshot, book: PriceBook) -> Snapshot:
     return replace(snapshot, book=book)
 
@@ -48,7 +54,7 @@ def test_a_plan_says_what_is_next_for_every_fleet_and_job() -> None:
     dear_from = NOW + timedelta(hours=6)
     snapshot = with_prices(of.snapshot(), days_of_prices(dear_from=dear_from))
     planner = Planner(of.site)
-    planner.take(answer(planner.question(snapshot)))
+    planner.take(answer(planner.question(snapshot, History())))
     view = planner.state.view
     assert view is not None
     assert len(view.steps) == 96
@@ -86,7 +92,7 @@ def test_the_plan_reckons_with_power_that_was_bought_ahead(spread: float | None,
         of = scene()
         of.site = replace(of.site, grid=replace(of.site.grid, ppa=Ppa(1000.0, price, spread)))
         planner = Planner(of.site)
-        made = answer(planner.question(with_prices(of.snapshot(), days_of_prices(dear_from=dear_from))))
+        made = answer(planner.question(with_prices(of.snapshot(), days_of_prices(dear_from=dear_from)), History()))
         views.append(made.view)
     cheap, dear = views
     in_spike = next(stretch for stretch in cheap.fleets["new"].stretches if stretch.start >= dear_from)
@@ -106,7 +112,7 @@ def test_fleets_go_by_the_price_alone_while_little_is_known_of_prices() -> None:
     of = scene()
     of.job("train", "flux", 80)
     planner = Planner(of.site)
-    planner.take(answer(planner.question(with_prices(of.snapshot(), days_of_prices(before=2)))))
+    planner.take(answer(planner.question(with_prices(of.snapshot(), days_of_prices(before=2)), History())))
     values = planner.values(NOW)
     assert values is not None
     assert not values.fleets
@@ -121,7 +127,7 @@ def test_dispatch_decides_by_the_plan_in_force() -> None:
     planner = Planner(of.site)
     policy = planned(planner)
     assert policy(of.site, snapshot) == dispatch(of.site, snapshot)
-    planner.take(answer(planner.question(snapshot)))
+    planner.take(answer(planner.question(snapshot, History())))
     decided = policy(of.site, snapshot)
     assert decided.racks == dispatch(of.site, snapshot, planner.values(NOW)).racks
     assert "plan" in decided.reasons["fleet/new"]
@@ -133,7 +139,7 @@ def test_a_plan_is_due_when_it_is_old_and_when_jobs_or_limits_have_changed() -> 
     snapshot = of.snapshot()
     planner = Planner(of.site)
     assert planner.due(snapshot)
-    planner.question(snapshot)
+    planner.question(snapshot, History())
     assert not planner.due(snapshot)
     assert not planner.due(replace(snapshot, at=NOW + PLAN_EVERY - timedelta(seconds=1)))
     assert planner.due(replace(snapshot, at=NOW + PLAN_EVERY))
@@ -150,7 +156,7 @@ def test_a_plan_is_due_when_it_is_old_and_when_jobs_or_limits_have_changed() -> 
 def test_the_same_question_has_the_same_answer() -> None:
     of = scene()
     of.job("train", "flux", 80, deadline_in_h=20.0)
-    question = Planner(of.site).question(with_prices(of.snapshot(), days_of_prices()))
+    question = Planner(of.site).question(with_prices(of.snapshot(), days_of_prices()), History())
     one, two = answer(question), answer(question)
     assert one.values == two.values
     assert one.view.profit_usd == two.view.profit_usd
@@ -163,7 +169,8 @@ async def test_a_plan_that_fails_leaves_the_last_one_in_force_and_says_so(
     of.job("train", "flux", 80)
     snapshot = with_prices(of.snapshot(), days_of_prices())
     planner = Planner(of.site)
-    worker = PlanWorker(planner)
+    told: list[PlanState] = []
+    worker = PlanWorker(planner, nothing_seen, lambda: told.append(planner.state))
 
     async def settled() -> None:
         assert worker._making is not None
@@ -173,6 +180,7 @@ async def test_a_plan_that_fails_leaves_the_last_one_in_force_and_says_so(
     await settled()
     first = planner.state.view
     assert first is not None
+    assert [state.view for state in told] == [first]
 
     def fails(question: Question) -> None:
         raise ArithmeticError("no pivot")
@@ -183,6 +191,7 @@ async def test_a_plan_that_fails_leaves_the_last_one_in_force_and_says_so(
     await settled()
     assert planner.state.view is first
     assert "no pivot" in planner.state.problem
+    assert told[1:] == [planner.state], "that it failed is told too"
     assert "the last one stays in force" in caplog.text
     monkeypatch.undo()
     worker.consider(replace(snapshot, at=NOW + 2 * PLAN_EVERY))
@@ -196,7 +205,7 @@ async def test_one_plan_is_made_at_a_time_and_the_loop_does_not_wait(monkeypatch
     of = scene()
     snapshot = of.snapshot()
     planner = Planner(of.site)
-    worker = PlanWorker(planner)
+    worker = PlanWorker(planner, nothing_seen, lambda: None)
     asked = []
     loop, may_end = asyncio.get_running_loop(), asyncio.Event()
 

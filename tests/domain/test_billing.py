@@ -43,7 +43,7 @@ def settled(
     view: JobView, record: JobRecord | None, done_gpu_h: float | None, *, at: datetime, tenant: Tenant = FLUX
 ) -> tuple[JobRecord, list[Posting]]:
     done = None if done_gpu_h is None else done_gpu_h * GPU_H
-    return settle_job(view, tenant, record or new_record(view), done, price(at), at)
+    return settle_job(view, tenant, record or new_record(view, at), done, price(at), at)
 
 
 def test_progress_is_billed_by_the_gpu_hour_as_it_is_made() -> None:
@@ -58,7 +58,7 @@ def test_progress_is_billed_by_the_gpu_hour_as_it_is_made() -> None:
 
 @pytest.mark.parametrize("done_gpu_h", [None, 30.0, 25.0])
 def test_work_that_is_done_again_or_not_measured_is_not_billed(done_gpu_h: float | None) -> None:
-    before = replace(new_record(RUNNING), billed_gpu_seconds=30.0 * GPU_H)
+    before = replace(new_record(RUNNING, NOW), billed_gpu_seconds=30.0 * GPU_H)
     assert settled(RUNNING, before, done_gpu_h, at=NOW - HOUR) == (before, [])
 
 
@@ -70,7 +70,7 @@ def test_a_job_that_succeeded_in_time_is_billed_in_full_and_owed_nothing() -> No
 
 
 def test_a_missed_deadline_is_credited_once_by_the_work_left_at_it() -> None:
-    before = replace(new_record(RUNNING), billed_gpu_seconds=60.0 * GPU_H)
+    before = replace(new_record(RUNNING, NOW), billed_gpu_seconds=60.0 * GPU_H)
     record, [line] = settled(RUNNING, before, 60.0, at=NOW)
     assert line.account is Account.CREDIT
     assert line.credit_usd == record.credited_usd == pytest.approx(0.5 * 2.0 * 20.0)
@@ -123,19 +123,19 @@ def test_a_job_without_a_deadline_is_never_late() -> None:
 
 
 def test_a_guaranteed_job_that_is_interrupted_is_credited_its_price_once() -> None:
-    record, [line] = interruption_credit(RUNNING, BANK, new_record(RUNNING), price(NOW))
+    record, [line] = interruption_credit(RUNNING, BANK, new_record(RUNNING, NOW), price(NOW))
     assert (line.account, line.subject) == (Account.CREDIT, "train")
     assert line.credit_usd == record.credited_usd == pytest.approx(240.0)
     assert interruption_credit(RUNNING, BANK, record, price(NOW)) == (record, [])
 
 
 def test_a_flexible_job_may_be_interrupted_for_nothing() -> None:
-    before = new_record(RUNNING)
+    before = new_record(RUNNING, NOW)
     assert interruption_credit(RUNNING, FLUX, before, price(NOW)) == (before, [])
 
 
 def test_an_interrupted_and_late_job_is_credited_no_more_than_its_price() -> None:
-    record, _ = interruption_credit(RUNNING, BANK, new_record(RUNNING), price(NOW))
+    record, _ = interruption_credit(RUNNING, BANK, new_record(RUNNING, NOW), price(NOW))
     record, lines = settled(RUNNING, record, 10.0, at=NOW + HOUR, tenant=BANK)
     assert record.outcome == "late"
     assert [line.account for line in lines] == [Account.HPC]
@@ -151,7 +151,7 @@ def test_an_interrupted_and_late_job_is_credited_no_more_than_its_price() -> Non
 def test_however_it_goes_no_more_is_billed_than_the_work_and_no_more_credited_than_its_share(
     steps: list[tuple[int, float]], tenant: Tenant, interruptions: list[bool]
 ) -> None:
-    at, record, postings = NOW - 8 * HOUR, new_record(RUNNING), list[Posting]()
+    at, record, postings = NOW - 8 * HOUR, new_record(RUNNING, NOW), list[Posting]()
     for (wait_min, done_gpu_h), is_interrupted in zip(steps, interruptions, strict=False):
         at += timedelta(minutes=wait_min)
         record, lines = settled(RUNNING, record, done_gpu_h, at=at, tenant=tenant)
@@ -168,7 +168,7 @@ def test_however_it_goes_no_more_is_billed_than_the_work_and_no_more_credited_th
 
 
 def test_an_open_job_is_not_the_one_of_its_name_that_has_ended() -> None:
-    record = replace(new_record(RUNNING), outcome="on_time", billed_gpu_seconds=JOB.work_gpu_seconds)
+    record = replace(new_record(RUNNING, NOW), outcome="on_time", billed_gpu_seconds=JOB.work_gpu_seconds)
     ended = replace(RUNNING, phase=JobPhase.SUCCEEDED)
     assert record_for({"train": record}, ended) == record
     assert record_for({"train": record}, RUNNING) is None

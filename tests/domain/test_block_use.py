@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.block_use import KEPT, BlockUse, Uses, block_mark, post_block
+from orchestrator.domain.block_use import BlockUse, Uses, block_mark, post_block
 from orchestrator.domain.ledger import Account, MeterMark, Posting, totals
-from orchestrator.domain.market import Market, Price, PriceBook
+from orchestrator.domain.market import KEPT, Market, Price, PriceBook
 from orchestrator.domain.metering import intervals, meter
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.ppa import Ppa

@@ -89,6 +89,11 @@ def check_record(live: "Live") -> None:
         store.execute("ROLLBACK")
 
 
+def devices_of(live: "Live") -> dict[str, int]:
+    """Pids of racks and nodes, by name."""
+    return {name: pid for name, pid in live.processes().items() if not name.startswith("job_")}
+
+
 def jobs_on_disk(live: "Live") -> dict[str, dict[str, Any]]:
     """`state.json` of each job, with its `checkpoint` where it has one."""
     jobs: dict[str, dict[str, Any]] = {}
@@ -157,7 +162,7 @@ def test_a_controller_killed_in_a_spike_goes_on_where_it_was(world: "World", lau
     at_kill = metered(live)
     live.kill()
     left = live.processes()
-    devices = {name: pid for name, pid in left.items() if not name.startswith("job_")}
+    devices = devices_of(live)
     assert len(devices) == world.racks + world.nodes, "the devices live on"
     assert any(name.startswith("job_") for name in left), "and so do guaranteed jobs"
     clock = (live.state / "clock.json").read_text()
@@ -317,15 +322,19 @@ class TestOnARunningSite:
             self.check_second(steady, shared_world)
 
     def check_second(self, steady: "Live", world: "World", *arguments: str) -> None:
-        left, files = steady.processes(), sorted(path.name for path in steady.state.iterdir())
+        left, files = devices_of(steady), sorted(path.name for path in steady.state.iterdir())
         ended = world.demo("--speed", "60", "--from", "start", "--headless", "--port", "0", *arguments)
         said = ended.refusal()
         assert "in use" in said
         assert str(steady.process.pid) in said
-        assert steady.processes() == left
+        assert devices_of(steady) == left
+        # Jobs come and go meanwhile, for minutes of the site pass, but by nobody else's hand.
+        for pid in steady.processes().values():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                assert psutil.Process(pid).ppid() == steady.process.pid
         now = sorted(path.name for path in steady.state.iterdir())
         assert [name for name in now if not name.startswith(".")] == [name for name in files if name[0] != "."]
-        assert steady.status("/readyz") == 200
+        world.wait_for(lambda: steady.status("/readyz") == 200, "/readyz to be 200")
 
     def test_garbage_at_the_api_changes_nothing(self, steady: "Live") -> None:
         documents: tuple[object, ...] = (

@@ -14,10 +14,10 @@ from orchestrator.adapters.cluster.job_objects import (
     close_patch,
     pause_patch,
     read_job,
-    read_terms,
     resize_patch,
     run_patch,
 )
+from orchestrator.adapters.cluster.job_terms import read_terms
 from orchestrator.domain.work import JobPhase
 from tests.cluster.site import small_site
 

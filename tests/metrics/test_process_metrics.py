@@ -4,15 +4,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from orchestrator.adapters.store.engine import read_url, shared
-from orchestrator.app.metrics import LeaderMetrics, ProcessMetrics
+from orchestrator.app.metrics import LeaderMetrics, process_registry
 
 
 def test_a_demo_says_that_its_time_is_simulated_and_how_fast_it_runs() -> None:
-    registry = CollectorRegistry()
-    registry.register(ProcessMetrics("texas", simulated=True, speed=60.0))
+    registry = process_registry("texas", simulated=True, speed=60.0)
     labels = {"site": "texas", "simulated": "true", "speed": "60"}
     assert registry.get_sample_value("wattshift_site_info", labels) == 1.0
     assert registry.get_sample_value("wattshift_site_speed_ratio", {"site": "texas"}) == 60.0
+    assert registry.get_sample_value("process_start_time_seconds") is not None
 
 
 @pytest.mark.parametrize("leads", [True, False])

@@ -25,7 +25,7 @@ from orchestrator.domain.limits import limits_due
 from orchestrator.domain.site import SLEEP, Feeder, Grid
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase
-from orchestrator.planning.verify import Pending, above_caps, breaches_now, check, follow, power_before
+from orchestrator.planning.verify import Pending, above_caps, breaches_now, check, follow, mark_of, power_before
 
 if TYPE_CHECKING:
     from tests.planning.conftest import Scene
@@ -39,7 +39,7 @@ def pending(move: Move, change_kw: float, before: Snapshot, *, sent_s_ago: float
     action = Action("d-1/0", move, direction, "test", change_kw)
     sent_at = before.at - timedelta(seconds=sent_s_ago)
     outcome = Outcome("d-1/0", OutcomeState.ACKNOWLEDGED, sent_at=sent_at, acknowledged_at=sent_at)
-    return Pending(action, outcome, power_before(action, before))
+    return Pending(action, outcome, power_before(action, before), mark_of(move, before), sent_at)
 
 
 def shed(scene: Scene, *, sent_s_ago: float = 10.0) -> Pending:

@@ -29,12 +29,13 @@ async def test_a_constant_holds_at_any_time() -> None:
 async def test_the_newest_value_by_now_holds_with_the_time_of_its_row(write: Write) -> None:
     source: SeriesSource = read_hashprice_file(write(f"# named\n{HASHPRICE}2023-09-06,61.8\n2023-09-07,63.1\n"))
     assert await source.read(START - timedelta(seconds=1)) == missing("USD per PH/s per day")
-    for now, value, at in (
+    readings = (
         (START, 61.8, START),
         (START + 23 * HOUR, 61.8, START),
         (START + 24 * HOUR, 63.1, START + 24 * HOUR),
         (START + timedelta(days=400), 63.1, START + 24 * HOUR),
-    ):
+    )
+    for now, value, at in (*readings, *reversed(readings)):  # the past may be asked for again
         assert await source.read(now) == Reading(value, "USD per PH/s per day", at, Quality.FRESH)
 
 

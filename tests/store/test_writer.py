@@ -21,6 +21,7 @@ from sqlalchemy import Engine, create_engine, event, text
 import orchestrator
 from orchestrator.adapters.store import SqlStore, StoreError, StoreInUseError
 from orchestrator.adapters.store.migrate import MIGRATIONS
+from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.ledger import Posting
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def test_two_that_open_an_empty_database_at_once_upgrade_it_once(
             assert process.communicate(timeout=60)[0] == "opened\n"
             assert process.returncode == 0
     with engine.begin() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [("0002",)]
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [("0003",)]
         assert connection.execute(text("SELECT number FROM writer")).all() == [(2,)]
     engine.dispose()
     with closing(SqlStore.open(postgres_url)) as store:
@@ -242,9 +243,11 @@ def test_a_database_of_the_first_version_is_upgraded_with_what_is_in_it(url: str
             text("INSERT INTO ledger VALUES (:start, 'mining', 's21', 312, 'real_time', 5, 1.56, 0, 0, 0)"),
             {"start": "2023-09-06 19:00:00.000000" + ("+00" if url.startswith("postgresql") else "")},
         )
+        connection.execute(text("INSERT INTO jobs VALUES ('train', 'acme', 10, 2.5, 1, NULL, 'open')"))
     engine.dispose()
-    with pytest.raises(StoreError, match=r"is at revision 0001 and this version of wattshift reads 0002: start the"):
+    with pytest.raises(StoreError, match=r"is at revision 0001 and this version of wattshift reads 0003: start the"):
         SqlStore.open(url, read_only=True)
     with closing(SqlStore.open(url)) as store:
         store.record([posting(1.0)])
         assert posted_kwh(store) == 6.0
+        assert store.restore(NOW).jobs == (JobRecord("train", "acme", 10.0, 2.5, 1, None, "open", arrival=None),)

@@ -1,14 +1,11 @@
-"""The prices that a live source has told us, the last eight days of them."""
+"""The prices that a live source has told us, the last eight days of them, and up to as much ahead."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from orchestrator.domain.market import Market, Price, PriceBook
-
-KEPT = timedelta(days=8)
-"""A book reaches this far back: a week to compare with, and the day in hand. Nothing further ahead is taken either."""
+from orchestrator.domain.market import KEPT, Market, Price, PriceBook
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import httpx
 
 from orchestrator.adapters.prices.document import PriceDocumentError, parse_price_document
 from orchestrator.adapters.prices.known_prices import KnownPrices
-from orchestrator.domain.market import PriceBook
+from orchestrator.domain.market import Price, PriceBook
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """Some four times a document of MAX_ENTRIES."""
@@ -37,6 +38,10 @@ class PolledPrices:
         self._timeout_s = timeout.total_seconds()
         self._asked_at: datetime | None = None
         self._recent = KnownPrices()
+
+    def recall(self, prices: Sequence[Price], now: datetime) -> None:
+        """Take what was known before a restart; the next answer corrects it."""
+        self._recent.take(prices, now)
 
     async def read(self, now: datetime) -> PriceBook:
         # Noted before the answer comes: a second reader meanwhile gets what is known and does not ask again.

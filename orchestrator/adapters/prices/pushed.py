@@ -17,5 +17,9 @@ class PushedPrices:
         """Take `prices` as `parse_price_document` gives them; one for a known interval corrects it."""
         return self._recent.take(prices, now)
 
+    def recall(self, prices: Sequence[Price], now: datetime) -> None:
+        """Take what was known before a restart."""
+        self._recent.take(prices, now)
+
     async def read(self, now: datetime) -> PriceBook:
         return self._recent.book(now)

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from orchestrator.adapters.prices.known_prices import KEPT
-from orchestrator.domain.market import Market, Price, PriceBook, day_ahead_published_at
+from orchestrator.domain.market import KEPT, Market, Price, PriceBook, day_ahead_published_at
 
 
 class ReplayedPrices:

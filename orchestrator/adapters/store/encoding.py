@@ -26,7 +26,9 @@ from orchestrator.domain.decision import (
 )
 from orchestrator.domain.ledger import Account, MeterMark, Posting
 from orchestrator.domain.limits import Curtailment
+from orchestrator.domain.market import Market, Price
 from orchestrator.domain.observation import Metric
+from orchestrator.domain.work import Arrival
 from orchestrator.ports import ObservationRecord
 
 Row = dict[str, Any]
@@ -262,8 +264,28 @@ def job_row(job: JobRecord) -> Row:
         "interruptions": job.interruptions,
         "last_interrupted_at": job.last_interrupted_at,
         "outcome": job.outcome,
+        "pool": job.arrival and job.arrival.pool,
+        "gpus": job.arrival and job.arrival.gpus,
+        "run_s": job.arrival and job.arrival.run_s,
+        "submitted_at": job.arrival and job.arrival.submitted_at,
+        "seen_at": job.arrival and job.arrival.seen_at,
     }
 
 
 def job_of(row: RowMapping) -> JobRecord:
-    return JobRecord(**row)
+    columns = dict(row)
+    came = {name: columns.pop(name) for name in ("pool", "gpus", "run_s", "submitted_at", "seen_at")}
+    return JobRecord(**columns, arrival=Arrival(**came) if came["seen_at"] is not None else None)
+
+
+def price_row(price: Price) -> Row:
+    return {
+        "market": price.market.value,
+        "start": price.start,
+        "until": price.end,
+        "usd_per_mwh": price.usd_per_mwh,
+    }
+
+
+def price_of(row: RowMapping) -> Price:
+    return Price(row["start"], row["until"], row["usd_per_mwh"], Market(row["market"]))

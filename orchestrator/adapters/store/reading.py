@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, or_, select, tuple_
 
 from orchestrator.adapters.store import encoding, tables
-from orchestrator.domain.block_use import KEPT, BlockUse
+from orchestrator.domain.block_use import BlockUse
 from orchestrator.domain.decision import Breach, BreachState, Decision, Outcome, OutcomeState
 from orchestrator.domain.ledger import Account, Posting
+from orchestrator.domain.market import KEPT, Price
 from orchestrator.domain.units import KWH_PER_MWH
 from orchestrator.ports import Memory, ObservationRecord
 
@@ -54,6 +55,7 @@ def memory(connection: Connection, now: datetime) -> Memory:
         ),
         block=_block(connection, now),
         jobs=tuple(encoding.job_of(row) for row in _rows(connection, select(tables.jobs).order_by(tables.jobs.c.job))),
+        prices=_prices(connection, now - KEPT),
         unsettled=_decided(
             connection,
             select(tables.decisions)
@@ -62,6 +64,13 @@ def memory(connection: Connection, now: datetime) -> Memory:
         ),
         last_observation=next((encoding.observation_of(row) for row in _rows(connection, last)), None),
     )
+
+
+def _prices(connection: Connection, since: datetime) -> tuple[Price, ...]:
+    """Of intervals that were not over by `since`."""
+    price = tables.prices.c
+    query = select(tables.prices).where(price.until > since).order_by(price.market, price.start)
+    return tuple(encoding.price_of(row) for row in _rows(connection, query))
 
 
 def _block(connection: Connection, now: datetime) -> tuple[BlockUse, ...]:

@@ -168,6 +168,21 @@ jobs = Table(
     Column("interruptions", Integer, nullable=False),
     Column("last_interrupted_at", UtcTime),
     Column("outcome", String, nullable=False),
+    # How it came; null in rows that a version before has written:
+    Column("pool", String),
+    Column("gpus", Integer),
+    Column("run_s", Double),
+    Column("submitted_at", UtcTime),
+    Column("seen_at", UtcTime),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    Column("market", String, primary_key=True),
+    Column("start", UtcTime, primary_key=True),
+    Column("until", UtcTime, nullable=False),
+    Column("usd_per_mwh", Double, nullable=False),
 )
 
 writer = Table(

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlalchemy import Connection, Dialect, Insert, Table, Update, bindparam, insert, update
+from sqlalchemy import Connection, Delete, Dialect, Insert, Table, Update, bindparam, delete, insert, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from orchestrator.adapters.store import encoding, tables
@@ -13,10 +14,13 @@ from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Breach, Decision, Outcome
 from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.limits import Curtailment
+from orchestrator.domain.market import Price
 from orchestrator.ports import ObservationRecord, Record
 
 AMOUNTS = frozenset({"energy_kwh", "cost_usd", "quantity", "revenue_usd", "credit_usd"})
 """Columns of the ledger that add up."""
+LONGEST = timedelta(days=1)
+"""A price's interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Statements:
     curtailment: Insert
     breach: Insert
     job: Insert
+    overlapped: Delete
+    price: Insert
 
     @staticmethod
     def of(dialect: Dialect) -> "Statements":
@@ -46,6 +52,8 @@ class Statements:
             curtailment=_replace(dialect, tables.curtailments),
             breach=_replace(dialect, tables.breaches),
             job=_replace(dialect, tables.jobs),
+            overlapped=_overlapped(),
+            price=_replace(dialect, tables.prices),
         )
 
 
@@ -70,11 +78,26 @@ def write(connection: Connection, statements: Statements, records: Sequence[Reco
     _many(connection, statements.curtailment, orders)
     _many(connection, statements.breach, [encoding.breach_row(i) for i in records if isinstance(i, Breach)])
     _many(connection, statements.job, [encoding.job_row(i) for i in records if isinstance(i, JobRecord)])
+    prices = [encoding.price_row(item) for item in records if isinstance(item, Price)]
+    overlapped = [{f"new_{name}": row[name] for name in ("market", "start", "until")} for row in prices]
+    _many(connection, statements.overlapped, [{**row, "oldest": row["new_start"] - LONGEST} for row in overlapped])
+    _many(connection, statements.price, prices)
 
 
-def _many(connection: Connection, statement: Insert, rows: list[encoding.Row]) -> None:
+def _many(connection: Connection, statement: Insert | Delete, rows: list[encoding.Row]) -> None:
     if rows:
         connection.execute(statement, rows)
+
+
+def _overlapped() -> Delete:
+    """Of prices on record, those that a new one of the market overlaps. `oldest` is for the index."""
+    price = tables.prices.c
+    return delete(tables.prices).where(
+        price.market == bindparam("new_market"),
+        price.start >= bindparam("oldest"),
+        price.start < bindparam("new_until"),
+        price.until > bindparam("new_start"),
+    )
 
 
 def _replace(dialect: Dialect, table: Table) -> Insert:

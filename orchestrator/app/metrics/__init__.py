@@ -1,6 +1,6 @@
 """The controller's own metrics, `wattshift_*`, as Prometheus asks for them. `families` lists them all."""
 
-from orchestrator.app.metrics.process import LeaderMetrics, ProcessMetrics
+from orchestrator.app.metrics.process import LeaderMetrics, process_registry
 from orchestrator.app.metrics.site_metrics import SiteMetrics
 
-__all__ = ["LeaderMetrics", "ProcessMetrics", "SiteMetrics"]
+__all__ = ["LeaderMetrics", "SiteMetrics", "process_registry"]

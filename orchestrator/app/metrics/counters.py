@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import Metric
 
-from orchestrator.app.metrics.families import FAMILIES, Family, Kind
+from orchestrator.app.metrics.families import FAMILIES
+from orchestrator.app.metrics.family import Family, Kind
 
 
 class Counters:

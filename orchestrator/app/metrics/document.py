@@ -1,6 +1,7 @@
 """The table of families as a section of `docs/metrics.md`, between two marks in it; the prose around it is by hand."""
 
-from orchestrator.app.metrics.families import SECTIONS, Family
+from orchestrator.app.metrics.families import SECTIONS
+from orchestrator.app.metrics.family import Family
 
 BEGIN = "<!-- What follows, up to the end mark, is made by `make metrics`. -->"
 END = "<!-- end of what is made -->"

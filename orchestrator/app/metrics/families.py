@@ -1,17 +1,15 @@
 """Every metric family of the controller: the one table from which it exports and `docs/metrics.md` is made."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 
+from orchestrator.app.metrics.family import PREFIX, Family, Kind, Label
 from orchestrator.controller.rounds import Part, Result
 from orchestrator.domain.decision import BreachKind, OutcomeState, Trigger
 from orchestrator.domain.market import PRICE_BASES
 from orchestrator.domain.site import SlaClass
 from orchestrator.domain.work import JobPhase
 
-PREFIX = "wattshift_"
 WHOLE = "whole"
 """A round from its beginning to its end, beside its parts."""
 USES = ("mining", "hpc", "overhead")
@@ -27,42 +25,6 @@ OUTCOMES = tuple(state.value for state in OutcomeState if state is not OutcomeSt
 LATENCY_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 """From an order answered at once to watts that move slowly; a demo at 60x counts a wall second as a minute."""
 ROUND_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-
-class Kind(StrEnum):
-    GAUGE = "gauge"
-    COUNTER = "counter"
-    HISTOGRAM = "histogram"
-    INFO = "info"
-    """A gauge that is always 1 and says something by its labels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    name: str
-    values: tuple[str, ...] = ()
-    """Every value there is; empty where the site file or the version gives them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A metric family as Prometheus sees it. Each of its series also carries `site`."""
-
-    name: str
-    kind: Kind
-    help: str
-    labels: tuple[Label, ...] = ()
-    unit: str = ""
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def base(self) -> str:
-        """Its name without the ending that its kind adds."""
-        return self.name.removesuffix("_total" if self.kind is Kind.COUNTER else "_info")
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        return ("site", *(label.name for label in self.labels))
 
 
 def _one_of(name: str, values: Iterable[str]) -> Label:

@@ -2,11 +2,20 @@
 
 from collections.abc import Callable, Iterator
 
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 import orchestrator
 from orchestrator.app.metrics.sheet import Sheet
+
+
+def process_registry(site: str, *, simulated: bool = False, speed: float = 1.0) -> CollectorRegistry:
+    """A registry with what every controller tells: its version and site, its CPU time, memory and open files."""
+    registry = CollectorRegistry()
+    registry.register(ProcessMetrics(site, simulated=simulated, speed=speed))
+    ProcessCollector(registry=registry)
+    return registry
 
 
 class ProcessMetrics(Collector):

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
-from orchestrator.app.metrics.families import FAMILIES, Kind
+from orchestrator.app.metrics.families import FAMILIES
+from orchestrator.app.metrics.family import Kind
 
 Labels = dict[str, str]
 

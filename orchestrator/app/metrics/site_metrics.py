@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from orchestrator.app.metrics.actions import Actions, TimedDriver
 from orchestrator.app.metrics.counters import Counters
 from orchestrator.app.metrics.gauges import Gauges, Seen
-from orchestrator.app.metrics.process import ProcessMetrics
+from orchestrator.app.metrics.process import process_registry
 from orchestrator.app.metrics.rounds import AlwaysOn, RoundTimes
 from orchestrator.app.metrics.sheet import Sheet
 from orchestrator.app.metrics.tally import Tally
@@ -29,7 +28,7 @@ class SiteMetrics(Collector):
 
     def __init__(self, site: Site, now: Callable[[], datetime], *, simulated: bool = False, speed: float = 1.0) -> None:
         """`now` is site time."""
-        self.registry = CollectorRegistry()
+        self.registry = process_registry(site.name, simulated=simulated, speed=speed)
         self._site = site
         self._now = now
         self._counters = Counters(site.name)
@@ -41,7 +40,6 @@ class SiteMetrics(Collector):
         self._controller: Controller | None = None
         self._plan: Callable[[], PlanState] = lambda: PlanState(None)
         self._last_at: datetime | None = None
-        self.registry.register(ProcessMetrics(site.name, simulated=simulated, speed=speed))
         self.registry.register(self)
 
     def timed(self, driver: WorkloadDriver) -> WorkloadDriver:

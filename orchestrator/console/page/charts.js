@@ -24,7 +24,7 @@ export function layout(colours, more) {
     margin: { l: 44, r: 12, t: 8, b: 26 },
     hovermode: "x unified",
     hoverlabel: { bgcolor: colours.panel, bordercolor: colours.line, font: { color: colours.ink } },
-    legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 }, itemclick: false, itemdoubleclick: false },
+    legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.09, yanchor: "bottom", font: { size: 12 }, itemclick: false, itemdoubleclick: false },
     ...more,
     xaxis: { ...axis, type: "date", tickformat: "%H:%M", hoverformat: "%a %H:%M:%S", showgrid: false, nticks: 7, ...more.xaxis },
     yaxis: { ...axis, ...more.yaxis },
@@ -42,7 +42,7 @@ export function nowLine(at, colours) {
   return { type: "line", x0: at, x1: at, yref: "paper", y0: 0, y1: 1, line: { width: 1, color: colours.muted, dash: "dot" } };
 }
 
-/** Text right of `at`, above what is planned. */
+/** Text right of `at`, above what is planned and under the legend. */
 export function aheadMark(at, text, colours) {
   return { x: at, yref: "paper", y: 1, xanchor: "left", yanchor: "bottom", showarrow: false, text, font: { size: 11, color: colours.muted } };
 }

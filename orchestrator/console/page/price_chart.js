@@ -39,7 +39,7 @@ export function drawPrices(prices, fleets, ahead) {
     shapes.push(...each.map((price) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: bend(price), y1: bend(price), layer: "below",
       line: { width: 1, color: faded(colours.mining, 0.75) } })));
     annotations.push({ xref: "paper", x: 0.01, y: bend(most), yanchor: "bottom", xanchor: "left", showarrow: false,
-      text: `fleets break even, ${format.number(least)} to ${format.number(most)}`, font: { size: 11, color: colours.warn } });
+      text: `fleets break even, ${format.number(least)} to ${format.number(most)}`, font: { size: 11, color: colours.warn }, bgcolor: faded(colours.panel, 0.8) });
   }
   window.Plotly.react(byId("price-chart"), [
     line("Day-ahead", dayAhead, { color: colours["day-ahead"], dash: "dash" }, 1.5),
