@@ -48,7 +48,7 @@ def served(page: Callable[[], str]) -> Iterator[ThreadingHTTPServer]:
 def price_document(usd_per_mwh: float) -> str:
     """A price for five minutes, the last ten seconds of which are to come.
 
-    Another interval each second: what was metered is settled at each, so a money window of seconds is as whole as a day.
+    Another interval each second, and what was metered is settled at each: so money of seconds is as exact as a day's.
     """
     end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=10)
     entry = {"interval_start_utc": (end - timedelta(minutes=5)).isoformat(), "interval_end_utc": end.isoformat()}
@@ -97,7 +97,7 @@ def move_target(live: "Live", rack: str, server: ThreadingHTTPServer) -> None:
 
 
 def wait_sound(world: "World", server: "Prometheus", series: str, **alert: str) -> None:
-    """For fifteen seconds the series has been there and no such alert, by its labels, has fired; none at all by default."""
+    """For fifteen seconds the series has been there and no alert with these labels has fired."""
     labels = ",".join(f'{label}="{value}"' for label, value in {"alertstate": "firing", **alert}.items())
     query = f"count_over_time({series}[20s]) >= 15 unless on () max_over_time(ALERTS{{{labels}}}[20s])"
     world.wait_for(lambda: server.get("query", query=query)["result"], f"fifteen seconds of {series} without an alert")

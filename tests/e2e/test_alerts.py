@@ -106,7 +106,7 @@ def test_machines_that_do_as_they_like_raise_alerts_without_an_order(
             draws_on(awake, pages[awake])
             price = DEAR
             fired = wait_firing(world, server, shed)
-            assert "No order is in force" in fired[shed]["annotations"]["description"]
+            assert "1 of fleet s21, with no order in force" in fired[shed]["annotations"]["description"]
             assert feeder not in fired, "one rack is within what the feeder carries"
 
             # The others lose power, boot into the mode that they are set to, and listen to nobody.

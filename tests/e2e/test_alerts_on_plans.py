@@ -14,8 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 import orchestrator
-from tests.e2e.conftest import MIDNIGHT, environment
+from tests.e2e.conftest import MIDNIGHT
 from tests.e2e.faults import price_document, served, wait_firing, wait_sound, write_hurried_site
 from tests.observability.hurried import firing, hurried_config
 from tests.prometheus_server import Prometheus, prometheus_server
@@ -29,25 +31,18 @@ AT_RISK = ("WattshiftJobAtRisk", "warning", "flexible")
 BEHIND = ("WattshiftProfitBehindAlwaysOn", "warning", "")
 
 
-def installed(folder: Path) -> dict[str, str]:
-    """Settings of a command that runs a copy of Wattshift in the folder, with the machine code that lies beside it."""
-    shutil.copytree(Path(orchestrator.__file__).parent, folder / "orchestrator")
-    return {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
+@pytest.fixture(scope="module")
+def compiled() -> Path:
+    """The sources, with all machine code beside them."""
+    subprocess.run([sys.executable, "-m", "orchestrator.app.compile"], check=True, capture_output=True)
+    return Path(orchestrator.__file__).parent
 
 
-def machine_code(folder: Path, function: str) -> Path:
-    """Of a function of the copy in the folder: the file that says which machine code there is."""
-    kept = folder / "orchestrator" / "planning" / "__pycache__"
-    if not list(kept.glob(f"{function}-*.nbi")):  # nobody has compiled yet
-        subprocess.run(
-            [sys.executable, "-m", "orchestrator.app.compile"],
-            cwd=folder,
-            env=environment({"PYTHONPATH": str(folder)}),
-            check=True,
-            capture_output=True,
-        )
-    (file,) = kept.glob(f"{function}-*.nbi")
-    return file
+def copied(compiled: Path, folder: Path, function: str) -> tuple[dict[str, str], Path]:
+    """Settings of a command that runs a copy in the folder, and the copy's file on the machine code of a function."""
+    shutil.copytree(compiled, folder / "orchestrator")
+    (file,) = (folder / "orchestrator" / "planning" / "__pycache__").glob(f"{function}-*.nbi")
+    return {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}, file
 
 
 def value(server: Prometheus, series: str) -> float | None:
@@ -56,9 +51,10 @@ def value(server: Prometheus, series: str) -> float | None:
     return float(found[0]["value"][1]) if found else None
 
 
-def test_a_planner_that_hangs_is_told_of(world: "World", launch: "Callable[[Live], Live]", tmp_path: Path) -> None:
-    settings = installed(tmp_path / "copy")
-    hung = machine_code(tmp_path / "copy", "response.respond")
+def test_a_planner_that_hangs_is_told_of(
+    world: "World", launch: "Callable[[Live], Live]", tmp_path: Path, compiled: Path
+) -> None:
+    settings, hung = copied(compiled, tmp_path / "copy", "response.respond")
     hung.unlink()
     os.mkfifo(hung)  # who opens it waits, as on a network volume whose server is gone
     with served(lambda: price_document(CHEAP)) as prices:
@@ -71,10 +67,11 @@ def test_a_planner_that_hangs_is_told_of(world: "World", launch: "Callable[[Live
             live.wait_observed(lambda seen: seen["measured_kw"] > world.awake_kw, "the site at work without a plan")
 
 
-def test_plans_that_fail_leave_an_old_one(world: "World", launch: "Callable[[Live], Live]", tmp_path: Path) -> None:
-    settings = installed(tmp_path / "copy")
+def test_plans_that_fail_leave_an_old_one(
+    world: "World", launch: "Callable[[Live], Live]", tmp_path: Path, compiled: Path
+) -> None:
     # The one function that is needed only once a week of prices is known: in this run at a quarter past one.
-    lost = machine_code(tmp_path / "copy", "scenarios._switches")
+    settings, lost = copied(compiled, tmp_path / "copy", "scenarios._switches")
     lost.write_bytes(b"")  # as after a power cut
     known_from = MIDNIGHT - timedelta(days=7) + timedelta(hours=1, minutes=15)
     world.write(world.lines([CHEAP] * (8 * 24 * 12), known_from))
@@ -90,7 +87,7 @@ def test_plans_that_fail_leave_an_old_one(world: "World", launch: "Callable[[Liv
 
 def test_an_order_puts_a_deadline_at_risk(world: "World", launch: "Callable[[Live], Live]", tmp_path: Path) -> None:
     world.write(world.lines([CHEAP] * (24 * 12)))
-    live = launch(world.live_demo("--speed", "120"))
+    live = launch(world.live_demo("--speed", "90"))
     with prometheus_server(tmp_path, hurried_config(tmp_path, live.url.removeprefix("http://"))) as server:
         wait_sound(world, server, "wattshift_jobs_at_risk", alertname=AT_RISK[0], sla_class=AT_RISK[2])
         # Room for GPUs at rest: every job that may be paused is.
