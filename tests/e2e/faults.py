@@ -3,7 +3,7 @@
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -73,10 +73,20 @@ def write_hurried_site(world: "World", prices: ThreadingHTTPServer, *others: tup
     world.site.write_text(site)
 
 
-def exporter_page(live: "Live", rack: str) -> str:
-    """What the exporter of `s21_rack-0` says now."""
-    (entry,) = json.loads((live.state / "targets" / f"{rack}.json").read_text())
-    return httpx.get(f"http://{entry['targets'][0]}/metrics", trust_env=False).raise_for_status().text
+def wait_full_power(world: "World", live: "Live", racks: Sequence[str]) -> tuple[str, str]:
+    """One of these S21 racks (as `s21_rack-0`) that draws more than 200 kW, and its exporter's page then."""
+
+    def found() -> tuple[str, str] | None:
+        for rack in racks:
+            (entry,) = json.loads((live.state / "targets" / f"{rack}.json").read_text())
+            page = httpx.get(f"http://{entry['targets'][0]}/metrics", trust_env=False).raise_for_status().text
+            watts = re.search(r"(?m)^asic_power_watts\{.*\} (\S+)$", page)
+            assert watts
+            if float(watts[1]) > 200_000:
+                return rack, page
+        return None
+
+    return world.wait_for(found, "an S21 rack at full power")
 
 
 def stuck_page(page: str) -> Callable[[], str]:

@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tests.e2e.faults import (
-    exporter_page,
     move_target,
     price_document,
     served,
     stuck_page,
     wait_firing,
+    wait_full_power,
     wait_sound,
     write_hurried_site,
 )
@@ -40,7 +40,8 @@ def test_what_breaks_raises_its_alert(world: "World", launch: "Callable[[Live], 
             live.wait_observed(lambda seen: seen["gpus_busy"] > 0, "jobs at work")
             wait_sound(world, server, MEASURED)
 
-            with served(stuck_page(exporter_page(live, "s21_rack-0"))) as stuck:
+            _, page = wait_full_power(world, live, ["s21_rack-0"])
+            with served(stuck_page(page)) as stuck:
                 move_target(live, "s21_rack-0", stuck)
                 # An exporter that does not answer any more.
                 os.kill(live.processes()["asic_s19_rack-0"], signal.SIGSTOP)
@@ -101,9 +102,8 @@ def test_machines_that_do_as_they_like_raise_alerts_without_an_order(
 
             # One of them does not go to sleep when power is dear.
             racks = [f"s21_rack-{number}" for number in range(3)]
-            pages = {rack: exporter_page(live, rack) for rack in racks}
-            awake = next(rack for rack in racks if 'mode="normal"' in pages[rack])
-            draws_on(awake, pages[awake])
+            awake, page = wait_full_power(world, live, racks)
+            draws_on(awake, page)
             price = DEAR
             fired = wait_firing(world, server, shed)
             assert "1 of fleet s21, with no order in force" in fired[shed]["annotations"]["description"]
@@ -113,7 +113,7 @@ def test_machines_that_do_as_they_like_raise_alerts_without_an_order(
             for rack in racks:
                 if rack != awake:
                     name, new = awake.partition("_")[2], rack.partition("_")[2]
-                    draws_on(rack, pages[awake].replace(f'rack="{name}"', f'rack="{new}"'))
+                    draws_on(rack, page.replace(f'rack="{name}"', f'rack="{new}"'))
             fired = wait_firing(world, server, feeder)
             assert fired[feeder]["labels"]["feeder"] == "a"
             assert "of its limit of 500kW" in fired[feeder]["annotations"]["description"]
