@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from tests.observability.hurried import firing
+
 if TYPE_CHECKING:
     from tests.e2e.conftest import Live, World
     from tests.observability.hurried import Alert
     from tests.prometheus_server import Prometheus
-
-from tests.observability.hurried import firing
 
 
 @contextmanager
