@@ -88,8 +88,8 @@ def test_machines_that_do_as_they_like_raise_alerts_without_an_order(
     shed, feeder = ("WattshiftShedNotDelivered", "warning", ""), ("WattshiftCapBreached", "critical", "feeder")
     partly, dark = ("WattshiftMeterStale", "warning", ""), ("WattshiftMeterStale", "critical", "")
     with served(lambda: price_document(price)) as prices, ExitStack() as stuck:
-        # Two of the three S21 racks may run: one takes 220 kW at the grid connection.
-        write_hurried_site(world, prices, ("{name: a, limit_kw: 800}", "{name: a, limit_kw: 500}"))
+        # Two of the three S21 racks may run, and no part of a third, which always-on would take: one takes 221 kW.
+        write_hurried_site(world, prices, ("{name: a, limit_kw: 800}", "{name: a, limit_kw: 450}"))
         live = launch(world.live_serve())
 
         def draws_on(rack: str, page: str) -> None:
@@ -116,7 +116,7 @@ def test_machines_that_do_as_they_like_raise_alerts_without_an_order(
                     draws_on(rack, page.replace(f'rack="{name}"', f'rack="{new}"'))
             fired = wait_firing(world, server, feeder)
             assert fired[feeder]["labels"]["feeder"] == "a"
-            assert "of its limit of 500kW" in fired[feeder]["annotations"]["description"]
+            assert "of its limit of 450kW" in fired[feeder]["annotations"]["description"]
 
             # The network of one fleet goes, then that of the other.
             stuck.close()
