@@ -73,6 +73,16 @@ def test_prometheus_takes_what_is_rendered(promtool: str, tmp_path: Path) -> Non
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("values", [[], ["-f", str(ROOT / "deploy" / "kind-values.yaml")]], ids=["own", "kind"])
+def test_prometheus_keeps_what_alerts_look_back_on(values: list[str]) -> None:
+    """`WattshiftProfitBehindAlwaysOn` asks whether there were figures a day ago, for an hour."""
+    (container,) = of_kind(render([*OWN, *values]), "Deployment")["wattshift-prometheus"]["spec"]["template"]["spec"][
+        "containers"
+    ]
+    kept = dict(argument.split("=", 1) for argument in container["args"])["--storage.tsdb.retention.time"]
+    assert int(kept[:-1]) * {"h": 1, "d": 24}[kept[-1]] > 25
+
+
 def test_other_rules_roll_the_pod() -> None:
     """Prometheus reads its rules when it starts."""
     checksums = {

@@ -268,9 +268,9 @@ class World:
         return wait_for(look, what)
 
     @staticmethod
-    def lines(prices: Sequence[float]) -> str:
-        """A price file of 5 min intervals from midnight on, USD/MWh."""
-        rows = [f"{MIDNIGHT + timedelta(minutes=5 * number):%FT%TZ},{price}" for number, price in enumerate(prices)]
+    def lines(prices: Sequence[float], start: datetime = MIDNIGHT) -> str:
+        """A price file of 5 min intervals from `start` on, USD/MWh."""
+        rows = [f"{start + timedelta(minutes=5 * number):%FT%TZ},{price}" for number, price in enumerate(prices)]
         return "\n".join(["interval_start_utc,real_time_usd_per_mwh", *rows, ""])
 
     def write(self, prices: str, feed: str = "{kind: file, files: [prices.csv]}") -> None:
@@ -293,10 +293,10 @@ class World:
         """`wattshift demo` on the small site, to its end."""
         return self.run("demo", "--site", str(self.site), "--state", str(self.state), *arguments, settings=settings)
 
-    def live_demo(self, *arguments: str) -> Live:
+    def live_demo(self, *arguments: str, settings: Mapping[str, str] | None = None) -> Live:
         """`wattshift demo` on the small site with real processes at 60x, just started."""
         command = ["demo", "--site", str(self.site), "--state", str(self.state), "--speed", "60", "--from", "start"]
-        return Live([*WATTSHIFT, *command, "--headless", "--port", "0", *arguments], self.state)
+        return Live([*WATTSHIFT, *command, "--headless", "--port", "0", *arguments], self.state, settings or {})
 
     def live_serve(self, settings: Mapping[str, str] | None = None) -> Live:
         """`wattshift serve` on the small site in real time, just started."""

@@ -3,20 +3,23 @@
 How long to wait is cut short (`tests/observability/hurried.py`); what is waited for is as in deploy/mixin.
 """
 
-import json
 import os
-import re
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-import httpx
-
-from tests.observability.hurried import Alert, firing, hurried_config
+from tests.e2e.faults import (
+    move_target,
+    price_document,
+    served,
+    stuck_page,
+    wait_firing,
+    wait_full_power,
+    wait_sound,
+    write_hurried_site,
+)
+from tests.observability.hurried import firing, hurried_config
 from tests.prometheus_server import prometheus_server
 
 if TYPE_CHECKING:
@@ -24,101 +27,36 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Live, World
 
-CHEAP = 20.0
-
-SOUND = (
-    "count_over_time(site:wattshift_grid_cap_used:ratio[20s]) >= 15"
-    ' unless on () max_over_time(ALERTS{alertstate="firing"}[20s])'
-)
-
-
-@contextmanager
-def served(page: Callable[[], str]) -> Iterator[ThreadingHTTPServer]:
-    """An HTTP server on loopback that answers every GET with the page."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = page().encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def price_document() -> str:
-    """A cheap price for five minutes, of which no more than 20 s are left; the next one goes before it."""
-    seconds = int(datetime.now(UTC).timestamp())
-    end = datetime.fromtimestamp(seconds - seconds % 10 + 20, UTC)
-    entry = {"interval_start_utc": (end - timedelta(minutes=5)).isoformat(), "interval_end_utc": end.isoformat()}
-    return json.dumps({"prices": [{**entry, "real_time_usd_per_mwh": CHEAP}]})
-
-
-def stuck_page(live: "Live", rack: str) -> Callable[[], str]:
-    """What the rack's exporter says now, for ever: its machines draw on, whatever they are told."""
-    (entry,) = json.loads((live.state / "targets" / f"{rack}.json").read_text())
-    page = httpx.get(f"http://{entry['targets'][0]}/metrics", trust_env=False).raise_for_status().text
-    seen = r"(?m)^(asic_last_seen_timestamp_seconds\{.*\}) \S+$"
-    assert re.search(seen, page)
-    return lambda: re.sub(seen, rf"\g<1> {datetime.now(UTC).timestamp()}", page)
+CHEAP, DEAR = 20.0, 4000.0
+MEASURED = "site:wattshift_grid_cap_used:ratio"
 
 
 def test_what_breaks_raises_its_alert(world: "World", launch: "Callable[[Live], Live]", tmp_path: "Path") -> None:
-    with served(price_document) as prices:
-        world.write("", feed=f"{{kind: http, url: 'http://127.0.0.1:{prices.server_port}/', every_s: 1}}")
-        site = world.site.read_text()
-        for slow, fast in (
-            ("warm_up_s: 120", "warm_up_s: 1"),
-            ("min_on_s: 120", "min_on_s: 0"),
-            ("min_off_s: 120", "min_off_s: 0"),
-            ("price_max_age_s: 900", "price_max_age_s: 2"),
-            ("telemetry_max_age_s: 60", "telemetry_max_age_s: 5"),
-            ("tick_s: 5, verify_within_s: 60", "tick_s: 1, verify_within_s: 5"),
-        ):
-            assert slow in site
-            site = site.replace(slow, fast)
-        world.site.write_text(site)
+    with served(lambda: price_document(CHEAP)) as prices:
+        write_hurried_site(world, prices)
         live = launch(world.live_serve())
         with prometheus_server(tmp_path, hurried_config(tmp_path, live.url.removeprefix("http://"))) as server:
-
-            def wait_firing(*wanted: Alert) -> dict[Alert, dict[str, Any]]:
-                return world.wait_for(
-                    lambda: now if set(wanted) <= (now := firing(server)).keys() else None, f"{wanted} to fire"
-                )
-
             live.wait_observed(lambda seen: seen["measured_kw"] > world.awake_kw, "all racks at work")
             live.wait_observed(lambda seen: seen["gpus_busy"] > 0, "jobs at work")
-            world.wait_for(lambda: server.get("query", query=SOUND)["result"], "fifteen seconds without an alert")
+            wait_sound(world, server, MEASURED)
 
-            # A rack whose machines draw on, whatever they are told: found behind another address, as after a new lease.
-            page = stuck_page(live, "s21_rack-0")
-            with served(page) as stuck:
-                target = live.state / "targets" / "s21_rack-0.json"
-                document = json.loads(target.read_text())
-                document[0]["targets"] = [f"127.0.0.1:{stuck.server_port}"]
-                new = target.with_suffix(".new")
-                new.write_text(json.dumps(document))
-                new.replace(target)
-
+            _, page = wait_full_power(world, live, ["s21_rack-0"])
+            with served(stuck_page(page)) as stuck:
+                move_target(live, "s21_rack-0", stuck)
                 # An exporter that does not answer any more.
                 os.kill(live.processes()["asic_s19_rack-0"], signal.SIGSTOP)
-                wait_firing(("WattshiftMeterStale", "warning", ""), ("WattshiftFleetNotAnswering", "warning", "s19"))
+                wait_firing(
+                    world,
+                    server,
+                    ("WattshiftMeterStale", "warning", ""),
+                    ("WattshiftFleetNotAnswering", "warning", "s19"),
+                )
 
                 order = {"limit_kw": 150, "for_minutes": 60, "reason": "a test"}
                 assert live.post("/api/v1/curtailments", order).status_code == 201
                 fired = wait_firing(
+                    world,
+                    server,
                     ("WattshiftCapBreached", "critical", "grid"),
                     ("WattshiftShedNotDelivered", "critical", ""),
                     ("WattshiftFleetNotAnswering", "warning", "s21"),
@@ -129,15 +67,63 @@ def test_what_breaks_raises_its_alert(world: "World", launch: "Callable[[Live], 
                 # Under that order nothing lets it start again.
                 gold = next(name for name in live.processes() if name.startswith("job_gold"))
                 os.kill(live.processes()[gold], signal.SIGKILL)
-                wait_firing(("WattshiftGuaranteedJobInterrupted", "critical", ""))
+                wait_firing(world, server, ("WattshiftGuaranteedJobInterrupted", "critical", ""))
 
                 assert ("WattshiftPriceStale", "critical", "") not in firing(server)
                 prices.shutdown()
                 prices.server_close()
-                wait_firing(("WattshiftPriceStale", "critical", ""))
+                wait_firing(world, server, ("WattshiftPriceStale", "critical", ""))
 
                 live.kill()
-                fired = wait_firing(("WattshiftControllerSilent", "critical", ""))
+                fired = wait_firing(world, server, ("WattshiftControllerSilent", "critical", ""))
                 assert {alert for alert in fired if alert[0] == "WattshiftCapBreached"} == set(), (
                     "the blind say nothing"
                 )
+
+
+def test_machines_that_do_as_they_like_raise_alerts_without_an_order(
+    world: "World", launch: "Callable[[Live], Live]", tmp_path: "Path"
+) -> None:
+    price = CHEAP
+    shed, feeder = ("WattshiftShedNotDelivered", "warning", ""), ("WattshiftCapBreached", "critical", "feeder")
+    partly, dark = ("WattshiftMeterStale", "warning", ""), ("WattshiftMeterStale", "critical", "")
+    with served(lambda: price_document(price)) as prices, ExitStack() as stuck:
+        # Two of the three S21 racks may run, and no part of a third, which always-on would take: one takes 221 kW.
+        write_hurried_site(world, prices, ("{name: a, limit_kw: 800}", "{name: a, limit_kw: 450}"))
+        live = launch(world.live_serve())
+
+        def draws_on(rack: str, page: str) -> None:
+            move_target(live, rack, stuck.enter_context(served(stuck_page(page))))
+
+        with prometheus_server(tmp_path, hurried_config(tmp_path, live.url.removeprefix("http://"))) as server:
+            live.wait_observed(lambda seen: seen["racks_awake"] == world.racks - 1, "all but one rack told to run")
+            live.wait_observed(lambda seen: seen["measured_kw"] > 950, "five racks at work")
+            wait_sound(world, server, MEASURED)
+
+            # One of them does not go to sleep when power is dear.
+            racks = [f"s21_rack-{number}" for number in range(3)]
+            awake, page = wait_full_power(world, live, racks)
+            draws_on(awake, page)
+            price = DEAR
+            fired = wait_firing(world, server, shed)
+            assert "1 of fleet s21, with no order in force" in fired[shed]["annotations"]["description"]
+            assert feeder not in fired, "one rack is within what the feeder carries"
+
+            # The others lose power, boot into the mode that they are set to, and listen to nobody.
+            for rack in racks:
+                if rack != awake:
+                    name, new = awake.partition("_")[2], rack.partition("_")[2]
+                    draws_on(rack, page.replace(f'rack="{name}"', f'rack="{new}"'))
+            fired = wait_firing(world, server, feeder)
+            assert fired[feeder]["labels"]["feeder"] == "a"
+            assert "of its limit of 450kW" in fired[feeder]["annotations"]["description"]
+
+            # The network of one fleet goes, then that of the other.
+            stuck.close()
+            fired = wait_firing(world, server, partly)
+            assert dark not in fired, "the other fleet is measured"
+            for name, pid in live.processes().items():
+                if name.startswith("asic_s19"):
+                    os.kill(pid, signal.SIGSTOP)
+            fired = wait_firing(world, server, dark)
+            assert partly not in fired

@@ -125,9 +125,12 @@ def test_a_runbook_names_metrics_and_routes_that_there_are(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
-def test_a_runbook_gives_commands_that_there_are(page: Path) -> None:
-    commands = set(typer.main.get_group(app).commands)
-    assert set(re.findall(r"(?m)(?:`|^    |bin/)wattshift (\w+)", page.read_text())) <= commands
+def test_a_runbook_gives_commands_and_options_that_there_are(page: Path) -> None:
+    commands = typer.main.get_group(app).commands
+    for name, rest in re.findall(r"(?m)(?:`|^    |bin/)wattshift (\w+)([^`\n]*)", page.read_text()):
+        assert name in commands
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", rest.partition("#")[0])) <= known
 
 
 # --- by promtool ------------------------------------------------------------------------------------------------------

@@ -141,6 +141,25 @@ async def test_a_server_that_is_not_there_is_a_problem_not_an_error(client: http
     assert source.problem is not None
 
 
+async def test_the_log_says_once_that_it_fails_and_once_that_it_is_back(
+    server: Server, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "orchestrator.adapters.prices.polled")
+    with_key = server.url.replace("://", "://user:secret@") + "?api_key=secret"
+    source = PolledPrices(with_key, client, EVERY, timeout=timedelta(seconds=20))
+    await source.read(START)
+    server.raw = GARBAGE["a 500"]
+    for number in (1, 2):
+        await source.read(START + number * EVERY)
+    server.raw = answer(body(100.0))
+    for number in (3, 4):
+        await source.read(START + number * EVERY)
+    assert caplog.messages == [
+        f"the price source fails: {server.url} failed: status 500, 200 is needed; the prices known before stay",
+        "the price source answers again",
+    ]
+
+
 async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.close()
 

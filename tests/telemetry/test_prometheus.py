@@ -77,7 +77,10 @@ def watts(value: str, measured: str | None = None) -> Callable[[httpx.Request], 
         "no host name",
     ],
 )
-async def test_a_broken_server_leaves_the_last_readings(broken: Callable[[httpx.Request], httpx.Response]) -> None:
+async def test_a_broken_server_leaves_the_last_readings(
+    broken: Callable[[httpx.Request], httpx.Response], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "orchestrator.adapters.telemetry.prometheus")
     answer: Callable[[httpx.Request], httpx.Response] = healthy
 
     def server(request: httpx.Request) -> httpx.Response:
@@ -92,9 +95,13 @@ async def test_a_broken_server_leaves_the_last_readings(broken: Callable[[httpx.
         after: Telemetry = await source.read(NOW)
         assert after.get(Metric.NODE_POWER, "node-0") == before
         assert source.problems
+        await source.read(NOW)
+        (told,) = caplog.messages
+        assert told.startswith("telemetry from Prometheus fails: ")
         answer = healthy
         await source.read(NOW)
         assert source.problems == {}
+        assert caplog.messages == [told, "telemetry from Prometheus comes again"]
 
 
 async def test_a_server_that_never_answered_has_no_readings() -> None:

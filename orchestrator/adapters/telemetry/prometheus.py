@@ -1,6 +1,7 @@
 """`MetricSource` by PromQL against a Prometheus server."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,6 +11,8 @@ import httpx
 from orchestrator.adapters.telemetry.series import LAST_SEEN, RACK, SERIES, LastReadings, Series, instant
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.observation import Telemetry
+
+log = logging.getLogger(__name__)
 
 _GIVE_UP_S = 10.0
 _COMMITTED_S = 0.2
@@ -48,6 +51,7 @@ class PrometheusMetrics:
         self._under_way: asyncio.Task[None] | None = None
         self._slow = False
         self._problems: dict[str, str] = {}
+        self._was_told = False
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -101,6 +105,12 @@ class PrometheusMetrics:
             except ValueError as error:
                 problems[series.metric.value] = str(error)
         self._problems = problems
+        if problems and not self._was_told:
+            what, problem = next(iter(problems.items()))
+            log.warning("telemetry from Prometheus fails: %s: %s (%d queries in all)", what, problem, len(problems))
+        elif self._was_told and not problems:
+            log.info("telemetry from Prometheus comes again")
+        self._was_told = bool(problems)
 
     async def _ask(self, query: str, moment: float) -> list[Element]:
         """The instant vector at `moment`, unix s; ValueError for other answers."""
