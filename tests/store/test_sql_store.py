@@ -305,7 +305,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(file: Path) -> None:
 
 
 def test_an_empty_database_is_given_the_tables_that_the_migrations_make(file: Path, tmp_path: Path) -> None:
-    """To the word, but for white space and the order of columns and constraints."""
+    """To the word, but for white space, brackets, and the order of columns and constraints."""
 
     def described(database: Path) -> dict[str, list[str]]:
         with closing(sqlite3.connect(database)) as connection:
