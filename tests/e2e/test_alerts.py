@@ -89,9 +89,8 @@ def test_machines_that_do_as_they_like_raise_alerts_without_an_order(
     partly, dark = ("WattshiftMeterStale", "warning", ""), ("WattshiftMeterStale", "critical", "")
     with served(lambda: price_document(price)) as prices, ExitStack() as stuck:
         # Two of the three S21 racks may run, and no part of a third, which always-on would take: one takes 221 kW.
-        # A rack that goes to sleep is at rest after 20 s, so after 30 s only one that does not is late.
         feeder_limit = ("{name: a, limit_kw: 800}", "{name: a, limit_kw: 450}")
-        write_hurried_site(world, prices, feeder_limit, ("verify_within_s: 5", "verify_within_s: 30"))
+        write_hurried_site(world, prices, feeder_limit)
         live = launch(world.live_serve())
 
         def draws_on(rack: str, page: str) -> None:

@@ -310,7 +310,8 @@ def test_an_empty_database_is_given_the_tables_that_the_migrations_make(file: Pa
     def described(database: Path) -> dict[str, list[str]]:
         with closing(sqlite3.connect(database)) as connection:
             found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-        return {name: sorted(line.strip(" ,\t") for line in sql.splitlines() if line.strip()) for name, sql in found}
+        parts = {name: [part.strip(" \t()") for part in re.split(r"[,\n]", sql)] for name, sql in found}
+        return {name: sorted(filter(None, of)) for name, of in parts.items()}
 
     migrated = tmp_path / "migrated.db"
     engine = create_engine(f"sqlite:///{migrated}")
