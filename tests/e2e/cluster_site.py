@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -206,12 +207,23 @@ class ClusterSite:
 
     async def story(self) -> str:
         """What an operator would look at when something is wrong."""
+        logs = ("logs", "-l", "app.kubernetes.io/component=controller", "--prefix")
         parts = [
-            await self.kubectl("get", "pods,jobs,deployments", "-o", "wide"),
             await self.kubectl("get", "events", "--sort-by=.metadata.creationTimestamp"),
-            await self.kubectl("logs", "-l", "app.kubernetes.io/component=controller", "--tail=40", "--prefix"),
+            await self.kubectl("get", "pods,jobs,deployments", "-o", "wide"),
+            await self.kubectl(*logs, "--tail=40", "--all-containers"),
         ]
-        return "\n".join(parts)[-12_000:]
+        for look in (partial(self.kubectl, *logs, "--tail=20", "--previous"), self._why_jobs):
+            try:
+                parts.append(await look())
+            except (AssertionError, OSError, RuntimeError, httpx.HTTPError) as error:
+                parts.append(f"{type(error).__name__}: {error}")  # no container has ended, or nobody answers
+        return "\n".join(part[-6_000:] for part in parts)
+
+    async def _why_jobs(self) -> str:
+        """What the controller says of each job."""
+        jobs = (await self.ask("/api/v1/jobs"))["jobs"]
+        return "\n".join(f"{job['name']}: {job['phase']}, {job['reason']}" for job in jobs)
 
 
 @asynccontextmanager
