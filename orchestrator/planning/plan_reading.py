@@ -17,7 +17,8 @@ from orchestrator.planning.promises import BrokenPromise, Promise
 LOW, HIGH = 0.1, 0.9
 """Quantiles between which the price is expected in four cases of five."""
 DONE_H = 1e-6
-NEVER = Switch(float("-inf"), float("-inf"))
+NO_PRICE = Switch(float("nan"), float("nan"))
+"""Of a job without a value in the first step: dispatch goes by what it earns."""
 
 
 class Lazily(Mapping[str, TargetPlan]):
@@ -70,7 +71,7 @@ def plan_view(
         texts = [f"{count} GPUs" if count else "waits" for count in gpus]
         ended_at = _ends_at(plan, row, float(left_h[row]), ends)
         stretches = _stretches(ends, texts, [count > 0 for count in gpus])
-        return TargetPlan(values.jobs.get(jobs[row], NEVER), stretches, ended_at)
+        return TargetPlan(values.jobs.get(jobs[row], NO_PRICE), stretches, ended_at)
 
     return PlanView(
         made_at=made_at,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 from orchestrator.planning.duals import FIRST_RATE, LAST_RATE, WARM_RATE, Prices, find_prices
 from orchestrator.planning.outlook import PlanValues, Switch
@@ -56,7 +57,11 @@ def switched(problem: Problem, prices: Prices, paths: Floats | None) -> Threshol
 
 
 def named(found: Thresholds, fleets: Sequence[str], jobs: Sequence[str]) -> PlanValues:
-    """The same by name; `fleets` and `jobs` are in the order of the rows."""
+    """The same by name; `fleets` and `jobs` are in the order of the rows.
+
+    A job that could not run in the first step has no value in it and is left out, so that dispatch goes by what it
+    earns: one that was writing its checkpoint then would else wait for the next plan, at whatever price.
+    """
     return PlanValues(
         fleets={
             name: Switch(stay, wake)
@@ -65,5 +70,6 @@ def named(found: Thresholds, fleets: Sequence[str], jobs: Sequence[str]) -> Plan
         jobs={
             name: Switch(stay, wake)
             for name, stay, wake in zip(jobs, found.job_stay.tolist(), found.job_wake.tolist(), strict=True)
+            if stay > -inf
         },
     )
