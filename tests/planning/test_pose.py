@@ -132,7 +132,7 @@ def test_a_job_that_stops_while_the_plan_is_made_goes_on_when_it_can(site: Site,
     scene.job("waits", "lab", 8, JobPhase.WAITING)
     problem = posed(site, scene, now)
     found, _ = quick_values(problem, None)
-    values = named(found, [fleet.name for fleet in site.fleets], list(problem.job_keys))
+    values = named(found, [fleet.name for fleet in site.fleets], [str(key) for key in problem.job_keys])
     assert values.jobs.keys() == {"waits"}
     scene.jobs[0] = replace(scene.jobs[0], phase=JobPhase.PAUSED)
     assert set(dispatch(site, scene.snapshot(), values).jobs) == {"stops", "waits"}
