@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 import numpy as np
 
-from orchestrator.domain.market import Price, PriceBook
+from orchestrator.domain.market import KEPT, Price, PriceBook
 from orchestrator.domain.observation import Reading
 from orchestrator.planning.outlook import Outlook
 from orchestrator.planning.price_model import (
@@ -22,8 +22,6 @@ from orchestrator.planning.price_model import (
 )
 from orchestrator.planning.track import AHEAD, Floats, Track, price_track
 
-BEHIND = timedelta(days=8)
-"""How far back a live price book reaches."""
 OUTDOOR_HALF_LIFE = timedelta(hours=12)
 """Of today's difference from yesterday's temperature at the same time."""
 
@@ -111,7 +109,7 @@ def live_outlook(
     """
     assert hashprice.value is not None, "the stale policy gives a hashprice"
     assert outdoor.value is not None, "the stale policy gives a temperature"
-    row = BEHIND // step
+    row = KEPT // step
     start = datetime.fromtimestamp(now.timestamp() // step.total_seconds() * step.total_seconds(), UTC) - row * step
     rows = row + round(AHEAD / step)
     real_time = _on_grid([price for price in book.real_time if price.start <= now], start, step, rows)
