@@ -18,6 +18,7 @@ from orchestrator.adapters.cluster.job_objects import (
     run_patch,
 )
 from orchestrator.adapters.cluster.job_terms import read_terms
+from orchestrator.adapters.cluster.times import stamp
 from orchestrator.domain.work import JobPhase
 from tests.cluster.site import small_site
 
@@ -113,6 +114,36 @@ def test_a_pause_that_was_watched_is_dated_to_the_second_that_it_was_seen() -> N
     view = item.view(asked_to_run=False, now=after(130.25))
     assert view is not None
     assert view.elapsed.total_seconds() == 80.75
+
+
+@pytest.mark.parametrize(
+    ("status", "asked_after_s", "gone"),
+    [
+        ({"active": 1}, 60.0, False),
+        ({"terminating": 1, **SUSPENDED}, 60.0, False),
+        (SUSPENDED, 0.1, True),
+        # Paused within a moment of its start: what the status shows may be from before the start.
+        ({"conditions": [condition("Suspended", after(90))]}, 0.1, False),
+        ({"conditions": [condition("Suspended", after(100))]}, 0.1, False),
+        ({}, 0.1, False),
+        ({"conditions": [condition("Suspended", after(90))]}, 5.0, True),
+        ({}, 5.0, True),
+    ],
+)
+def test_a_run_has_ended_when_a_status_written_since_shows_no_pods(
+    status: Document, asked_after_s: float, gone: bool
+) -> None:
+    asked_at = after(100.5)
+    annotations = {**RUNS, keys.STARTED_AT: stamp(after(100.2)), keys.CHANGED_AT: stamp(asked_at)}
+    item = read_job(document(annotations, status=status), SITE)
+    assert item.gone(asked_at + timedelta(seconds=asked_after_s)) is gone
+
+
+def test_a_pause_before_the_last_run_does_not_date_its_end() -> None:
+    before = {"conditions": [condition("Suspended", after(90))]}
+    view = read_job(document(RUNS, status=before), SITE).view(asked_to_run=False, now=after(200))
+    assert view is not None
+    assert view.elapsed.total_seconds() == 150.5
 
 
 def test_a_job_of_kueues_runs_when_its_workload_is_active() -> None:

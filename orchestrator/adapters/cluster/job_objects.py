@@ -17,6 +17,9 @@ UNWATCHED = timedelta(seconds=10)
 """A pause seen so long after its pods must have ended is dated by the cluster, not by us."""
 GRACE_S = 30
 """What Kubernetes gives pods that say nothing."""
+SETTLES = timedelta(seconds=5)
+"""A status without pods may be older than the run that was just begun, and that run have a pod already: the Job
+controller puts its changes together for a second, and again when it meets a write of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +93,24 @@ class JobObject:
         """Until when the run since `started_at` went; `now` while it goes on."""
         if phase.ended:
             return self.ended_at or now
-        over = phase is JobPhase.STOPPING and not self.pods
+        over = phase is JobPhase.STOPPING and self._says_no_pods
         if over and self.suspended_at is not None and now - self.suspended_at > self.grace + UNWATCHED:
             return self.suspended_at
         return now
+
+    def gone(self, now: datetime) -> bool:
+        """Whether the pods of a run that was asked to end have ended."""
+        return self._says_no_pods or (not self.pods and now - self.changed_at >= SETTLES)
+
+    @property
+    def _says_no_pods(self) -> bool:
+        """The status was written since this run was asked to end, and shows no pods.
+
+        Kubernetes' condition tells: it stays as it was as long as the pause before this run is the last that was seen.
+        """
+        if self.pods or self.suspended_at is None or self.started_at is None:
+            return False
+        return self.suspended_at > self.started_at  # to the second, rounded down: when in doubt, not yet
 
 
 def read_job(document: Document, site: Site) -> JobObject:

@@ -141,9 +141,10 @@ class Jobs:
     async def keep_in_step(self, names: Iterable[str], now: datetime) -> set[str]:
         """Close the run of jobs whose pods are gone; say on a Job why it is not managed.
 
-        Returns the jobs that did not take the write.
+        Returns the jobs to come back to: those that did not take the write, or whose pods may not be told of yet.
         """
         closing: dict[str, Awaitable[None]] = {}
+        again = set()
         for name in names:
             item = self._jobs.items.get(name)
             if item is None:
@@ -156,16 +157,19 @@ class Jobs:
             if name in self._starting:
                 continue  # of Kueue's jobs the Job is written before the Workload
             asked = _asked_to_run(item, self._workload_of.get(item.uid))
-            if item.started_at is not None and not item.pods and item.phase(asked) is JobPhase.STOPPING:
+            if item.started_at is None or item.pods or item.phase(asked) is not JobPhase.STOPPING:
+                continue
+            if item.gone(now):
                 closing[name] = self._close(item, now)
-        failed = set()
+            else:
+                again.add(name)
         for name, result in zip(closing, await asyncio.gather(*closing.values(), return_exceptions=True), strict=True):
             if isinstance(result, ApiError):
                 log.warning("job %s: %s; tried again", name, result)
-                failed.add(name)
+                again.add(name)
             elif isinstance(result, BaseException):
                 raise result
-        return failed
+        return again
 
     async def _close(self, item: JobObject, now: datetime) -> None:
         await self._write(item, close_patch(item, now))
