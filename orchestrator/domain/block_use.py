@@ -6,15 +6,17 @@ contract costs more than that, or less: so the site's sum is what it pays, and w
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from orchestrator.domain.ledger import Account, MeterMark, Posting
-from orchestrator.domain.market import KEPT, CurrentPrice
+from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.units import JOULES_PER_KWH, KWH_PER_MWH, SECONDS_PER_HOUR
 
 SITE = "site"
+CORRECTED = timedelta(days=8)
+"""A reading so late still corrects the line of its interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def post_block(
                     quantity=(line.block_kwh - before.block_kwh) / KWH_PER_MWH,
                 )
             )
-    kept = {key: line for key, line in {**uses, **changed}.items() if line.start >= at - KEPT}
+    kept = {key: line for key, line in {**uses, **changed}.items() if line.start >= at - CORRECTED}
     return postings, kept
 
 

@@ -11,8 +11,8 @@ from orchestrator.domain.observation import Quality, Reading
 FALLBACK_INTERVAL = timedelta(minutes=15)
 """Interval of a price that is assumed for want of any published one."""
 
-KEPT = timedelta(days=8)
-"""A price book reaches this far back: a week to compare with, and the day in hand."""
+BEHIND = timedelta(days=29)
+"""A price book reaches this far back: the four weeks that forecasts learn from, and the day in hand."""
 
 DAY_AHEAD_PUBLISHED = time(13, 30)
 """By this local time day-ahead results are out for the day after: ERCOT's protocols set 13:30 Central, and the

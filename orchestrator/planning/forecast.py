@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 import numpy as np
 
-from orchestrator.domain.market import KEPT, Price, PriceBook
+from orchestrator.domain.market import BEHIND, Price, PriceBook
 from orchestrator.domain.observation import Reading
 from orchestrator.planning.outlook import Outlook
 from orchestrator.planning.price_model import (
@@ -109,7 +109,7 @@ def live_outlook(
     """
     assert hashprice.value is not None, "the stale policy gives a hashprice"
     assert outdoor.value is not None, "the stale policy gives a temperature"
-    row = KEPT // step
+    row = BEHIND // step
     start = datetime.fromtimestamp(now.timestamp() // step.total_seconds() * step.total_seconds(), UTC) - row * step
     rows = row + round(AHEAD / step)
     real_time = _on_grid([price for price in book.real_time if price.start <= now], start, step, rows)

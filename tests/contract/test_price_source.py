@@ -209,13 +209,13 @@ async def test_gives_finite_sorted_prices_that_do_not_overlap(upstream: Upstream
     assert all(earlier.end <= later.start for earlier, later in pairs(book))
 
 
-async def test_forgets_prices_that_are_more_than_eight_days_old(upstream: Upstream) -> None:
+async def test_forgets_prices_of_more_than_four_weeks_ago(upstream: Upstream) -> None:
     upstream.give(REAL_TIME + DAY_AHEAD, NOON)
     await upstream.source.read(NOON)
     upstream.fail(NOON)
-    book = await upstream.source.read(NOON + timedelta(days=8))
+    book = await upstream.source.read(NOON + timedelta(days=29))
     assert book.real_time == REAL_TIME[48:]
-    assert await upstream.source.read(DAY + timedelta(days=9)) == PriceBook()
+    assert await upstream.source.read(DAY + timedelta(days=30)) == PriceBook()
 
 
 async def test_a_correction_replaces_the_price() -> None:

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 import orchestrator
 from orchestrator.adapters.store import SqlStore
 from orchestrator.domain.billing import JobRecord
+from orchestrator.domain.block_use import CORRECTED
 from orchestrator.domain.decision import (
     Action,
     Breach,
@@ -41,7 +42,7 @@ from orchestrator.domain.decision import (
 )
 from orchestrator.domain.ledger import Account, MeterMark, Posting, totals
 from orchestrator.domain.limits import Curtailment
-from orchestrator.domain.market import KEPT, Market, Price
+from orchestrator.domain.market import BEHIND, Market, Price
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.units import CENT
 from orchestrator.domain.work import Arrival
@@ -278,14 +279,14 @@ def test_a_price_replaces_those_of_its_market_that_it_overlaps(store: Store) -> 
 
 def test_it_remembers_prices_for_as_long_as_they_are_known(store: Store) -> None:
     store.record([price(), price(15)])
-    assert store.restore(NOW + KEPT).prices == (price(), price(15))
-    assert store.restore(NOW + KEPT + 15 * MINUTE).prices == (price(15),)
+    assert store.restore(NOW + BEHIND).prices == (price(), price(15))
+    assert store.restore(NOW + BEHIND + 15 * MINUTE).prices == (price(15),)
 
 
 def test_of_a_power_block_it_remembers_what_is_posted_of_each_price_and_interval(store: Store) -> None:
-    """Energy of all accounts beside the block's, where there is a block, for as long as prices are known."""
+    """Energy of all accounts beside the block's, where there is a block, for as long as late readings correct them."""
     block = replace(posting(0.0, "site"), account=Account.PPA, quantity=0.1, cost_usd=-4.0)
-    long_ago = NOW - KEPT - MINUTE
+    long_ago = NOW - CORRECTED - MINUTE
     dearer = replace(posting(), price_usd_per_mwh=900.0)
     store.record([posting(30.0), replace(posting(5.0), account=Account.OVERHEAD, subject="site"), block])
     store.record([block, replace(posting(2.0), account=Account.HPC), dearer])

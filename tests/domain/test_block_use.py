@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.block_use import BlockUse, Uses, block_mark, post_block
+from orchestrator.domain.block_use import CORRECTED, BlockUse, Uses, block_mark, post_block
 from orchestrator.domain.ledger import Account, MeterMark, Posting, totals
-from orchestrator.domain.market import KEPT, Market, Price, PriceBook
+from orchestrator.domain.market import Market, Price, PriceBook
 from orchestrator.domain.metering import intervals, meter
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.ppa import Ppa
@@ -115,14 +115,14 @@ def test_where_a_price_is_corrected_each_of_the_two_has_its_part_of_the_block() 
     assert site.of_block(NOW)[0] == pytest.approx(before + after)
 
 
-def test_what_is_older_than_any_known_price_is_forgotten() -> None:
+def test_what_no_reading_corrects_any_more_is_forgotten() -> None:
     site = Site(SOLD, book(50.0))
     site.settle(0.0, NOW)
     site.settle(120.0, NOW + QUARTER)
-    site.prices = PriceBook.of([Price(NOW + KEPT, NOW + KEPT + QUARTER, 70.0, Market.REAL_TIME)])
-    site.settle(120.0, NOW + KEPT + QUARTER)
+    site.prices = PriceBook.of([Price(NOW + CORRECTED, NOW + CORRECTED + QUARTER, 70.0, Market.REAL_TIME)])
+    site.settle(120.0, NOW + CORRECTED + QUARTER)
     assert min(start for start, _ in site.uses) > NOW
-    assert len(site.uses) <= KEPT / QUARTER + 1
+    assert len(site.uses) <= CORRECTED / QUARTER + 1
 
 
 @given(

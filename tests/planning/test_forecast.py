@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.adapters.prices.file import read_price_file
-from orchestrator.domain.market import Market, Price, PriceBook
+from orchestrator.domain.market import BEHIND, Market, Price, PriceBook
 from orchestrator.domain.observation import Quality, Reading
 from orchestrator.planning.forecast import knowing_prices, live_outlook, outlook_at
 from orchestrator.planning.outlook import Outlook
-from orchestrator.planning.price_model import PriceModel, fit_model, prices_ahead
+from orchestrator.planning.price_model import PATHS, PriceModel, fit_model, prices_ahead
 from orchestrator.planning.skill import forecast_skill, pinball_loss
 from orchestrator.planning.track import Floats, Track, price_track
 
@@ -182,11 +182,11 @@ def test_no_forecast_goes_beyond_two_days() -> None:
 
 
 def test_a_live_book_gives_the_same_prices_as_the_history_it_is_of() -> None:
-    real_time, day_ahead, _ = made_up(12)
+    real_time, day_ahead, _ = made_up(34)
     track = track_of(real_time, day_ahead)
-    row = 8 * A_DAY + 40
+    row = 30 * A_DAY + 40
     now = START + row * QUARTER + timedelta(minutes=4)
-    first = row - 8 * A_DAY
+    first = row - BEHIND // QUARTER
     book = PriceBook.of(
         [
             Price(START + at * QUARTER, START + (at + 1) * QUARTER, value, market)
@@ -211,6 +211,11 @@ def test_a_live_book_gives_the_same_prices_as_the_history_it_is_of() -> None:
     gap = outlook.price_usd_per_mwh[30:50] - day_ahead[row + 30 : row + 50]
     assert np.abs(gap).max() < 12.0
     assert (outlook.hashprice_usd_per_ph_day == 51.0).all()
+    paths, of_history = outlook.paths_usd_per_mwh, seen_from(track, row).paths_usd_per_mwh
+    assert paths is not None
+    assert of_history is not None
+    assert len(paths) == len(of_history) == PATHS
+    assert float(np.median(np.abs(paths - of_history))) < 2.0
 
 
 @pytest.mark.parametrize("step", [timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=30)])

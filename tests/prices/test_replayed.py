@@ -64,4 +64,4 @@ async def test_every_read_of_a_year_shows_just_what_had_begun() -> None:
     for n in range(0, 35_040, 101):
         book = await source.read(year[n].start)
         assert book.real_time[-1] == year[n]
-        assert len(book.real_time) == min(n + 1, 8 * 96 + 1)  # eight days and the one in force
+        assert len(book.real_time) == min(n + 1, 29 * 96 + 1)  # 29 days and the one in force

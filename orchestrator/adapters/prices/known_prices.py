@@ -1,11 +1,14 @@
-"""The prices that a live source has told us, the last eight days of them, and up to as much ahead."""
+"""The prices that a live source has told us: those of the last four weeks, and of the days ahead."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from orchestrator.domain.market import KEPT, Market, Price, PriceBook
+from orchestrator.domain.market import BEHIND, Market, Price, PriceBook
+
+AHEAD = timedelta(days=8)
+"""No market publishes prices further ahead: one that starts later is taken for a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,7 @@ class PriceChanges:
     """(before, after), of intervals whose price was known and changed; one pair for each interval replaced."""
     unchanged: int = 0
     out_of_range: int = 0
-    """Over for more than eight days, or starting more than eight days ahead; not kept."""
+    """Over for more than four weeks, or starting more than eight days ahead; not kept."""
 
 
 class KnownPrices:
@@ -35,7 +38,7 @@ class KnownPrices:
         corrected: list[tuple[Price, Price]] = []
         unchanged = out_of_range = 0
         for price in prices:
-            if price.end <= now - KEPT or price.start >= now + KEPT:
+            if price.end <= now - BEHIND or price.start >= now + AHEAD:
                 out_of_range += 1
                 continue
             known = self._prices[price.market]
@@ -56,7 +59,7 @@ class KnownPrices:
     def book(self, now: datetime) -> PriceBook:
         """What is known at `now`: real-time intervals that have begun, and all day-ahead ones."""
         for known in self._prices.values():
-            over = bisect_right(known, now - KEPT, key=_end)
+            over = bisect_right(known, now - BEHIND, key=_end)
             if over:
                 del known[:over]
                 self._version += 1

@@ -8,7 +8,7 @@ from orchestrator.domain.market import Price, PriceBook
 
 
 class PushedPrices:
-    """A PriceSource that is told its prices (`POST /api/v1/prices`); keeps eight days of them."""
+    """A PriceSource that is told its prices (`POST /api/v1/prices`); keeps four weeks of them."""
 
     def __init__(self) -> None:
         self._recent = KnownPrices()

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from orchestrator.domain.market import KEPT, Market, Price, PriceBook, day_ahead_published_at
+from orchestrator.domain.market import BEHIND, Market, Price, PriceBook, day_ahead_published_at
 
 
 class ReplayedPrices:
     """A PriceSource over prices known beforehand, from files.
 
     A real-time price shows when its interval begins. Day-ahead prices of a local day show from 13:30 local time of
-    the day before on. A book reaches eight days back.
+    the day before on. A book reaches four weeks back.
     """
 
     def __init__(self, prices: Iterable[Price], timezone: str) -> None:
@@ -33,7 +33,7 @@ class ReplayedPrices:
         self._book = PriceBook()
 
     async def read(self, now: datetime) -> PriceBook:
-        oldest = now - KEPT
+        oldest = now - BEHIND
         shown = (
             bisect_right(self._real_time, oldest, key=_end),
             bisect_right(self._begins, now),

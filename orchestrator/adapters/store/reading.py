@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, or_, select, tuple_
 
 from orchestrator.adapters.store import encoding, tables
-from orchestrator.domain.block_use import BlockUse
+from orchestrator.domain.block_use import CORRECTED, BlockUse
 from orchestrator.domain.decision import Breach, BreachState, Decision, Outcome, OutcomeState
 from orchestrator.domain.ledger import Account, Posting
-from orchestrator.domain.market import KEPT, Price
+from orchestrator.domain.market import BEHIND, Price
 from orchestrator.domain.units import KWH_PER_MWH
 from orchestrator.ports import Memory, ObservationRecord
 
@@ -55,7 +55,7 @@ def memory(connection: Connection, now: datetime) -> Memory:
         ),
         block=_block(connection, now),
         jobs=tuple(encoding.job_of(row) for row in _rows(connection, select(tables.jobs).order_by(tables.jobs.c.job))),
-        prices=_prices(connection, now - KEPT),
+        prices=_prices(connection, now - BEHIND),
         unsettled=_decided(
             connection,
             select(tables.decisions)
@@ -80,7 +80,7 @@ def _block(connection: Connection, now: datetime) -> tuple[BlockUse, ...]:
     block_mwh = func.sum(case((of_block, line.quantity), else_=0.0))
     query = (
         select(line.start, line.price_usd_per_mwh, block_mwh, func.sum(line.energy_kwh))
-        .where(line.start >= now - KEPT)
+        .where(line.start >= now - CORRECTED)
         .group_by(line.start, line.price_usd_per_mwh)
         .having(func.sum(case((of_block, 1), else_=0)) > 0)
         .order_by(line.start, line.price_usd_per_mwh)
