@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.kubernetes.fake_api import FakeApi
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/test/deployments"
+PODS = "/api/v1/namespaces/test/pods"
 JOBS = "/apis/batch/v1/namespaces/test/jobs"
 SETPOINTS = "/api/v1/namespaces/test/configmaps/w-setpoints"
 FOREVER = "2100-01-01T00:00:00Z"
@@ -169,3 +170,64 @@ async def test_kueues_job_runs_by_its_workload_and_its_run_is_counted(
         seen = await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.PAUSED)
         assert fake_api.objects[f"{JOBS}/train"]["spec"]["suspend"] is True  # as Kueue left it
         assert fake_api.objects[f"{workloads}/job-train"]["spec"]["active"] is False
+
+
+async def test_a_job_of_kueues_that_runs_goes_on_while_its_workload_is_made_anew(
+    fake_api: FakeApi, cluster_api: ClusterApi
+) -> None:
+    """Or while Kueue's API is not served: what runs was not interrupted."""
+    workloads = "/apis/kueue.x-k8s.io/v1beta1/namespaces/test/workloads"
+    job = job_object("train", **{keys.STARTS: "1", keys.STARTED_AT: "2023-09-06T18:00:00Z"})
+    job["metadata"]["labels"][keys.KUEUE_QUEUE] = "gpus"
+    job["spec"]["suspend"], job["status"] = False, {"active": 1}
+    await fake_api.put(f"{JOBS}/train", job)
+    owner = {"kind": "Job", "uid": "u-train", "name": "train"}
+    workload = {"metadata": {"name": "job-train", "ownerReferences": [owner]}, "spec": {"active": True}}
+    await fake_api.put(f"{workloads}/job-train", workload)
+    async with running(cluster_api, small_site()) as driver:
+        await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.RUNNING)
+        await fake_api.remove(f"{workloads}/job-train")
+        await refused_for(driver, "train", "has no Workload yet")
+        assert (await driver.observe(datetime.now(UTC))).jobs["train"].phase is JobPhase.RUNNING
+
+
+async def refused_for(driver: ClusterSite, job: str, why: str) -> None:
+    deadline = time.monotonic() + 60.0
+    while why not in (ack := await driver.apply(PauseJob(job), "dear", datetime.now(UTC))).detail:
+        assert not ack.accepted, ack
+        assert time.monotonic() < deadline, ack
+        await asyncio.sleep(0.02)
+
+
+async def test_a_job_paused_within_a_moment_of_its_start_ends_when_the_pod_that_came_late_does(
+    fake_api: FakeApi, cluster_api: ClusterApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.adapters.cluster.jobs.SETTLES", timedelta(0))
+    monkeypatch.setattr("orchestrator.adapters.cluster.driver.AGAIN_S", 0.05)
+    job = job_object("train")
+    before = {"type": "Suspended", "status": "True", "lastTransitionTime": "2023-09-06T18:00:00Z"}
+    job["status"] = {"conditions": [before]}  # the Job controller tells of a start later
+    await fake_api.put(f"{JOBS}/train", job)
+    async with running(cluster_api, small_site()) as driver:
+        await until(driver, lambda seen: "train" in seen.jobs)
+        assert (await driver.apply(RunJob("train"), "pays", datetime.now(UTC))).accepted
+        labels = {"batch.kubernetes.io/controller-uid": "u-train"}
+        pod = {"metadata": {"name": "train-1", "labels": labels}, "status": {"phase": "Running"}}
+        await fake_api.put(f"{PODS}/train-1", pod)
+        assert (await driver.apply(PauseJob("train"), "dear", datetime.now(UTC))).accepted
+        listed = fake_api.requests.count(("GET", PODS))
+        await fake_api.wait(lambda: fake_api.requests.count(("GET", PODS)) >= listed + 3)
+        assert (await driver.observe(datetime.now(UTC))).jobs["train"].phase is JobPhase.STOPPING
+        await fake_api.remove(f"{PODS}/train-1")
+        seen = await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.PAUSED)
+        assert seen.jobs["train"].starts == 1
+
+
+async def test_when_a_job_that_others_let_run_began_is_put_on_it(fake_api: FakeApi, cluster_api: ClusterApi) -> None:
+    job = job_object("train")
+    job["spec"]["suspend"], job["status"] = False, {"active": 1, "startTime": "2023-09-06T18:00:30Z"}
+    await fake_api.put(f"{JOBS}/train", job)
+    async with running(cluster_api, small_site()):
+        await fake_api.wait(lambda: keys.STARTED_AT in fake_api.objects[f"{JOBS}/train"]["metadata"]["annotations"])
+        kept = fake_api.objects[f"{JOBS}/train"]["metadata"]["annotations"]
+        assert (kept[keys.STARTED_AT], kept[keys.STARTS]) == ("2023-09-06T18:00:30.000000Z", "1")

@@ -14,6 +14,7 @@ from orchestrator.adapters.cluster.job_objects import (
     close_patch,
     pause_patch,
     read_job,
+    record_patch,
     resize_patch,
     run_patch,
 )
@@ -116,34 +117,79 @@ def test_a_pause_that_was_watched_is_dated_to_the_second_that_it_was_seen() -> N
     assert view.elapsed.total_seconds() == 80.75
 
 
+BEFORE_RUN = condition("Suspended", after(90))
+
+
 @pytest.mark.parametrize(
-    ("status", "asked_after_s", "gone"),
+    ("seen", "suspend", "status", "over"),
     [
-        ({"active": 1}, 60.0, False),
-        ({"terminating": 1, **SUSPENDED}, 60.0, False),
-        (SUSPENDED, 0.1, True),
-        # Paused within a moment of its start: what the status shows may be from before the start.
-        ({"conditions": [condition("Suspended", after(90))]}, 0.1, False),
-        ({"conditions": [condition("Suspended", after(100))]}, 0.1, False),
-        ({}, 0.1, False),
-        ({"conditions": [condition("Suspended", after(90))]}, 5.0, True),
-        ({}, 5.0, True),
+        ("", True, {"active": 1}, False),
+        ("", True, {"terminating": 1, **SUSPENDED}, False),
+        ("", True, SUSPENDED, True),
+        ("", True, {}, False),
+        (stamp(after(90)), True, SUSPENDED, True),
+        # Paused within a moment of its start: what the status shows is from before the start.
+        (stamp(after(90)), True, {"conditions": [BEFORE_RUN]}, False),
+        (stamp(after(90)), True, {"terminating": 1, "conditions": [BEFORE_RUN]}, False),
+        # Kueue has not suspended it yet.
+        ("", False, SUSPENDED, False),
     ],
 )
-def test_a_run_has_ended_when_a_status_written_since_shows_no_pods(
-    status: Document, asked_after_s: float, gone: bool
+def test_a_run_is_surely_over_when_a_status_written_since_shows_no_pods(
+    seen: str, suspend: bool, status: Document, over: bool
 ) -> None:
-    asked_at = after(100.5)
-    annotations = {**RUNS, keys.STARTED_AT: stamp(after(100.2)), keys.CHANGED_AT: stamp(asked_at)}
-    item = read_job(document(annotations, status=status), SITE)
-    assert item.gone(asked_at + timedelta(seconds=asked_after_s)) is gone
+    item = read_job(document({**RUNS, keys.SUSPENSION_SEEN: seen}, suspend=suspend, status=status), SITE)
+    assert item.surely_over is over
 
 
-def test_a_pause_before_the_last_run_does_not_date_its_end() -> None:
-    before = {"conditions": [condition("Suspended", after(90))]}
-    view = read_job(document(RUNS, status=before), SITE).view(asked_to_run=False, now=after(200))
+def test_a_run_that_kubernetes_never_told_of_counts_for_no_more_than_a_moment() -> None:
+    """Kueue had not admitted it, or the leader died before it was let run, hours ago."""
+    annotations = {**RUNS, keys.SUSPENSION_SEEN: stamp(after(90)), keys.CHANGED_AT: stamp(after(7300))}
+    item = read_job(document(annotations, status={"conditions": [BEFORE_RUN]}), SITE)
+    view = item.view(asked_to_run=False, now=after(9000))
     assert view is not None
-    assert view.elapsed.total_seconds() == 150.5
+    assert view.elapsed.total_seconds() == 55.5
+    paused_at_once = {**annotations, keys.CHANGED_AT: stamp(after(100.25))}
+    item = read_job(document(paused_at_once, status={"conditions": [BEFORE_RUN]}), SITE)
+    view = item.view(asked_to_run=False, now=after(9000))
+    assert view is not None
+    assert view.elapsed.total_seconds() == 50.75
+
+
+def test_moves_keep_which_suspension_was_seen_last() -> None:
+    item = read_job(document(RAN, suspend=True, status={"conditions": [BEFORE_RUN]}), SITE)
+    assert run_patch(item, None, "pays", after(100))["metadata"]["annotations"][keys.SUSPENSION_SEEN] == stamp(
+        after(90)
+    )
+    item = read_job(document(RUNS, suspend=False, status={"active": 1}), SITE)
+    assert pause_patch(item, "dear", after(130))["metadata"]["annotations"][keys.SUSPENSION_SEEN] == ""
+
+
+def test_a_run_begun_by_someone_else_is_put_on_record_once_kubernetes_tells_since_when() -> None:
+    body = document(suspend=False, status={"startTime": iso(after(20)), "active": 1})
+    item = read_job(body, SITE)
+    assert not item.recorded
+    body = applied(body, record_patch(item))
+    body["spec"]["suspend"], body["status"] = True, SUSPENDED  # suspended by someone else again
+    item = read_job(body, SITE)
+    assert item.recorded
+    view = item.view(asked_to_run=False, now=after(131))
+    assert view is not None
+    assert (view.phase, view.starts, view.elapsed) == (JobPhase.STOPPING, 1, timedelta(seconds=111))
+
+
+def test_a_job_that_someone_else_has_just_resumed_did_not_run_since_its_creation() -> None:
+    view = read_job(document(suspend=False, status=SUSPENDED), SITE).view(asked_to_run=True, now=after(200))
+    assert view is not None
+    assert (view.phase, view.starts, view.elapsed) == (JobPhase.RUNNING, 1, timedelta(0))
+
+
+def test_pods_that_are_to_end_hold_their_gpus_until_they_have() -> None:
+    elastic = {keys.GPUS: "8", keys.GPUS_PER_POD: "2", keys.MIN_GPUS: "2"}
+    body = document({**RUNS, **elastic}, suspend=False, status={"active": 2, "terminating": 2})
+    body["spec"]["parallelism"] = 2
+    item = read_job(body, SITE)
+    assert (item.given_gpus, item.held_gpus) == (4, 8)
 
 
 def test_a_job_of_kueues_runs_when_its_workload_is_active() -> None:
@@ -267,7 +313,7 @@ def test_two_runs_on_the_object_alone() -> None:
     assert body["metadata"]["annotations"][keys.REASON] == "dear"
     body["status"] = {"terminating": 1}
     assert read_job(body, SITE).phase(asked_to_run=False) is JobPhase.STOPPING
-    body["status"] = {}
+    body["status"] = SUSPENDED
 
     body = applied(body, close_patch(read_job(body, SITE), after(32.5)))
     item = read_job(body, SITE)
@@ -283,7 +329,7 @@ def test_two_runs_on_the_object_alone() -> None:
 def test_pausing_a_job_that_we_did_not_start_keeps_since_when_it_ran() -> None:
     body = document(suspend=False, status={"startTime": iso(after(20)), "active": 1})
     body = applied(body, pause_patch(read_job(body, SITE), "dear", after(60)))
-    body["status"] = {}  # Kubernetes forgets the start of a suspended Job
+    body["status"] = SUSPENDED  # Kubernetes forgets the start of a suspended Job
     view = read_job(body, SITE).view(asked_to_run=False, now=after(61))
     assert view is not None
     assert (view.starts, view.elapsed) == (1, timedelta(seconds=41))

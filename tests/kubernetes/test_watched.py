@@ -189,6 +189,30 @@ class Scripted(ClusterApi):
             yield event
 
 
+class Overtaken(Scripted):
+    """While its list is on the way the answer to a later write comes in."""
+
+    view: Watched[str]
+
+    async def request(self, method: str, path: str, **options: Any) -> Document:
+        self.view.put(pod("a", "green", 20))
+        return {"items": [pod("a", "red", 9)], "metadata": {"resourceVersion": "10"}}
+
+
+async def test_a_list_does_not_undo_what_a_later_write_brought(heard: Heard) -> None:
+    api = Overtaken()
+    api.view = view = Watched(api, PODS, color, on_change=heard)
+    try:
+        await started(view)
+        assert view.items == {"a": "green"}
+        assert heard.names == ["a"]
+        view.put(pod("b", "red", 8))
+        assert view.items == {"a": "green"}, "what the list did not have any more is gone"
+    finally:
+        await view.stop()
+        await api.close()
+
+
 async def test_bookmarks_move_the_version_that_a_watch_goes_on_from(heard: Heard) -> None:
     bookmark = {"type": "BOOKMARK", "object": {"kind": "Pod", "metadata": {"resourceVersion": "50"}}}
     api = Scripted([{"type": "ADDED", "object": pod("a", "red", 20)}], [bookmark])

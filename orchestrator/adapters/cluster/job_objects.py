@@ -37,6 +37,9 @@ class JobObject:
     ended: JobPhase | None
     ended_at: datetime | None
     suspended_at: datetime | None
+    """Since when it is, as the Job controller tells in the status; None while that says that it is not."""
+    suspension_seen: str
+    """`suspended_at` when a move was last written; empty if it was not suspended."""
     grace: timedelta
     """What its pods are given to end."""
     created_at: datetime
@@ -44,6 +47,8 @@ class JobObject:
     elapsed: timedelta
     """Over the runs that are closed; the one since `started_at` comes on top."""
     started_at: datetime | None
+    recorded: bool
+    """Whether `started_at` is on the object, and not told by the status alone."""
     changed_at: datetime
     queued: bool
     """It is Kueue's: never touch `suspend`."""
@@ -70,6 +75,14 @@ class JobObject:
         step = self.job.gpu_step if self.job is not None and self.job.elastic else None
         return self.parallelism * step if step is not None else None
 
+    @property
+    def held_gpus(self) -> int:
+        """GPUs that it holds while it runs: those of pods that are to end as well, until they have."""
+        if self.job is None:
+            return 0
+        step = self.job.gpu_step if self.job.elastic else None
+        return self.job.gpus if step is None else max(self.parallelism, self.pods) * step
+
     def view(self, asked_to_run: bool, now: datetime, held: str = "") -> JobView | None:
         """As the controller sees it; None for one that is not managed. `held` says why it must stay as it is."""
         if self.job is None:
@@ -93,24 +106,23 @@ class JobObject:
         """Until when the run since `started_at` went; `now` while it goes on."""
         if phase.ended:
             return self.ended_at or now
-        over = phase is JobPhase.STOPPING and self._says_no_pods
-        if over and self.suspended_at is not None and now - self.suspended_at > self.grace + UNWATCHED:
+        if phase is not JobPhase.STOPPING or self.pods:
+            return now
+        if not self.surely_over and self.started_at is not None:  # it had no pod, or for a moment
+            return min(now, max(self.changed_at, self.started_at), self.started_at + SETTLES)
+        if self.suspended_at is not None and now - self.suspended_at > self.grace + UNWATCHED:
             return self.suspended_at
         return now
 
-    def gone(self, now: datetime) -> bool:
-        """Whether the pods of a run that was asked to end have ended."""
-        return self._says_no_pods or (not self.pods and now - self.changed_at >= SETTLES)
-
     @property
-    def _says_no_pods(self) -> bool:
-        """The status was written since this run was asked to end, and shows no pods.
+    def surely_over(self) -> bool:
+        """The Job controller has seen that this run is to end, and its pods are gone.
 
-        Kubernetes' condition tells: it stays as it was as long as the pause before this run is the last that was seen.
+        No pods in the status is not enough: it may be older than the run. A status has no generation, but a condition
+        that was not there yet when the end was asked for.
         """
-        if self.pods or self.suspended_at is None or self.started_at is None:
-            return False
-        return self.suspended_at > self.started_at  # to the second, rounded down: when in doubt, not yet
+        told = self.suspended_at is not None and _suspension(self.suspended_at) != self.suspension_seen
+        return told and self.suspended and not self.pods
 
 
 def read_job(document: Document, site: Site) -> JobObject:
@@ -122,8 +134,12 @@ def read_job(document: Document, site: Site) -> JobObject:
     created_at = instant(metadata["creationTimestamp"])
     started_at = instant_or_none(annotations.get(keys.STARTED_AT))
     starts = whole(annotations.get(keys.STARTS, ""))
+    recorded = started_at is not None
+    suspended_at = instant_or_none(conditions.get("Suspended", {}).get("lastTransitionTime"))
     if not suspended and started_at is None:  # someone else lets it run: Kubernetes knows when it began
-        starts, started_at = max(starts, 1), instant_or_none(status.get("startTime")) or created_at
+        starts, started_at = max(starts, 1), instant_or_none(status.get("startTime"))
+        if started_at is None and suspended_at is None:
+            started_at = created_at
     try:
         job, problem = read_terms(document, site), ""
     except ValueError as error:
@@ -143,12 +159,14 @@ def read_job(document: Document, site: Site) -> JobObject:
         pods=int(status.get("active") or 0) + int(status.get("terminating") or 0),
         ended=ended,
         ended_at=ended_at,
-        suspended_at=instant_or_none(conditions.get("Suspended", {}).get("lastTransitionTime")),
+        suspended_at=suspended_at,
+        suspension_seen=annotations.get(keys.SUSPENSION_SEEN, ""),
         grace=timedelta(seconds=spec["template"]["spec"].get("terminationGracePeriodSeconds") or GRACE_S),
         created_at=created_at,
         starts=starts,
         elapsed=timedelta(seconds=_seconds(annotations.get(keys.ELAPSED_SECONDS, ""))),
         started_at=started_at,
+        recorded=recorded,
         changed_at=instant_or_none(annotations.get(keys.CHANGED_AT)) or started_at or created_at,
         queued=keys.KUEUE_QUEUE in labels,
         hold_until=instant_or_none(annotations.get(keys.HOLD_UNTIL)),
@@ -170,6 +188,7 @@ def run_patch(job: JobObject, pods: int | None, reason: str, now: datetime) -> D
         keys.STARTED_AT: stamp(now),
         keys.CHANGED_AT: stamp(now),
         keys.REASON: reason,
+        keys.SUSPENSION_SEEN: _suspension(job.suspended_at),
         **terms,
         **_closed(job, job.phase(asked_to_run=False), now),
     }
@@ -191,11 +210,15 @@ def pause_patch(job: JobObject, reason: str, now: datetime) -> Document:
         keys.CHANGED_AT: stamp(now),
         keys.REASON: reason,
         keys.BEFORE: _before(job),
-        keys.STARTS: str(job.starts),
+        keys.SUSPENSION_SEEN: _suspension(job.suspended_at),
+        **_begun(job),
     }
-    if job.started_at is not None:
-        annotations[keys.STARTED_AT] = stamp(job.started_at)  # of one that we did not start
     return _patch(job, annotations, spec)
+
+
+def record_patch(job: JobObject) -> Document:
+    """Put on record since when a job runs that someone else has let run: Kubernetes forgets it with the next pause."""
+    return _patch(job, _begun(job), {})
 
 
 def close_patch(job: JobObject, now: datetime) -> Document:
@@ -204,6 +227,15 @@ def close_patch(job: JobObject, now: datetime) -> Document:
     end = job.run_end(phase, now)
     closed: dict[str, str | None] = {**_closed(job, phase, now), keys.STARTED_AT: None, keys.CHANGED_AT: stamp(end)}
     return _patch(job, closed, {})
+
+
+def _begun(job: JobObject) -> dict[str, str]:
+    began = {} if job.started_at is None else {keys.STARTED_AT: stamp(job.started_at)}
+    return {keys.STARTS: str(job.starts), **began}
+
+
+def _suspension(at: datetime | None) -> str:
+    return "" if at is None else stamp(at)
 
 
 def _all_gpus(job: JobObject) -> dict[str, str]:

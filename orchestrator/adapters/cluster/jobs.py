@@ -8,13 +8,15 @@ from datetime import datetime
 from functools import partial
 
 from orchestrator.adapters.cluster import keys
-from orchestrator.adapters.cluster.api import JOBS, KUEUE_WORKLOADS, ApiError, ClusterApi, Document
+from orchestrator.adapters.cluster.api import JOBS, KUEUE_WORKLOADS, PODS, ApiError, ClusterApi, Document
 from orchestrator.adapters.cluster.events import Recorder
 from orchestrator.adapters.cluster.job_objects import (
+    SETTLES,
     JobObject,
     close_patch,
     pause_patch,
     read_job,
+    record_patch,
     resize_patch,
     run_patch,
 )
@@ -47,6 +49,8 @@ class Jobs:
         self._still: dict[str, JobView] = {}
         """Views of jobs that neither run nor are held: they stay the same until the job changes."""
         self._told: dict[str, str] = {}
+        self._doubted: dict[str, datetime] = {}
+        """Since when jobs that are to end show no pods in a status that may be older than their run."""
         self._uid_of: dict[str, str] = {}
         """Of each Job, by name."""
         self._name_of: dict[str, str] = {}
@@ -104,15 +108,14 @@ class Jobs:
             needed = move.gpus or item.job.gpus
             if why := self._no_run(item.job, phase, needed):
                 return Ack(accepted=False, at=now, detail=why)
-            if phase is JobPhase.RUNNING and pods is not None:
-                if await self._write(item, resize_patch(item, pods, reason, now)):
-                    self._tell(item, "Resize", "JobGrown" if pods > item.parallelism else "JobShrunk", reason)
-                    return Ack(accepted=True, at=now, detail=f"on {needed} GPUs")
-                continue
             self._starting[name] = needed
             self._count(name)
             try:
-                if await self._write(item, run_patch(item, pods, reason, now)):
+                if phase is JobPhase.RUNNING and pods is not None:
+                    if await self._write(item, resize_patch(item, pods, reason, now)):
+                        self._tell(item, "Resize", "JobGrown" if pods > item.parallelism else "JobShrunk", reason)
+                        return Ack(accepted=True, at=now, detail=f"on {needed} GPUs")
+                elif await self._write(item, run_patch(item, pods, reason, now)):
                     await self._set_active(workload, active=True)
                     self._tell(item, "Run", "JobResumed" if item.starts else "JobStarted", reason)
                     return Ack(accepted=True, at=now)
@@ -139,14 +142,13 @@ class Jobs:
         return Ack(accepted=False, at=now, detail=f"job {name} was changed by others {ATTEMPTS} times meanwhile")
 
     async def keep_in_step(self, names: Iterable[str], now: datetime) -> set[str]:
-        """Close the run of jobs whose pods are gone; say on a Job why it is not managed.
+        """Close the run of jobs whose pods are gone, record runs begun by others; say on a Job why it is not managed.
 
         Returns the jobs to come back to: those that did not take the write, or whose pods may not be told of yet.
         """
-        closing: dict[str, Awaitable[None]] = {}
-        again = set()
+        writing: dict[str, Awaitable[bool]] = {}
         for name in names:
-            item = self._jobs.items.get(name)
+            item, since = self._jobs.items.get(name), self._doubted.pop(name, now)
             if item is None:
                 self._told.pop(name, None)
                 continue
@@ -156,23 +158,34 @@ class Jobs:
                 log.warning("job %s is not managed: %s", name, item.problem)
             if name in self._starting:
                 continue  # of Kueue's jobs the Job is written before the Workload
-            asked = _asked_to_run(item, self._workload_of.get(item.uid))
-            if item.started_at is None or item.pods or item.phase(asked) is not JobPhase.STOPPING:
-                continue
-            if item.gone(now):
-                closing[name] = self._close(item, now)
-            else:
-                again.add(name)
-        for name, result in zip(closing, await asyncio.gather(*closing.values(), return_exceptions=True), strict=True):
+            phase = item.phase(_asked_to_run(item, self._workload_of.get(item.uid)))
+            if phase is JobPhase.RUNNING and item.job is not None and item.pods and not item.recorded:
+                writing[name] = self._write(item, record_patch(item))
+            elif phase is JobPhase.STOPPING and item.started_at is not None and not item.pods:
+                writing[name] = self._close(item, since, now)
+        again = set()
+        for name, result in zip(writing, await asyncio.gather(*writing.values(), return_exceptions=True), strict=True):
             if isinstance(result, ApiError):
                 log.warning("job %s: %s; tried again", name, result)
                 again.add(name)
             elif isinstance(result, BaseException):
                 raise result
+            elif not result:
+                again.add(name)
         return again
 
-    async def _close(self, item: JobObject, now: datetime) -> None:
-        await self._write(item, close_patch(item, now))
+    async def _close(self, item: JobObject, since: datetime, now: datetime) -> bool:
+        """Whether the run was found to be over and closed; `since`: when it was first seen to end without pods."""
+        if not item.surely_over:
+            self._doubted[item.name] = since
+            if not item.suspended or now - since < SETTLES or await self._has_pods(item):
+                return False
+        return await self._write(item, close_patch(item, now))
+
+    async def _has_pods(self, item: JobObject) -> bool:
+        query = {"labelSelector": f"batch.kubernetes.io/controller-uid={item.uid}"}
+        pods = (await self._api.request("GET", PODS.path(self._api.namespace), query=query))["items"]
+        return any(pod["status"].get("phase") not in ("Succeeded", "Failed") for pod in pods)
 
     def _refusal(self, name: str, item: JobObject | None, now: datetime) -> str:
         if item is None:
@@ -227,8 +240,7 @@ class Jobs:
         if item is None or item.job is None:
             return
         holds = item.phase(_asked_to_run(item, self._workload_of.get(item.uid))).holds_gpus
-        asked = item.job.gpus if item.given_gpus is None else item.given_gpus
-        pool, gpus = item.job.pool, max(asked if holds else 0, self._starting.get(name, 0))
+        pool, gpus = item.job.pool, max(item.held_gpus if holds else 0, self._starting.get(name, 0))
         if gpus:
             self._held[name] = (pool, gpus)
             self._taken[pool] += gpus
@@ -283,6 +295,4 @@ def _gpus_refusal(job: Job, gpus: int) -> str:
 
 def _asked_to_run(item: JobObject, workload: QueuedWorkload | None) -> bool:
     """Whether the job has been let run. One that Kueue has queued counts: when it starts is then Kueue's to say."""
-    if item.queued:
-        return workload is not None and workload.active
-    return not item.suspended
+    return workload.active if item.queued and workload is not None else not item.suspended

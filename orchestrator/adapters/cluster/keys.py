@@ -28,6 +28,7 @@ STARTS = PREFIX + "starts"
 ELAPSED_SECONDS = PREFIX + "elapsed-seconds"
 STARTED_AT = PREFIX + "started-at"
 CHANGED_AT = PREFIX + "changed-at"
+SUSPENSION_SEEN = PREFIX + "suspension-seen"
 
 LEADER = PREFIX + "leader"
 

@@ -57,7 +57,8 @@ class Watched(Generic[T]):
         self._amended: set[str] = set()
         """Objects of which a part alone is known at their version."""
         self._version = ""
-        self._connected = False
+        self._listed_at = -1
+        """The last list's version: objects that it does not have were gone by then."""
         self._task: asyncio.Task[None] | None = None
         self._in_step = asyncio.Event()
 
@@ -80,7 +81,7 @@ class Watched(Generic[T]):
     def put(self, document: Document) -> None:
         """Take over an object as a write's answer shows it, unless a newer one has been seen."""
         name, version = _identity(document)
-        known = self._versions.get(name, -1)
+        known = self._versions.get(name, self._listed_at)
         if version < known or (version == known and name not in self._amended):
             return  # of our own writes the answer and the watch tell
         self._versions[name] = version
@@ -154,12 +155,19 @@ class Watched(Generic[T]):
             if not following:
                 break
             query["continue"] = following
-        self._replace(items, versions)
         self._version = page["metadata"]["resourceVersion"]
+        self._listed_at = int(self._version)
+        newer = {name: version for name, version in self._versions.items() if version > self._listed_at}
+        for name, version in newer.items():  # of writes while the list was on its way
+            versions[name] = version
+            items.pop(name, None)
+            if name in self.items:
+                items[name] = self.items[name]
+        self._amended &= newer.keys()
+        self._replace(items, versions)
 
     def _replace(self, items: dict[str, T], versions: dict[str, int]) -> None:
         before, self.items, self._versions = self.items, items, versions
-        self._amended.clear()
         for name in before.keys() | items.keys():
             if before.get(name) != items.get(name):
                 self._on_change(name)
