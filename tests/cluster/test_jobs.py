@@ -13,6 +13,7 @@ from orchestrator.adapters.cluster.api import (
     DEPLOYMENTS,
     JOBS,
     KUEUE_WORKLOADS,
+    PODS,
     SCALED_OBJECTS,
     ApiError,
     ClusterApi,
@@ -112,6 +113,21 @@ async def test_elapsed_time_is_real_over_several_runs(world: World) -> None:
             assert seen.jobs["train"].elapsed == paused.elapsed
     async with world.driver() as driver:
         assert (await job(driver, "train")).elapsed == paused.elapsed, "it is on the object"
+
+
+async def test_a_job_paused_as_soon_as_it_was_started_is_paused_when_none_of_its_pods_works(world: World) -> None:
+    """Kubernetes may tell of the pod only after the pause, or make none at all."""
+    await submit(world, tenants_job(tenants("train")))
+    query = {"labelSelector": "batch.kubernetes.io/job-name=train"}
+    async with world.driver() as driver:
+        await until_view(driver, lambda seen: "train" in seen.jobs)
+        for starts in (1, 2, 3):
+            await moved(driver, RunJob("train"))
+            await moved(driver, PauseJob("train"))
+            paused = await until_view(driver, lambda seen: seen.jobs["train"].phase is JobPhase.PAUSED)
+            pods = (await world.api.request("GET", PODS.path(world.api.namespace), query=query))["items"]
+            assert {pod["status"]["phase"] for pod in pods} <= {"Succeeded", "Failed"}
+            assert paused.jobs["train"].starts == starts
 
 
 async def test_a_job_that_was_never_suspended_runs_and_can_be_paused(world: World) -> None:
