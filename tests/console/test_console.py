@@ -257,6 +257,8 @@ class TestWithAKey:
     async def test_the_page_asks_for_the_key_and_keeps_it_in_the_tab(self, page: Page, served: "Served") -> None:
         await page.goto(served.url)
         dialog = page.get_by_role("dialog", name="API key")
+        await expect(dialog.get_by_label("Key", exact=True)).to_be_visible()
+        await expect(dialog.locator("input[name=user]")).to_be_hidden()  # for password managers alone
         await dialog.get_by_label("Key").fill("wrong")
         await dialog.get_by_role("button", name="Open").click()
         await expect(dialog.get_by_role("alert")).to_have_text("That key was not accepted.")
