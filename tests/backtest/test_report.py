@@ -199,8 +199,10 @@ def test_the_other_tables_have_the_documents_figures(result: BacktestResult, pag
         assert row[8] == percent(of["on_time"] / sum(ended), 2)
         best_effort = of["class"] == "best-effort"
         assert row[9] == ("\u2013" if best_effort else percent(of["on_time"] / (of["on_time"] + of["late"]), 2))
-        assert row[10] == number(of["interruptions"])
-        assert row[13] == number(of["unpaid_power_usd"])
+    for row in rows(read, "plan: what jobs paid and cost")[1:]:
+        of = plan["sla"][row[0]]
+        keys = ("interruptions", "billed_gpu_hours", "penalty_usd", "unpaid_power_usd")
+        assert row[1:] == [number(of[key]) for key in keys]
     planned = rows(read, "Plans made")
     assert planned[1] == ["plan", "480", "1", "1.12\u00a0%", "30", "42", "97"]
 

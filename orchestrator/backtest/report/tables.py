@@ -185,7 +185,8 @@ def promises(result: BacktestResult) -> Markup:
 
 
 def _promises(result: BacktestResult, strategy: StrategyResult) -> Markup:
-    return table(
+    """Two tables: on paper one would be too wide."""
+    ended = table(
         f"{strategy.name}: jobs by how they ended",
         (
             Head("Tenant"),
@@ -198,16 +199,33 @@ def _promises(result: BacktestResult, strategy: StrategyResult) -> Markup:
             Head("Unfinished", "at the end"),
             Head("On time", "of all handed in"),
             Head("Kept", "of those due"),
+        ),
+        [_ended(result, outcome) for outcome in strategy.outcomes],
+    )
+    paid = table(
+        f"{strategy.name}: what jobs paid and cost",
+        (
+            Head("Tenant"),
             Head("Interruptions"),
             Head("Billed", "GPU-hours"),
             Head("Credits", "USD"),
             Head("Power beyond pay", "USD"),
         ),
-        [_promise(result, outcome) for outcome in strategy.outcomes],
+        [
+            (
+                outcome.tenant,
+                number(outcome.interruptions),
+                number(outcome.billed_gpu_hours),
+                number(outcome.credits_usd),
+                number(outcome.unpaid_power_usd),
+            )
+            for outcome in strategy.outcomes
+        ],
     )
+    return joined(ended, paid)
 
 
-def _promise(result: BacktestResult, outcome: SlaOutcome) -> tuple[str, ...]:
+def _ended(result: BacktestResult, outcome: SlaOutcome) -> tuple[str, ...]:
     """A best-effort job is due at no time: there is no promise of which a share could be kept."""
     due, sla = outcome.on_time + outcome.late, result.site.tenant(outcome.tenant).sla
     return (
@@ -221,10 +239,6 @@ def _promise(result: BacktestResult, outcome: SlaOutcome) -> tuple[str, ...]:
         number(outcome.open),
         percent(outcome.on_time / outcome.handed_in, 2) if outcome.handed_in else NOTHING,
         percent(outcome.on_time / due, 2) if due and sla is not SlaClass.BEST_EFFORT else NOTHING,
-        number(outcome.interruptions),
-        number(outcome.billed_gpu_hours),
-        number(outcome.credits_usd),
-        number(outcome.unpaid_power_usd),
     )
 
 
