@@ -83,7 +83,9 @@ class TenantOutline(BaseModel):
     name: str
     sla: SlaClass
     usd_per_gpu_h: float
-    credit_share: float = Field(description="Share of a job's price credited when it is late, or interrupted")
+    credit_share: float = Field(
+        description="Credited share of the price of the work not done at a job's deadline or, interrupted, of all work"
+    )
     interruptions_per_hour: int
 
 

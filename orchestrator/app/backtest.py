@@ -25,7 +25,7 @@ from orchestrator.backtest.play import Period, peak_mb, play
 from orchestrator.backtest.records import join_records
 from orchestrator.backtest.report.page import write_report
 from orchestrator.backtest.result import BacktestResult, Source
-from orchestrator.backtest.summary import document, table
+from orchestrator.backtest.summary import document, shown_in
 from orchestrator.domain.site import Site
 from orchestrator.settings import Settings
 from orchestrator.settings import values as setting
@@ -123,7 +123,7 @@ def _bought(site: Site) -> tuple[str, ...]:
 def write_results(result: BacktestResult, json_file: Path | None, report: Path | None, console: Console) -> None:
     """Print the figures, and write the files that were asked for."""
     figures = document(result)
-    console.print(table(figures))
+    console.print(shown_in(figures, console.width))
     for warning in result.warnings:
         console.print(f"note: {warning}", style="yellow", markup=False, soft_wrap=True)
     if json_file is not None:

@@ -53,7 +53,7 @@ class RowBatch:
     kind: Ints
     """As `Kind`."""
     subject: Ints
-    """Row in the site's fleets or pools, or in the job names that come with the batch; 0 of the power block."""
+    """Row in the site's fleets or pools, or in the workload; 0 of the power block."""
     tenant: Ints
     """Row in the site's tenants for a job, else NONE."""
     level: Ints

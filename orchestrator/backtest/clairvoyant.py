@@ -1,4 +1,4 @@
-"""The bound of a backtest: what nobody could have earned more than, knowing every price and every job beforehand."""
+"""The bound of a backtest: what nobody with the same meters could have earned more than, knowing all beforehand."""
 
 import time
 from collections.abc import Callable
@@ -8,18 +8,26 @@ from datetime import UTC, datetime
 import numpy as np
 
 from orchestrator.backtest.engine import Fixed
+from orchestrator.backtest.figures import limits_used
 from orchestrator.backtest.job_book import JobBook
 from orchestrator.backtest.play import Period, peak_mb
 from orchestrator.backtest.racks import Racks
+from orchestrator.domain.site import Site
 from orchestrator.planning.outlook import Outlook
 from orchestrator.planning.plan import bound
 from orchestrator.planning.pose import caps_ahead, problem_of
 from orchestrator.planning.problem import Problem
 
-NOTE = (
-    "Lagrangian bound of the whole period at final prices, every price, job and temperature known beforehand; racks "
-    "and work divisible, caps without margins, so nothing that could be decided earns more"
-)
+
+def note_of(site: Site) -> str:
+    """How the bound is found, what it keeps to and what it does not, in a sentence."""
+    return (
+        "Lagrangian bound of the whole period at final prices, every price, job and temperature known beforehand; "
+        "racks and work divisible. It keeps to the site's "
+        f"{limits_used(site.grid.measurement_uncertainty)}, as every strategy does; only the margins for new starts "
+        "and for planning are left out, so nothing that could be decided within those limits earns more. It need not "
+        "start any job, promised or not; one that it misses costs it the credit"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ def bound_of(period: Period, progress: Callable[[int], None] = lambda done: None
     problem = clairvoyant_problem(period)
     usd = bound(problem)
     progress(len(period.market))
-    return Bound(usd, NOTE, time.perf_counter() - began, peak_mb())
+    return Bound(usd, note_of(period.site), time.perf_counter() - began, peak_mb())
 
 
 def clairvoyant_problem(period: Period) -> Problem:

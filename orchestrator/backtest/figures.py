@@ -68,6 +68,13 @@ def capture(profit: Decimal, result: BacktestResult) -> tuple[float | None, str]
     return float(profit) / bound, ""
 
 
+def limits_used(measurement_uncertainty: float) -> str:
+    """What the bound and all strategies keep to, in words."""
+    if not measurement_uncertainty:
+        return "limits in full: its meters are taken to be exact"
+    return f"limits less {100.0 * measurement_uncertainty:g} % for the uncertainty of its meters"
+
+
 @dataclass(frozen=True, slots=True)
 class Month:
     """A calendar month of the site's time zone, as far as it lies in the period."""

@@ -68,14 +68,15 @@ def play(
     tally = Tally(period.site, market)
     writer = None
     if records is not None:
-        writer = RecordsWriter(records, period.site, market, seed=period.seed, versions=period.versions)
+        writer = RecordsWriter(
+            records, period.site, market, period.workload, seed=period.seed, versions=period.versions
+        )
     levels: list[str] = []
-    names = [period.workload.name(row, period.site) for row in range(len(period.workload))]
 
     def emit(batch: RowBatch) -> None:
         tally.add(batch)
         if writer is not None:
-            writer.write(strategy.name, batch, jobs=names, levels=levels)
+            writer.write(strategy.name, batch, levels=levels)
 
     try:
         rows = slice(period.history.begin, period.history.end)

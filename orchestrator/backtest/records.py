@@ -4,24 +4,21 @@ pyarrow is an extra (`pip install "wattshift[records]"`) and is imported when a 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
-from orchestrator.backtest.batch import NONE, Kind, Outcome, RowBatch, joined
+from orchestrator.backtest.batch import RowBatch, joined
+from orchestrator.backtest.jobs import SubmittedJobs
+from orchestrator.backtest.records_columns import RecordsPeriod, columns_of
 from orchestrator.backtest.records_schema import COLUMNS, FORMAT, Column
-from orchestrator.backtest.result import Floats, Ints, MarketSeries
+from orchestrator.backtest.result import MarketSeries
 from orchestrator.domain.site import Site
 
 ROWS_PER_GROUP = 100_000
 """Rows held in memory at most, and in one row group: some 20 MB."""
-
-KINDS = tuple(kind.name.lower() for kind in Kind)
-OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
 
 
 class RecordsError(Exception):
@@ -33,26 +30,34 @@ class RecordsWriter:
 
     The file appears under its name when it is complete; one left by an exception is removed. Use it in `with`:
 
-        with RecordsWriter(path, site, market, seed=1, versions={"wattshift": "0.4"}) as records:
-            records.write("plan", batch, jobs=job_names, levels=level_names)
+        with RecordsWriter(path, site, market, workload, seed=1, versions={"wattshift": "0.4"}) as records:
+            records.write("plan", batch, levels=level_names)
             records.describe(summary.document(result))
     """
 
-    def __init__(self, path: Path, site: Site, market: MarketSeries, *, seed: int, versions: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        site: Site,
+        market: MarketSeries,
+        workload: SubmittedJobs,
+        *,
+        seed: int,
+        versions: Mapping[str, str],
+    ) -> None:
         """RecordsError where pyarrow is missing or the file can't be made."""
-        self._site = site
-        self._market = market
+        self._period = RecordsPeriod(site, market, workload)
         self._held: list[RowBatch] = []
         self._held_rows = 0
-        self._names: tuple[str, Sequence[str], Sequence[str]] = ("", (), ())
+        self._names: tuple[str, Sequence[str]] = ("", ())
         self._file = _PartFile(path, _schema(_header(site, market, seed, versions)))
 
-    def write(self, strategy: str, batch: RowBatch, *, jobs: Sequence[str], levels: Sequence[str]) -> None:
-        """Take rows of `strategy`. The lists of names may grow between calls, but must stay the same lists."""
-        same = self._names[0] == strategy and self._names[1] is jobs and self._names[2] is levels
+    def write(self, strategy: str, batch: RowBatch, *, levels: Sequence[str]) -> None:
+        """Take rows of `strategy`. The list of names may grow between calls, but must stay the same list."""
+        same = self._names[0] == strategy and self._names[1] is levels
         if not same:
             self._flush()
-            self._names = (strategy, jobs, levels)
+            self._names = (strategy, levels)
         self._held.append(batch)
         self._held_rows += len(batch)
         if self._held_rows >= ROWS_PER_GROUP:
@@ -89,8 +94,7 @@ class RecordsWriter:
         rows = joined(self._held)
         self._held, self._held_rows = [], 0
         for first in range(0, len(rows), ROWS_PER_GROUP):
-            columns = _columns(self._site, self._market, rows.at(slice(first, first + ROWS_PER_GROUP)), self._names)
-            self._file.write(columns)
+            self._file.write(columns_of(self._period, rows.at(slice(first, first + ROWS_PER_GROUP)), *self._names))
 
 
 def join_records(parts: Sequence[Path], path: Path, document: Mapping[str, Any]) -> None:
@@ -158,68 +162,6 @@ class _PartFile:
     def discard(self) -> None:
         self._writer.close()
         self._part.unlink(missing_ok=True)
-
-
-def _columns(
-    site: Site, market: MarketSeries, rows: RowBatch, names: tuple[str, Sequence[str], Sequence[str]]
-) -> dict[str, Any]:
-    pyarrow = _pyarrow()
-    strategy, jobs, levels = names
-    at = rows.interval
-    start_ms = market.start_s[at] * 1000
-    grid_kw = rows.it_kw * market.pue[at]
-    subjects, numbers = _subjects(site, rows, jobs)
-
-    def number(values: Floats) -> Any:
-        return pyarrow.array(values, from_pandas=True)  # NaN is null
-
-    def time(values: Ints) -> Any:
-        return pyarrow.array(values).cast(pyarrow.timestamp("ms", tz="UTC"))
-
-    return {
-        "strategy": _named(np.zeros(len(rows), dtype=np.int64), (strategy,).__getitem__),
-        "start": time(start_ms),
-        "end": time(start_ms + int(market.step.total_seconds() * 1000)),
-        "kind": _named(rows.kind, KINDS.__getitem__),
-        "subject": _named(numbers, subjects),
-        "tenant": _named(rows.tenant, lambda row: site.tenants[row].name),
-        "level": _named(rows.level, levels.__getitem__),
-        "gpus": number(rows.gpus),
-        "price_usd_per_mwh": number(market.settled_usd_per_mwh[at]),
-        "decided_usd_per_mwh": number(market.decided_usd_per_mwh[at]),
-        "pue": number(market.pue[at]),
-        "hashprice_usd_per_ph_day": number(market.hashprice_usd_per_ph_day[at]),
-        "it_kw": number(rows.it_kw),
-        "grid_kw": number(grid_kw),
-        "energy_kwh": number(grid_kw * market.step_h),
-        "hash_ph_days": number(rows.hash_ph_days),
-        "gpu_hours": number(rows.gpu_hours),
-        "revenue_usd": number(rows.revenue_usd),
-        "cost_usd": number(rows.cost_usd),
-        "credit_usd": number(rows.credit_usd),
-        "starts": pyarrow.array(rows.starts),
-        "interruptions": pyarrow.array(rows.interruptions),
-        "outcome": _named(rows.outcome, OUTCOMES.__getitem__),
-    }
-
-
-def _subjects(site: Site, rows: RowBatch, jobs: Sequence[str]) -> tuple[Callable[[int], str], Ints]:
-    """Fleets, pools, the site and jobs numbered in one row after the other, and the name of each number."""
-    fixed = [fleet.name for fleet in site.fleets] + [pool.name for pool in site.pools] + ["site"]
-    offset = np.array([0, len(site.fleets), len(fixed), len(fixed) - 1])[rows.kind]
-    return lambda number: fixed[number] if number < len(fixed) else jobs[number - len(fixed)], rows.subject + offset
-
-
-def _named(numbers: Ints, name: Callable[[int], str]) -> Any:
-    """A dictionary array with only the names that occur; NONE is null."""
-    pyarrow = _pyarrow()
-
-    used, places = np.unique(numbers, return_inverse=True)
-    absent = used == NONE
-    indices = pyarrow.array((places - absent.sum()).astype(np.int32), mask=absent[places])
-    return pyarrow.DictionaryArray.from_arrays(
-        indices, pyarrow.array([name(int(number)) for number in used[~absent]], type=pyarrow.string())
-    )
 
 
 def _schema(header: Mapping[str, Any]) -> Any:

@@ -41,4 +41,9 @@ COLUMNS = (
     Column("starts", "count", "1", "racks woken, or starts of the job"),
     Column("interruptions", "count", "1", "times the job was stopped before it was done"),
     Column("outcome", "name", "", "on_time, late, withdrawn, failed or open, where the job was settled", nullable=True),
+    Column("pool", "name", "", "that the job asks GPUs of", nullable=True),
+    Column("submitted", "time", "UTC", "when the job was handed in", nullable=True),
+    Column("due", "time", "UTC", "deadline of the job; null where it has none", nullable=True),
+    Column("asked_gpus", "number", "GPUs", "that the job asks for", nullable=True),
+    Column("asked_gpu_hours", "number", "GPU-hours", "work of the job at full power, restarts apart", nullable=True),
 )

@@ -114,7 +114,7 @@ class SlaOutcome:
     on_time: int
     """Ended by its deadline, or had none and ended."""
     late: int
-    """Not done at its deadline, whenever it ended."""
+    """Not done at its deadline, whenever it ended; one that is withdrawn after it is counted here."""
     withdrawn: int
     """Taken back by its tenant before it ended."""
     failed: int
@@ -124,6 +124,12 @@ class SlaOutcome:
     interruptions: int
     billed_gpu_hours: float
     credits_usd: float
+    unpaid_power_usd: float
+    """Cost of power beyond what was billed, over the intervals in which a job's power cost more than it paid."""
+
+    @property
+    def handed_in(self) -> int:
+        return self.on_time + self.late + self.withdrawn + self.failed + self.open
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +217,8 @@ class BacktestResult:
     strategies: tuple[StrategyResult, ...]
     """In the order asked for."""
     bound_usd: float | None
-    """Proven: no decisions at all could have earned more. None where it was not worked out."""
+    """Proven: no decisions could have earned more within the site's limits, less its meters' uncertainty. None where it
+    was not worked out."""
     prices: tuple[Source, ...]
     hashprice: Source
     weather: Source
@@ -219,7 +226,7 @@ class BacktestResult:
     """None: no jobs."""
     seed: int
     warnings: tuple[str, ...]
-    """What was wrong with the data and what was done about it, a sentence each, as they should be read."""
+    """Notes on the data, a sentence each: what was filled, corrected, left out or assumed, and how jobs were made."""
     assumptions: tuple[str, ...]
     """How it was simulated and what was left out, a sentence each."""
     versions: Mapping[str, str]

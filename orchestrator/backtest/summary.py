@@ -1,17 +1,20 @@
 """A backtest in figures: the JSON document, and the table of a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
 
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.backtest.figures import (
     Money,
     Month,
     capture,
     energy_mwh,
+    limits_used,
     mean_price_usd_per_mwh,
     money,
     months,
@@ -28,7 +31,8 @@ def document(result: BacktestResult) -> JsonObject:
 
     For each strategy `profit_usd` is `revenue_usd.mining` + `revenue_usd.hpc` - `energy_cost_usd` - `sla_penalty_usd`
     to the cent. Of a site with a power block `energy_cost_usd` is what it paid, and `ppa_usd` says what the block cost
-    more than the market price of what was drawn. Months are those of the site's time zone.
+    more than the market price of what was drawn. `unpaid_power_usd` is the cost of power beyond what was billed in the
+    intervals in which a job's power cost more than it paid. Months are those of the site's time zone.
     """
     of_months = months(result.market, result.site.timezone)
     return {
@@ -42,6 +46,7 @@ def document(result: BacktestResult) -> JsonObject:
         "seed": result.seed,
         "bound_usd": _rounded(result.bound_usd, 2),
         "bound_note": result.bound_note,
+        "measurement_uncertainty": result.site.grid.measurement_uncertainty,
         "mean_price_usd_per_mwh": _rounded(mean_price_usd_per_mwh(result.market), 4) if len(result.market) else None,
         "strategies": {strategy.name: _strategy(result, strategy, of_months) for strategy in result.strategies},
         "months": [
@@ -127,6 +132,7 @@ def _outcome(result: BacktestResult, outcome: SlaOutcome) -> JsonObject:
         "interruptions": outcome.interruptions,
         "billed_gpu_hours": _rounded(outcome.billed_gpu_hours, 6),
         "penalty_usd": _rounded(outcome.credits_usd, 2),
+        "unpaid_power_usd": _rounded(outcome.unpaid_power_usd, 2),
     }
 
 
@@ -153,43 +159,69 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return round(float(value), digits) if value is not None and isfinite(value) else None
 
 
-def table(figures: Mapping[str, Any]) -> Table:
-    """The document's strategies side by side, for a terminal."""
+Cell = Callable[[Mapping[str, Any]], str]
+
+ROWS: tuple[tuple[str, Cell], ...] = (
+    ("profit, USD", lambda of: f"{of['profit_usd']:,.2f}"),
+    ("share of the bound", lambda of: "-" if of["capture"] is None else f"{of['capture']:.2%}"),
+    ("revenue from mining, USD", lambda of: f"{of['revenue_usd']['mining']:,.2f}"),
+    ("revenue from HPC, USD", lambda of: f"{of['revenue_usd']['hpc']:,.2f}"),
+    ("energy cost, USD", lambda of: f"{of['energy_cost_usd']:,.2f}"),
+    ("of it PPA against market, USD", lambda of: f"{of['ppa_usd']:,.2f}" if "ppa_usd" in of else ""),
+    ("SLA penalty, USD", lambda of: f"{of['sla_penalty_usd']:,.2f}"),
+    ("energy, MWh", lambda of: f"{of['energy_mwh']:,.0f}"),
+    ("paid, USD/MWh", lambda of: "-" if of["paid_usd_per_mwh"] is None else f"{of['paid_usd_per_mwh']:,.2f}"),
+    ("racks woken", lambda of: f"{of['starts']:,}"),
+    ("job interruptions", lambda of: f"{of['interruptions']:,}"),
+    ("jobs on time / late", lambda of: _jobs(of, "on_time", "late")),
+    ("jobs withdrawn / open", lambda of: _jobs(of, "withdrawn", "open")),
+    ("seconds above a cap", lambda of: f"{of['seconds_above_cap']:,.0f}"),
+    ("took, s", lambda of: f"{of['seconds']:,.1f}"),
+    ("peak memory, MiB", lambda of: f"{of['peak_mb']:,.0f}"),
+)
+"""Of the table: what a row shows of a strategy's figures; one that is empty for all is left out."""
+
+
+def shown_in(figures: Mapping[str, Any], width: int) -> Group:
+    """The document's strategies side by side, for `width` characters: those that do not fit follow in tables below.
+
+    A figure is never cut: where not even one strategy fits, it goes on in the next line.
+    """
+    left = list(figures["strategies"])
+    tables: list[Table] = []
+    while left or not tables:
+        count = len(left)
+        while count > 1 and _width(_table(figures, left[:count])) > width:
+            count -= 1
+        tables.append(_table(figures, left[:count]))
+        left = left[count:]
+    title = f"{figures['site']}, {figures['from'][:16]} to {figures['to'][:16]} UTC"
     bound = figures["bound_usd"]
-    caption = f"bound: no decisions could have earned more than {bound:,.2f} USD" if bound is not None else None
-    shown = Table(
-        title=escape(f"{figures['site']}, {figures['from'][:16]} to {figures['to'][:16]} UTC"),
-        title_justify="left",
-        caption=caption or escape(figures["bound_note"]) or "no bound was worked out",
-        caption_justify="left",
-    )
-    shown.add_column("")
-    for name in figures["strategies"]:
-        shown.add_column(escape(name), justify="right")
-    for label, text in (
-        ("profit, USD", lambda of: f"{of['profit_usd']:,.2f}"),
-        ("share of the bound", lambda of: "-" if of["capture"] is None else f"{of['capture']:.2%}"),
-        ("revenue from mining, USD", lambda of: f"{of['revenue_usd']['mining']:,.2f}"),
-        ("revenue from HPC, USD", lambda of: f"{of['revenue_usd']['hpc']:,.2f}"),
-        ("energy cost, USD", lambda of: f"{of['energy_cost_usd']:,.2f}"),
-        ("of it PPA against market, USD", lambda of: f"{of['ppa_usd']:,.2f}" if "ppa_usd" in of else ""),
-        ("SLA penalty, USD", lambda of: f"{of['sla_penalty_usd']:,.2f}"),
-        ("energy, MWh", lambda of: f"{of['energy_mwh']:,.0f}"),
-        ("paid, USD/MWh", lambda of: "-" if of["paid_usd_per_mwh"] is None else f"{of['paid_usd_per_mwh']:,.2f}"),
-        ("racks woken", lambda of: f"{of['starts']:,}"),
-        ("job interruptions", lambda of: f"{of['interruptions']:,}"),
-        ("jobs on time / late", _jobs),
-        ("seconds above a cap", lambda of: f"{of['seconds_above_cap']:,.0f}"),
-        ("took, s", lambda of: f"{of['seconds']:,.1f}"),
-        ("peak memory, MiB", lambda of: f"{of['peak_mb']:,.0f}"),
-    ):
-        cells = [text(of) for of in figures["strategies"].values()]
+    if bound is None:
+        under = figures["bound_note"] or "no bound was worked out"
+    else:
+        limits = limits_used(figures["measurement_uncertainty"])
+        under = f"bound: no decisions could have earned more than {bound:,.2f} USD within the site's {limits}"
+    return Group(Text(title, style="italic"), *tables, Text(under, style="dim italic"))
+
+
+def _width(table: Table) -> int:
+    """Characters that it takes with nothing folded."""
+    wide = Console(width=10_000)
+    return wide.measure(table).maximum
+
+
+def _table(figures: Mapping[str, Any], names: list[str]) -> Table:
+    shown = Table()
+    shown.add_column("", overflow="fold")
+    for name in names:
+        shown.add_column(escape(name), justify="right", overflow="fold")
+    for label, text in ROWS:
+        cells = [text(figures["strategies"][name]) for name in names]
         if any(cells):
             shown.add_row(label, *cells)
     return shown
 
 
-def _jobs(of: Mapping[str, Any]) -> str:
-    on_time = sum(outcome["on_time"] for outcome in of["sla"].values())
-    late = sum(outcome["late"] for outcome in of["sla"].values())
-    return f"{on_time:,} / {late:,}"
+def _jobs(of: Mapping[str, Any], *ended: str) -> str:
+    return " / ".join(f"{sum(outcome[how] for outcome in of['sla'].values()):,}" for how in ended)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.backtest.batch import Kind, Outcome, RowBatch
-from orchestrator.backtest.result import Floats, Ints, MarketSeries, SlaOutcome, StrategySeries
+from orchestrator.backtest.result import Floats, MarketSeries, SlaOutcome, StrategySeries
 from orchestrator.domain.site import Site
 
 
@@ -23,6 +23,7 @@ class Tally:
         self._interruptions = np.zeros(tenants, dtype=np.int64)
         self._gpu_hours = np.zeros(tenants)
         self._credits_usd = np.zeros(tenants)
+        self._unpaid_power_usd = np.zeros(tenants)
 
     def add(self, batch: RowBatch) -> None:
         if not len(batch):
@@ -51,6 +52,7 @@ class Tally:
         np.add.at(self._interruptions, tenant, batch.interruptions[jobs])
         np.add.at(self._gpu_hours, tenant, np.nan_to_num(batch.gpu_hours[jobs]))
         np.add.at(self._credits_usd, tenant, batch.credit_usd[jobs])
+        np.add.at(self._unpaid_power_usd, tenant, np.maximum(batch.cost_usd[jobs] - batch.revenue_usd[jobs], 0.0))
         settled = batch.outcome[jobs] >= 0
         np.add.at(self._outcomes, (tenant[settled], batch.outcome[jobs][settled]), 1)
 
@@ -67,22 +69,17 @@ class Tally:
     def outcomes(self) -> tuple[SlaOutcome, ...]:
         """By tenant, in the order of the site file."""
         return tuple(
-            _outcome(tenant.name, self._outcomes[row], self._interruptions[row], self._gpu_hours[row], credit_usd)
-            for row, (tenant, credit_usd) in enumerate(zip(self._site.tenants, self._credits_usd, strict=True))
+            SlaOutcome(
+                tenant=tenant.name,
+                on_time=int(self._outcomes[row, Outcome.ON_TIME]),
+                late=int(self._outcomes[row, Outcome.LATE]),
+                withdrawn=int(self._outcomes[row, Outcome.WITHDRAWN]),
+                failed=int(self._outcomes[row, Outcome.FAILED]),
+                open=int(self._outcomes[row, Outcome.OPEN]),
+                interruptions=int(self._interruptions[row]),
+                billed_gpu_hours=float(self._gpu_hours[row]),
+                credits_usd=float(self._credits_usd[row]),
+                unpaid_power_usd=float(self._unpaid_power_usd[row]),
+            )
+            for row, tenant in enumerate(self._site.tenants)
         )
-
-
-def _outcome(
-    tenant: str, counts: Ints, interruptions: np.int64, gpu_hours: np.float64, credit_usd: np.float64
-) -> SlaOutcome:
-    return SlaOutcome(
-        tenant=tenant,
-        on_time=int(counts[Outcome.ON_TIME]),
-        late=int(counts[Outcome.LATE]),
-        withdrawn=int(counts[Outcome.WITHDRAWN]),
-        failed=int(counts[Outcome.FAILED]),
-        open=int(counts[Outcome.OPEN]),
-        interruptions=int(interruptions),
-        billed_gpu_hours=float(gpu_hours),
-        credits_usd=float(credit_usd),
-    )

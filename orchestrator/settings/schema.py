@@ -139,7 +139,12 @@ class TenantSection(Section):
     ]
     credit_share: Annotated[
         float,
-        Field(ge=0, le=10, description="Share of a job's price credited when it is late or, guaranteed, interrupted."),
+        Field(
+            ge=0,
+            le=10,
+            description="Credited share of the price of the work not done at a job's deadline or, if it is guaranteed "
+            "and interrupted, of all its work.",
+        ),
     ]
     interruptions_per_hour: Annotated[
         int, Field(ge=0, le=10_000, description="Most interruptions over any hour, all its jobs together.")

@@ -30,7 +30,7 @@ def result(site: Site, market: MarketSeries) -> BacktestResult:
     strategies = []
     for name, stop_above in (("always-on", 1e9), ("threshold=80", 80.0), ("plan", 65.0)):
         tally = Tally(site, market)
-        for batch in made_up_batches(site, market, [], stop_above):
+        for batch in made_up_batches(site, market, stop_above):
             tally.add(batch)
         strategies.append(a_strategy(name, tally))
     return a_result(site, market, strategies)

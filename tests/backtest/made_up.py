@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from orchestrator.backtest.batch import NONE, Kind, Outcome, RowBatch
+from orchestrator.backtest.jobs import SubmittedJobs, withdrawn_at
 from orchestrator.backtest.result import (
     BacktestResult,
     MarketSeries,
@@ -17,6 +18,7 @@ from orchestrator.backtest.result import (
 )
 from orchestrator.backtest.tally import Tally
 from orchestrator.domain.site import Site
+from orchestrator.planning.columns import SLA
 
 STEP = timedelta(minutes=15)
 LEVELS = ["all asleep", "8 normal, 2 eco", "10 turbo"]
@@ -42,17 +44,36 @@ def a_market(start: datetime, count: int, seed: int = 7) -> MarketSeries:
     )
 
 
-def made_up_batches(
-    site: Site, market: MarketSeries, jobs: list[str], stop_above: float, seed: int = 11
-) -> Iterator[RowBatch]:
-    """A batch for each interval; `jobs` grows by the names of the jobs. Each has its outcome by the end."""
+def made_up_jobs(site: Site, market: MarketSeries) -> SubmittedJobs:
+    """As many as `made_up_batches` may need: tenants in turn, due a day later or, of the third, never."""
+    number = np.arange(len(market))
+    tenant = number % len(site.tenants)
+    submitted_at = market.start_s.astype(np.float64) - 30.0
+    deadline = np.where(tenant == 2, np.inf, submitted_at + 86_400.0)
+    return SubmittedJobs(
+        pool=number % len(site.pools),
+        tenant=tenant,
+        sla=np.array([SLA[of.sla] for of in site.tenants], dtype=np.int64)[tenant],
+        gpus=np.full(len(market), 8),
+        work_gpu_seconds=(7200 * (1 + number % 30)).astype(np.float64),
+        submitted_at=submitted_at,
+        deadline=deadline,
+        until=withdrawn_at(submitted_at, deadline),
+        restart_s=np.zeros(len(market)),
+        checkpoint_every_s=np.full(len(market), 1800.0),
+    )
+
+
+def made_up_batches(site: Site, market: MarketSeries, stop_above: float, seed: int = 11) -> Iterator[RowBatch]:
+    """A batch for each interval, of some of `made_up_jobs`. Each has its outcome by the end."""
     chance = np.random.default_rng(seed)
     running: dict[int, int] = {}
+    jobs = 0
     for interval in range(len(market)):
         price = market.settled_usd_per_mwh[interval]
         if chance.random() < 0.5:
-            running[len(jobs)] = int(chance.integers(1, 30))
-            jobs.append(f"job-{len(jobs)}")
+            running[jobs] = int(chance.integers(1, 30))
+            jobs += 1
         ends = [job for job, left in running.items() if left == 0]
         last = interval == len(market) - 1
         rows = [

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from orchestrator.backtest.clairvoyant import bound_of
 from orchestrator.backtest.market import Basis, MarketHistory
 from orchestrator.backtest.play import Period, play
 from orchestrator.backtest.strategies import named
+from orchestrator.planning.columns import Sla
 from tests.backtest.test_engine import START, workload
 from tests.planning.conftest import small_site
 
@@ -55,6 +57,36 @@ def test_no_strategy_earns_more_than_the_bound(prices: list[float], count: int, 
         result = play(period, strategy, None)
         assert result.series.profit_usd.sum() <= bound.usd + 1e-6 * max(abs(bound.usd), 1.0)
         assert result.seconds_above_cap == 0.0
+
+
+def test_it_says_what_it_keeps_to_and_more_can_be_earned_with_exact_meters() -> None:
+    earned, bounds = {}, {}
+    for uncertainty in (0.25, 0.0):
+        site = small_site()
+        site = replace(site, grid=replace(site.grid, limit_kw=2000.0, measurement_uncertainty=uncertainty))
+        period = Period(site, history([30.0] * 8), workload(site, 0), 1, {})
+        bounds[uncertainty] = bound_of(period)
+        earned[uncertainty] = float(play(period, named("greedy")[0], None).series.profit_usd.sum())
+    assert earned[0.0] > bounds[0.25].usd > earned[0.25]
+    assert "keeps to the site's limits less 25 % for the uncertainty of its meters" in bounds[0.25].note
+    assert "keeps to the site's limits in full: its meters are taken to be exact" in bounds[0.0].note
+    assert all("only the margins for new starts and for planning are left out" in of.note for of in bounds.values())
+
+
+def test_it_need_not_do_promised_work_that_costs_more_than_it_pays() -> None:
+    """A strategy does it, and how much it cost is told."""
+    site = small_site()
+    jobs = workload(site, 20, 3, 8)
+    jobs = jobs.at(jobs.sla == Sla.GUARANTEED)
+    dear = history([9000.0] * 12)
+    period, idle = Period(site, dear, jobs, 3, {}), Period(site, dear, workload(site, 0), 3, {})
+    assert bound_of(period).usd == pytest.approx(bound_of(idle).usd, rel=1e-6)
+    greedy = play(period, named("greedy")[0], None)
+    without = play(idle, named("greedy")[0], None).series
+    lost = sum(outcome.unpaid_power_usd for outcome in greedy.outcomes)
+    assert lost > 0.0
+    assert without.profit_usd.sum() - greedy.series.profit_usd.sum() == pytest.approx(lost)
+    assert "It need not start any job, promised or not; one that it misses costs it the credit" in bound_of(period).note
 
 
 def test_knowing_prices_helps_where_they_go_to_and_fro() -> None:

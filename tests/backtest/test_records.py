@@ -23,9 +23,10 @@ from orchestrator.backtest.result import MarketSeries
 from orchestrator.backtest.summary import document
 from orchestrator.backtest.tally import Tally
 from orchestrator.domain.site import Site
-from tests.backtest.made_up import LEVELS, a_result, a_strategy, made_up_batches
+from tests.backtest.made_up import LEVELS, a_result, a_strategy, made_up_batches, made_up_jobs
 
 VERSIONS = {"wattshift": "0.4.0"}
+ASKED = ("pool", "submitted", "due", "asked_gpus", "asked_gpu_hours")
 
 
 @dataclass
@@ -34,25 +35,23 @@ class Written:
 
     path: Path
     batches: dict[str, list[RowBatch]]
-    jobs: dict[str, list[str]]
     figures: dict[str, Any]
 
 
 def write(path: Path, site: Site, market: MarketSeries, run: Written, *names: str) -> None:
-    with RecordsWriter(path, site, market, seed=7, versions=VERSIONS) as writer:
+    with RecordsWriter(path, site, market, made_up_jobs(site, market), seed=7, versions=VERSIONS) as writer:
         for name in names:
             for batch in run.batches[name]:
-                writer.write(name, batch, jobs=run.jobs[name], levels=LEVELS)
+                writer.write(name, batch, levels=LEVELS)
         writer.describe(run.figures)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, site: Site, market: MarketSeries) -> Written:
-    made = Written(tmp_path_factory.mktemp("records") / "run.parquet", {}, {}, {})
+    made = Written(tmp_path_factory.mktemp("records") / "run.parquet", {}, {})
     strategies = []
     for name, stop_above in (("always-on", 1e9), ("plan", 65.0)):
-        made.jobs[name] = []
-        made.batches[name] = list(made_up_batches(site, market, made.jobs[name], stop_above))
+        made.batches[name] = list(made_up_batches(site, market, stop_above))
         tally = Tally(site, market)
         for batch in made.batches[name]:
             tally.add(batch)
@@ -118,6 +117,8 @@ def test_every_figure_of_the_document_comes_out_of_the_records(run: Written) -> 
             assert promised["billed_gpu_hours"] == pytest.approx(pc.sum(of_tenant["gpu_hours"]).as_py())
             assert promised["penalty_usd"] == float(usd(of_tenant["credit_usd"]))
             assert promised["interruptions"] == pc.sum(of_tenant["interruptions"]).as_py()
+            beyond = np.maximum(of_tenant["cost_usd"].to_numpy() - of_tenant["revenue_usd"].to_numpy(), 0.0).sum()
+            assert promised["unpaid_power_usd"] == pytest.approx(beyond, abs=0.005)
 
         assert [month["month"] for month in figures["months"]] == ["2024-02", "2024-03"] == list(of["months"])
         for month, sums in of["months"].items():
@@ -136,12 +137,30 @@ def test_each_row_settles_by_itself(run: Written) -> None:
         if row["kind"] == "fleet":
             assert row["revenue_usd"] == pytest.approx(row["hash_ph_days"] * row["hashprice_usd_per_ph_day"])
             assert (row["gpus"], row["gpu_hours"], row["tenant"]) == (None, None, None)
+            assert [row[column] for column in ASKED] == [None] * len(ASKED)
             assert row["level"] in LEVELS
         elif row["kind"] == "job":
             assert row["revenue_usd"] == pytest.approx(row["gpu_hours"] * tenants[row["tenant"]]["usd_per_gpu_h"])
             assert (row["hash_ph_days"], row["level"]) == (None, None)
         else:
             assert (row["kind"], row["revenue_usd"], row["tenant"]) == ("pool", 0.0, None)
+            assert [row[column] for column in ASKED] == [None] * len(ASKED)
+
+
+def test_a_row_of_a_job_says_what_was_asked_for(run: Written, site: Site, market: MarketSeries) -> None:
+    asked = made_up_jobs(site, market)
+    rows = [row for row in parquet.read_table(run.path).to_pylist() if row["kind"] == "job"]
+    never = 0
+    for row in rows:
+        job = int(row["subject"].rsplit("-", 1)[1])
+        assert row["pool"] == site.pools[asked.pool[job]].name
+        assert row["submitted"] == datetime.fromtimestamp(asked.submitted_at[job], UTC)
+        due = None if np.isinf(asked.deadline[job]) else datetime.fromtimestamp(asked.deadline[job], UTC)
+        never += due is None
+        assert row["due"] == due
+        assert row["asked_gpus"] == asked.gpus[job]
+        assert row["asked_gpu_hours"] == pytest.approx(asked.work_gpu_seconds[job] / 3600.0)
+    assert 0 < never < len(rows)
 
 
 def test_both_prices_and_names_are_those_of_the_interval(run: Written, site: Site, market: MarketSeries) -> None:
@@ -150,7 +169,9 @@ def test_both_prices_and_names_are_those_of_the_interval(run: Written, site: Sit
     assert {(row["price_usd_per_mwh"], row["decided_usd_per_mwh"]) for row in spike} == {(1800.0, 5000.0)}
     of_kind = [row["subject"] for row in spike if row["kind"] != "job"]
     assert of_kind == [*(fleet.name for fleet in site.fleets), *(pool.name for pool in site.pools)]
-    assert all(row["tenant"] == site.tenants[int(row["subject"][4:]) % 3].name for row in spike if row["tenant"])
+    assert all(
+        row["tenant"] == site.tenants[int(row["subject"].rsplit("-", 1)[1]) % 3].name for row in spike if row["tenant"]
+    )
 
 
 def test_the_file_says_what_it_is(run: Written) -> None:
@@ -192,8 +213,10 @@ def test_a_batch_larger_than_a_group_is_split(
 ) -> None:
     monkeypatch.setattr(records, "ROWS_PER_GROUP", 500)
     whole = joined(run.batches["plan"])
-    with RecordsWriter(tmp_path / "run.parquet", site, market, seed=1, versions={}) as writer:
-        writer.write("plan", whole, jobs=run.jobs["plan"], levels=LEVELS)
+    with RecordsWriter(
+        tmp_path / "run.parquet", site, market, made_up_jobs(site, market), seed=1, versions={}
+    ) as writer:
+        writer.write("plan", whole, levels=LEVELS)
     file = parquet.ParquetFile(tmp_path / "run.parquet")
     assert file.metadata.row_group(0).num_rows == 500
     assert file.metadata.num_rows == len(whole)
@@ -213,8 +236,10 @@ def test_strategies_that_ran_beside_each_other_join_to_the_same_file(
 
 def test_an_interrupted_run_leaves_no_file(tmp_path: Path, site: Site, market: MarketSeries, run: Written) -> None:
     def interrupted() -> None:
-        with RecordsWriter(tmp_path / "run.parquet", site, market, seed=1, versions={}) as writer:
-            writer.write("plan", run.batches["plan"][0], jobs=run.jobs["plan"], levels=LEVELS)
+        with RecordsWriter(
+            tmp_path / "run.parquet", site, market, made_up_jobs(site, market), seed=1, versions={}
+        ) as writer:
+            writer.write("plan", run.batches["plan"][0], levels=LEVELS)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -224,7 +249,9 @@ def test_an_interrupted_run_leaves_no_file(tmp_path: Path, site: Site, market: M
 
 def test_a_folder_that_is_absent_is_said_at_once(tmp_path: Path, site: Site, market: MarketSeries) -> None:
     with pytest.raises(RecordsError, match=r"no-such/run\.parquet: cannot be written: .*No such file"):
-        RecordsWriter(tmp_path / "no-such" / "run.parquet", site, market, seed=1, versions={})
+        RecordsWriter(
+            tmp_path / "no-such" / "run.parquet", site, market, made_up_jobs(site, market), seed=1, versions={}
+        )
 
 
 def test_without_pyarrow_it_says_what_to_install(
@@ -232,7 +259,7 @@ def test_without_pyarrow_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(RecordsError, match=r'pip install "wattshift\[records\]"'):
-        RecordsWriter(tmp_path / "run.parquet", site, market, seed=1, versions={})
+        RecordsWriter(tmp_path / "run.parquet", site, market, made_up_jobs(site, market), seed=1, versions={})
 
 
 def test_columns_of_unlike_length_are_refused(run: Written) -> None:

@@ -13,11 +13,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from orchestrator.backtest.clairvoyant import note_of
 from orchestrator.backtest.report import report_html
 from orchestrator.backtest.report.bands import price_bands
 from orchestrator.backtest.report.data import chart_data
 from orchestrator.backtest.report.events import price_events
-from orchestrator.backtest.report.headline import beside, period, sentences, shown_strategy
+from orchestrator.backtest.report.headline import beside, period, scope, sentences, shown_strategy
 from orchestrator.backtest.report.markup import number, percent, signed
 from orchestrator.backtest.result import BacktestResult, MarketSeries, Source, StrategySeries
 from orchestrator.backtest.summary import document
@@ -193,8 +194,15 @@ def test_the_other_tables_have_the_documents_figures(result: BacktestResult, pag
     for row in promised[1:]:
         of = plan["sla"][row[0]]
         assert row[1] == of["class"]
-        assert row[2:4] == [number(of["on_time"]), number(of["late"])]
-        assert row[5:9] == [number(of[key]) for key in ("withdrawn", "failed", "open", "interruptions")]
+        ended = [of[key] for key in ("on_time", "late", "withdrawn", "failed", "open")]
+        assert row[2:8] == [number(count) for count in (sum(ended), *ended)]
+        assert row[8] == percent(of["on_time"] / sum(ended), 2)
+        best_effort = of["class"] == "best-effort"
+        assert row[9] == ("\u2013" if best_effort else percent(of["on_time"] / (of["on_time"] + of["late"]), 2))
+    for row in rows(read, "plan: what jobs paid and cost")[1:]:
+        of = plan["sla"][row[0]]
+        keys = ("interruptions", "billed_gpu_hours", "penalty_usd", "unpaid_power_usd")
+        assert row[1:] == [number(of[key]) for key in keys]
     planned = rows(read, "Plans made")
     assert planned[1] == ["plan", "480", "1", "1.12\u00a0%", "30", "42", "97"]
 
@@ -349,8 +357,14 @@ def test_the_headline_says_what_was_earned_beside_what(result: BacktestResult) -
         scaled(result, always_on=2e6, greedy=2_950_000.0, plan=3e6, perfect_prices=3_012_345.0), bound_usd=3_030_303.0
     )
     text = words(odd)
-    assert "Run by plan, texas-100mw earned 3.00 million USD after energy, 99.0 % of the most it could have" in text
-    assert "That is 1.00 million USD (50.0 %) more than always-on and 50,000 USD more than greedy." in text
+    assert (
+        "Run by plan, texas-100mw earned 3.00 million USD after energy, 99.0 % of the bound on what it could have"
+        in text
+    )
+    assert (
+        "That is 50,000 USD (1.7 %) more than greedy, the best of the others; 1.00 million USD (50.0 %) more than "
+        "always-on." in text
+    )
     assert "Knowing prices in advance would have added 12,345 USD." in text
     assert "It kept every cap." in text
 
@@ -363,16 +377,87 @@ def test_the_headline_does_not_gloss_over(result: BacktestResult) -> None:
         plan,
         seconds_above_cap=90.0,
         outcomes=tuple(
-            replace(outcome, on_time=8, late=2, interruptions=3 if outcome.tenant == guaranteed else 0)
+            replace(
+                outcome,
+                on_time=8,
+                late=2,
+                withdrawn=5,
+                failed=1,
+                open=4,
+                interruptions=3 if outcome.tenant == guaranteed else 0,
+            )
             for outcome in plan.outcomes
         ),
     )
     text = words(replace(worse, strategies=(*worse.strategies[:2], broken), bound_usd=-10.0))
     assert "texas-100mw lost 1,500 USD after energy. That is 2.00 million USD" in text
-    assert "less than always-on and 1,495 USD less than greedy" in text
+    assert "less than always-on, the best of the others; 1,495 USD less than greedy." in text
     assert "It was above a cap for 90 s in all." in text
-    assert "24 of 30 jobs that were due were done on time (80.0 %)" in text
+    assert "24 of 60 jobs handed in were done, by their deadline if they had one (40.0 %); 6 were late, " in text
+    assert "15 withdrawn by their tenants and 12 unfinished at the end of the period, 3 failed by themselves." in text
+    always_on = result.strategy("plan").outcomes  # as `scaled` made them
+    withdrawn, still_open = sum(of.withdrawn for of in always_on), sum(of.open for of in always_on)
+    assert f"Under always-on {withdrawn} were withdrawn and {still_open} unfinished." in text
     assert "Guaranteed jobs were interrupted 3 times." in text
+
+
+def test_a_small_edge_over_the_best_of_the_others_is_told_first(result: BacktestResult) -> None:
+    odd = scaled(result, always_on=-68_814_589.0, threshold=7_707_377.0, greedy=8_959_586.0, plan=8_969_426.0)
+    assert (
+        "That is 9,840 USD (0.11 %) more than greedy, the best of the others; 77.78 million USD more than always-on "
+        "and 1.26 million USD more than threshold." in words(odd)
+    )
+    page = Reader(report_html(odd)).text
+    assert "More than greedy +9,840 USD, the best of the others" in page
+    assert "More than always-on +77,784,015 USD" in page
+    behind = scaled(result, greedy=100_000.0, plan=99_000.0)
+    assert "That is 1,000 USD (1.0 %) less than greedy." in words(behind)
+
+
+def test_it_says_what_the_figures_are_not(result: BacktestResult) -> None:
+    text = Reader(report_html(result)).text
+    assert "One period of 6 days and one seed are no year" in text
+    assert "HPC jobs are made of the trace jobs.csv, scaled to this site's GPUs by the factor under Data." in text
+    year = replace(result, end=result.start + timedelta(days=366), trace=None)
+    assert scope(year) == [
+        "This is one period and one seed: other years and other draws of jobs give other figures.",
+        "HPC jobs are simulated.",
+    ]
+
+
+def test_notes_on_the_data_are_not_called_faults(result: BacktestResult) -> None:
+    told = ("prices.csv: 96 rows used", "trace: 8512 jobs made")
+    text = Reader(report_html(replace(result, warnings=told))).text
+    assert "wrong" not in text
+    assert "What of them was used, filled, corrected or assumed is under Data" in text
+    assert all(line in text for line in told)
+
+
+@pytest.mark.parametrize(
+    ("uncertainty", "says"),
+    [
+        (0.01, "within the site's limits less 1 % for the uncertainty of its meters."),
+        (0.0, "within the site's limits in full: its meters are taken to be exact."),
+    ],
+)
+def test_it_says_within_what_the_bound_holds(result: BacktestResult, uncertainty: float, says: str) -> None:
+    site = replace(result.site, grid=replace(result.site.grid, measurement_uncertainty=uncertainty))
+    odd = replace(result, site=site, bound_note=note_of(site))
+    text = Reader(report_html(odd)).text
+    assert says in text
+    assert f"Bound: {note_of(site)}." in text
+    assert document(odd)["measurement_uncertainty"] == uncertainty
+
+
+def test_promised_work_that_cost_more_than_it_paid_is_told(result: BacktestResult) -> None:
+    plan = result.strategy("plan")
+    lost = {"guaranteed": 500_000.0, "flexible": 177_000.0, "best-effort": 9_000.0}
+    outcomes = tuple(
+        replace(outcome, unpaid_power_usd=lost[result.site.tenant(outcome.tenant).sla]) for outcome in plan.outcomes
+    )
+    text = Reader(report_html(replace(result, strategies=(replace(plan, outcomes=outcomes),)))).text
+    assert "Work that was promised and cost more than it paid: 677,000 USD under plan." in text
+    assert "the bound need not start such a job at all" in text
 
 
 def test_which_strategy_it_is_about(result: BacktestResult) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from orchestrator.backtest.figures import months
 from orchestrator.backtest.result import BacktestResult, PlannerFacts
-from orchestrator.backtest.summary import document, table
+from orchestrator.backtest.summary import document, shown_in
 from tests.backtest.made_up import a_market, with_series
 
 
@@ -145,9 +145,9 @@ def test_a_month_in_a_hole_of_the_data_is_left_out() -> None:
     assert found[-1].rows.stop == len(market)
 
 
-def printed(figures: dict[str, Any]) -> str:
+def printed(figures: dict[str, Any], width: int = 160) -> str:
     out = io.StringIO()
-    Console(file=out, width=160).print(table(figures))
+    Console(file=out, width=width).print(shown_in(figures, width))
     return out.getvalue()
 
 
@@ -157,7 +157,46 @@ def test_the_table_has_the_documents_figures(result: BacktestResult) -> None:
     for of in figures["strategies"].values():
         assert f"{of['profit_usd']:,.2f}" in text
         assert f"{of['capture']:.2%}" in text
-    assert f"more than {figures['bound_usd']:,.2f} USD" in text
+    bound = f"bound: no decisions could have earned more than {figures['bound_usd']:,.2f} USD within the site's limits"
+    assert f"{bound} less 1 % for the uncertainty of its meters" in text
+
+
+def test_the_table_says_how_many_jobs_were_not_done(result: BacktestResult) -> None:
+    figures = document(result)
+    cells = [
+        " / ".join(f"{sum(outcome[how] for outcome in of['sla'].values()):,}" for how in ("withdrawn", "open"))
+        for of in figures["strategies"].values()
+    ]
+    (row,) = (line for line in printed(figures).splitlines() if "jobs withdrawn / open" in line)
+    assert [cell.strip() for cell in row.split("\u2502")[2:-1]] == cells
+    assert "0 / 0" not in cells
+
+
+@pytest.mark.parametrize("width", [160, 120, 80, 50])
+def test_no_figure_is_cut_whatever_the_width(result: BacktestResult, width: int) -> None:
+    many = []
+    for number, name in enumerate(("always-on", "threshold=80", "greedy", "plan", "perfect-prices")):
+        strategy = result.strategies[number % 3]
+        loss = np.zeros(len(result.market))
+        loss[0] = 72_780_412.0 + 1_000_001.0 * number
+        many.append(replace(with_series(strategy, energy_cost_usd=loss), name=name))
+    figures = document(replace(result, strategies=tuple(many)))
+    text = printed(figures, width)
+    assert "\u2026" not in text
+    for name, of in figures["strategies"].items():
+        assert f" {name} " in text
+        assert f" {of['profit_usd']:,.2f} " in text
+        assert f" {of['energy_cost_usd']:,.2f} " in text
+    assert max(map(len, text.splitlines())) <= width
+    assert text.count("profit, USD") == {160: 1, 120: 1, 80: 2, 50: 5}[width]
+
+
+def test_at_a_width_for_not_even_one_strategy_figures_go_on_below(result: BacktestResult) -> None:
+    figures = document(result)
+    text = printed(figures, 30)
+    assert "\u2026" not in text
+    digits = f"{figures['strategies']['plan']['profit_usd']:,.2f}"
+    assert digits in "".join(cell.strip() for line in text.splitlines() for cell in line.split("\u2502")[2:3])
 
 
 def test_names_are_text_in_the_table(result: BacktestResult) -> None:

@@ -12,6 +12,10 @@ from orchestrator.domain.site import SlaClass
 ALWAYS_ON = "always-on"
 PLAN = "plan"
 PERFECT = "perfect-prices"
+YEAR_DAYS = 364
+"""From here on a period is a year: 52 weeks."""
+LEAST_PART = 0.01
+"""A smaller share is given to a hundredth of a per cent."""
 
 
 def shown_strategy(result: BacktestResult) -> StrategyResult | None:
@@ -25,9 +29,18 @@ def shown_strategy(result: BacktestResult) -> StrategyResult | None:
 
 def beside(result: BacktestResult) -> StrategyResult | None:
     """What it is held against: `always-on`, else the first of the others; None if there are none."""
-    shown = shown_strategy(result)
-    others = [strategy for strategy in result.strategies if strategy is not shown and strategy.name != PERFECT]
+    others = _others(result)
     return next((strategy for strategy in others if strategy.name == ALWAYS_ON), others[0] if others else None)
+
+
+def best_other(result: BacktestResult) -> StrategyResult | None:
+    """Of the others that could be run as they are, the one that earned most; None if there are none."""
+    return max(_others(result), key=lambda strategy: money(strategy.series).profit, default=None)
+
+
+def _others(result: BacktestResult) -> list[StrategyResult]:
+    shown = shown_strategy(result)
+    return [strategy for strategy in result.strategies if strategy is not shown and strategy.name != PERFECT]
 
 
 def period(result: BacktestResult) -> str:
@@ -65,19 +78,23 @@ def _earned(result: BacktestResult, shown: StrategyResult) -> Markup:
     share, _ = capture(sums.profit, result)
     said = joined("Run by ", unbroken(shown.name), f", {site} {verb} ", strong(usd_in_words(amount)), " after energy")
     if share is not None:
-        said = joined(said, ", ", strong(percent(share)), " of the most it could have earned")
+        said = joined(said, ", ", strong(percent(share)), " of the bound on what it could have earned")
     return joined(said, ".")
 
 
 def _compared(result: BacktestResult, shown: StrategyResult) -> list[Markup]:
+    """With the best of the others first: what is far behind says less."""
     sums = money(shown.series)
-    others = [strategy for strategy in result.strategies if strategy is not shown]
-    first = beside(result)
-    ordered = sorted(others, key=lambda strategy: (strategy is not first, strategy.name == PERFECT))
-    parts = [_difference(sums, strategy, first=strategy is first) for strategy in ordered if strategy.name != PERFECT]
-    said = [joined("That is ", _listed(parts), ".")] if parts else []
-    perfect = next((strategy for strategy in others if strategy.name == PERFECT), None)
-    if perfect is not None:
+    first, best = beside(result), best_other(result)
+    others = [strategy for strategy in _others(result) if strategy is not best and strategy is not first]
+    said: list[Markup] = []
+    if best is not None:
+        behind = [first, *others] if first is not None and first is not best else others
+        parts = [_difference(sums, strategy, share=strategy is first) for strategy in behind]
+        ahead = joined(_difference(sums, best, share=True), ", the best of the others" if parts else "")
+        said.append(joined("That is ", ahead, *(("; ", _listed(parts)) if parts else ()), "."))
+    perfect = next((strategy for strategy in result.strategies if strategy.name == PERFECT), None)
+    if perfect is not None and perfect is not shown:
         more = money(perfect.series).profit - sums.profit
         said.append(
             joined("Knowing prices in advance would have added ", strong(usd_in_words(more)), ".")
@@ -87,14 +104,35 @@ def _compared(result: BacktestResult, shown: StrategyResult) -> list[Markup]:
     return [joined(*_spaced(said))] if said else []
 
 
-def _difference(sums: Money, other: StrategyResult, *, first: bool) -> Markup:
+def _difference(sums: Money, other: StrategyResult, *, share: bool) -> Markup:
     before = money(other.series).profit
     difference = sums.profit - before
     if difference == 0:
         return joined("as much as ", unbroken(other.name))
-    relative = f" ({percent(abs(float(difference / before)))})" if first and before > Decimal(0) else ""
+    part = abs(float(difference / before)) if share and before > Decimal(0) else None
+    relative = f" ({percent(part, 1 if part >= LEAST_PART else 2)})" if part is not None else ""
     word = "more" if difference > 0 else "less"
     return joined(strong(usd_in_words(abs(difference))), f"{relative} {word} than ", unbroken(other.name))
+
+
+def scope(result: BacktestResult) -> list[str]:
+    """What the figures can't be taken for, a sentence each; nothing where nothing was settled."""
+    if not len(result.market):
+        return []
+    days = (result.end - result.start) / timedelta(days=1)
+    said = [
+        f"One period of {days:.3g} days and one seed are no year: other months and other draws of jobs give other "
+        "figures."
+        if days < YEAR_DAYS
+        else "This is one period and one seed: other years and other draws of jobs give other figures."
+    ]
+    if result.trace is not None:
+        said.append(
+            f"HPC jobs are made of the trace {result.trace.name}, scaled to this site's GPUs by the factor under Data."
+        )
+    elif any(outcome.handed_in for strategy in result.strategies for outcome in strategy.outcomes):
+        said.append("HPC jobs are simulated.")
+    return said
 
 
 def _kept(result: BacktestResult, shown: StrategyResult) -> Markup:
@@ -103,25 +141,59 @@ def _kept(result: BacktestResult, shown: StrategyResult) -> Markup:
         said.append(joined("It was above a cap for ", strong(f"{number(shown.seconds_above_cap)} s"), " in all."))
     else:
         said.append(joined("It kept ", strong("every cap"), "."))
-    due = sum(outcome.on_time + outcome.late for outcome in shown.outcomes)
-    if due:
-        on_time = sum(outcome.on_time for outcome in shown.outcomes)
-        credits = money(shown.series).credits
-        said.append(
-            joined(
-                strong(f"{number(on_time)} of {number(due)}"),
-                f" jobs that were due were done on time ({percent(on_time / due)})",
-                f"; credits came to {usd_in_words(credits)}" if credits else "",
-                ".",
-            )
-        )
+    if any(outcome.handed_in for outcome in shown.outcomes):
+        said.append(_ended(shown))
+        said.append(_left_undone(shown, beside(result)))
         said.append(_guaranteed(result, shown))
     return joined(*_spaced(said))
 
 
+def _ended(shown: StrategyResult) -> Markup:
+    """How its jobs ended: all that were handed in, not just those that were due."""
+    handed_in = sum(outcome.handed_in for outcome in shown.outcomes)
+    on_time, late, withdrawn, failed, still_open = _endings(shown)
+    credits = money(shown.series).credits
+    return joined(
+        strong(f"{number(on_time)} of {number(handed_in)}"),
+        f" jobs handed in were done, by their deadline if they had one ({percent(on_time / handed_in)}); "
+        f"{number(late)} were late, ",
+        strong(f"{number(withdrawn)} withdrawn"),
+        " by their tenants and ",
+        strong(f"{number(still_open)} unfinished"),
+        " at the end of the period",
+        f", {number(failed)} failed by themselves" if failed else "",
+        f"; credits came to {usd_in_words(credits)}" if credits else "",
+        ".",
+    )
+
+
+def _endings(strategy: StrategyResult) -> tuple[int, int, int, int, int]:
+    """On time, late, withdrawn, failed and open, of all tenants."""
+    of = strategy.outcomes
+    return (
+        sum(outcome.on_time for outcome in of),
+        sum(outcome.late for outcome in of),
+        sum(outcome.withdrawn for outcome in of),
+        sum(outcome.failed for outcome in of),
+        sum(outcome.open for outcome in of),
+    )
+
+
+def _left_undone(shown: StrategyResult, other: StrategyResult | None) -> Markup:
+    """The same of what it is held against, where that is not the same."""
+    if other is None:
+        return Markup("")
+    _, _, withdrawn, _, still_open = _endings(other)
+    if (withdrawn, still_open) == (_endings(shown)[2], _endings(shown)[4]):
+        return Markup("")
+    return joined(
+        "Under ", unbroken(other.name), f" {number(withdrawn)} were withdrawn and {number(still_open)} unfinished."
+    )
+
+
 def _guaranteed(result: BacktestResult, shown: StrategyResult) -> Markup:
     of_class = [outcome for outcome in shown.outcomes if result.site.tenant(outcome.tenant).sla is SlaClass.GUARANTEED]
-    if not any(outcome.on_time + outcome.late + outcome.open for outcome in of_class):
+    if not any(outcome.handed_in for outcome in of_class):
         return Markup("")
     count = sum(outcome.interruptions for outcome in of_class)
     if not count:

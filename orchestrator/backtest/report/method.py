@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from orchestrator.backtest.report.headline import PERFECT
+from orchestrator.backtest.report.headline import PERFECT, shown_strategy
 from orchestrator.backtest.report.markup import Head, Markup, items, joined, markup, number, paragraph, strong, table
 from orchestrator.backtest.result import BacktestResult, Source
+from orchestrator.domain.site import SlaClass
 
 
 def what_they_do(result: BacktestResult) -> Markup:
@@ -28,10 +29,27 @@ def _told(name: str) -> str | None:
     }.get(kind)
 
 
-def data_faults(result: BacktestResult) -> Markup:
-    """What was wrong and what was done about it, and how far first and final prices were apart."""
-    told = items(result.warnings) if result.warnings else paragraph("Nothing was found wrong with the data.")
+def data_notes(result: BacktestResult) -> Markup:
+    """What was filled, corrected, left out or assumed, and how far first and final prices were apart."""
+    told = items(result.warnings) if result.warnings else paragraph("There is nothing to note about the data.")
     return joined(told, paragraph(*_corrections(result)))
+
+
+def beyond_pay(result: BacktestResult) -> str:
+    """What promised work cost the shown strategy beyond what it paid, and that the bound need not do it."""
+    shown = shown_strategy(result)
+    assert shown is not None, "asked before"
+    usd = sum(
+        outcome.unpaid_power_usd
+        for outcome in shown.outcomes
+        if result.site.tenant(outcome.tenant).sla is not SlaClass.BEST_EFFORT
+    )
+    return (
+        f"Work that was promised and cost more than it paid: {number(usd)} USD under {shown.name}. That is the cost "
+        "of power of guaranteed and flexible jobs beyond what they were billed, in intervals in which a job's power "
+        "cost more than it paid. A strategy keeps its promises; the bound need not start such a job at all, and then "
+        "forgoes its pay and owes its credit. So this can be part of what was not earned."
+    )
 
 
 def _corrections(result: BacktestResult) -> list[str]:
@@ -62,6 +80,8 @@ def method(result: BacktestResult) -> list[str]:
         "deadline is credited pro rata to the work not done by then.",
         "Fixed costs (staff, rent, capital, grid fees) are in none of the figures.",
     ]
+    if result.bound_usd is not None and result.bound_note:
+        lines.append(f"Bound: {result.bound_note}.")
     for strategy in result.strategies:
         lines += [f"{strategy.name}: {sentence}" for sentence in strategy.assumptions]
     if any(strategy.name == PERFECT and not strategy.assumptions for strategy in result.strategies):

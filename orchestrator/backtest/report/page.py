@@ -5,11 +5,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from orchestrator.backtest.figures import capture, energy_mwh, mean_price_usd_per_mwh, money, paid_usd_per_mwh
+from orchestrator.backtest.figures import (
+    capture,
+    energy_mwh,
+    limits_used,
+    mean_price_usd_per_mwh,
+    money,
+    paid_usd_per_mwh,
+)
 from orchestrator.backtest.report.data import chart_data
 from orchestrator.backtest.report.events import AROUND_H, price_events
 from orchestrator.backtest.report.events_table import events_table
-from orchestrator.backtest.report.headline import beside, period, sentences, shown_strategy
+from orchestrator.backtest.report.headline import beside, best_other, period, scope, sentences, shown_strategy
 from orchestrator.backtest.report.markup import (
     Markup,
     chart,
@@ -22,7 +29,7 @@ from orchestrator.backtest.report.markup import (
     section,
     signed,
 )
-from orchestrator.backtest.report.method import again, data_faults, method, what_they_do
+from orchestrator.backtest.report.method import again, beyond_pay, data_notes, method, what_they_do
 from orchestrator.backtest.report.tables import (
     capture_table,
     months_table,
@@ -66,21 +73,21 @@ def _head(result: BacktestResult) -> Markup:
     return Markup(
         f"<header><p class='kicker'>{markup(result.site.name)} \u00b7 backtest \u00b7 {markup(period(result))}</p>"
         f"<h1>{first}</h1>{lead}"
-        "<p class='note'>Devices and time are simulated; prices, weather and hashprice are those listed under "
-        f"<a href='#again'>Inputs</a>.{_faults_note(result)}</p>{_figures(result)}</header>"
+        f"<p class='note'>{joined(*(f'{line} ' for line in scope(result)))}Devices and time are simulated; prices, "
+        "weather and hashprice are those listed under "
+        f"<a href='#again'>Inputs</a>.{_data_note(result)}</p>{_figures(result)}</header>"
     )
 
 
-def _faults_note(result: BacktestResult) -> str:
-    count = len(result.warnings)
-    if not count:
+def _data_note(result: BacktestResult) -> str:
+    """Where it is said what the data are; how many notes there are says nothing of how good they are."""
+    if not result.warnings:
         return ""
-    what = "one thing" if count == 1 else f"{number(count)} things"
-    return f" The data had {what} wrong: see <a href='#data'>Data</a>."
+    return " What of them was used, filled, corrected or assumed is under <a href='#data'>Data</a>."
 
 
 def _figures(result: BacktestResult) -> Markup:
-    shown, first = shown_strategy(result), beside(result)
+    shown, first, best = shown_strategy(result), beside(result), best_other(result)
     if shown is None or not len(result.market):
         return Markup("")
     sums = money(shown.series)
@@ -89,9 +96,9 @@ def _figures(result: BacktestResult) -> Markup:
     each = [
         ("Profit", number(sums.profit), "USD"),
         *(
-            ((f"More than {first.name}", signed(sums.profit - money(first.series).profit), "USD"),)
-            if first is not None
-            else ()
+            (f"More than {other.name}", signed(sums.profit - money(other.series).profit), unit)
+            for other, unit in ((best, "USD, the best of the others"), (first if first is not best else None, "USD"))
+            if other is not None
         ),
         ("Of the bound", percent(share), f"of {number(result.bound_usd)} USD" if share is not None else "no bound"),
         ("Energy", number(energy_mwh(shown.series, result.market)), "MWh"),
@@ -119,11 +126,12 @@ def _sections(result: BacktestResult) -> tuple[str, ...]:
             "capture",
             "How close to the best possible",
             paragraph(
-                "The bound is what no decisions could have beaten, had all prices and jobs been known from the start. "
-                "It is proven, not reached: the true best lies between it and the best strategy. ",
-                result.bound_note,
+                "The bound is what no decisions could have beaten, had all prices and jobs been known from the start, "
+                f"within the site's {limits_used(result.site.grid.measurement_uncertainty)}. It is proven, not "
+                "reached: the true best lies between it and the best strategy.",
             ),
             capture_table(result) if share is not None else paragraph(f"No shares are given: {why_not}."),
+            paragraph(beyond_pay(result)),
         ),
         section(
             "profit",
@@ -177,7 +185,7 @@ def _told(result: BacktestResult) -> tuple[str, ...]:
     planning = joined(planning_table(result), skill_table(result))
     return (
         *((section("planning", "Planning and forecast", planning),) if planning else ()),
-        section("data", "Data", data_faults(result)),
+        section("data", "Data", data_notes(result)),
         section("method", "Assumptions and method", items(method(result))),
         section("again", "Inputs, and running it again", *again(result)),
     )

@@ -25,6 +25,7 @@ from orchestrator.backtest.report.markup import (
     unbroken,
 )
 from orchestrator.backtest.result import BacktestResult, SlaOutcome, StrategyResult
+from orchestrator.domain.site import SlaClass
 
 
 def strategies_table(result: BacktestResult) -> Markup:
@@ -184,39 +185,60 @@ def promises(result: BacktestResult) -> Markup:
 
 
 def _promises(result: BacktestResult, strategy: StrategyResult) -> Markup:
-    return table(
+    """Two tables: on paper one would be too wide."""
+    ended = table(
         f"{strategy.name}: jobs by how they ended",
         (
             Head("Tenant"),
             Head("Class", text=True),
-            Head("On time"),
+            Head("Handed in"),
+            Head("On time", "or just done"),
             Head("Late"),
-            Head("Kept", "of those due"),
             Head("Withdrawn"),
             Head("Failed"),
-            Head("Open at the end"),
+            Head("Unfinished", "at the end"),
+            Head("On time", "of all handed in"),
+            Head("Kept", "of those due"),
+        ),
+        [_ended(result, outcome) for outcome in strategy.outcomes],
+    )
+    paid = table(
+        f"{strategy.name}: what jobs paid and cost",
+        (
+            Head("Tenant"),
             Head("Interruptions"),
             Head("Billed", "GPU-hours"),
             Head("Credits", "USD"),
+            Head("Power beyond pay", "USD"),
         ),
-        [_promise(result, outcome) for outcome in strategy.outcomes],
+        [
+            (
+                outcome.tenant,
+                number(outcome.interruptions),
+                number(outcome.billed_gpu_hours),
+                number(outcome.credits_usd),
+                number(outcome.unpaid_power_usd),
+            )
+            for outcome in strategy.outcomes
+        ],
     )
+    return joined(ended, paid)
 
 
-def _promise(result: BacktestResult, outcome: SlaOutcome) -> tuple[str, ...]:
-    due = outcome.on_time + outcome.late
+def _ended(result: BacktestResult, outcome: SlaOutcome) -> tuple[str, ...]:
+    """A best-effort job is due at no time: there is no promise of which a share could be kept."""
+    due, sla = outcome.on_time + outcome.late, result.site.tenant(outcome.tenant).sla
     return (
         outcome.tenant,
-        result.site.tenant(outcome.tenant).sla.value,
+        sla.value,
+        number(outcome.handed_in),
         number(outcome.on_time),
         number(outcome.late),
-        percent(outcome.on_time / due, 2) if due else NOTHING,
         number(outcome.withdrawn),
         number(outcome.failed),
         number(outcome.open),
-        number(outcome.interruptions),
-        number(outcome.billed_gpu_hours),
-        number(outcome.credits_usd),
+        percent(outcome.on_time / outcome.handed_in, 2) if outcome.handed_in else NOTHING,
+        percent(outcome.on_time / due, 2) if due and sla is not SlaClass.BEST_EFFORT else NOTHING,
     )
 
 
