@@ -50,7 +50,7 @@ def price(
     value = number(cell)
     if value is None and is_blank(cell):
         problem = "is blank" if not cell else "is not a number"
-        span = None if at is None else (at, at)
+        span = None if at is None else (at, at + INTERVALS[0])
         faults.add_hole(problem, ALLOWED_PRICE, line=line, column=column, value=cell, span=span)
         return None
     if value is None:

@@ -19,7 +19,7 @@ class Fault:
     problem: str
     allowed: str
     span: tuple[datetime, datetime] | None = None
-    """Of a hole: from when to when there is no price; twice the start of its row where a cell is blank."""
+    """Of a hole: from when to when there is no price, at least."""
 
     def __str__(self) -> str:
         place = str(self.file) if self.line is None else f"{self.file}:{self.line}"

@@ -46,8 +46,8 @@ def read_price_file(
 
     `point` names the settlement point or location in a layout that has them and is not looked at in others;
     `timezone` is the zone of times without an offset, and `usd_per_eur` the rate for prices in EUR, both in the
-    hourly layout; neither may be nonsense in any. With `holes_allowed` missing intervals and blank prices are told in `holes`
-    and are no faults. Raises PriceFileError with every fault found.
+    hourly layout; nonsense is refused in any layout. With `holes_allowed` missing intervals and blank prices are told
+    in `holes` and are no faults. Raises PriceFileError with every fault found.
     """
     path = Path(path)
     faults = Faults(path, holes_allowed=holes_allowed)
