@@ -145,6 +145,12 @@ def test_rows_out_of_order_are_refused(write: Write) -> None:
     assert "comes after 2023-09-06T05:30:00Z" in error.faults[0].problem
 
 
+def test_a_row_of_another_decade_is_no_hole(write: Write) -> None:
+    path = write(OWN + own_rows("1,1", "2,1") + "2044-01-01T00:00:00Z,3,1\n")
+    with pytest.raises(PriceFileError, match=r":4: .* '2044-01-01T00:00:00Z' is more than 366 days after 2023"):
+        read_price_file(path, holes_allowed=True)
+
+
 def test_a_change_of_interval_length_is_named_once(write: Write) -> None:
     hours = "".join(f"{START + timedelta(hours=hour):%FT%TZ},1,1\n" for hour in (3, 4, 5, 6))
     (fault,) = refused(write(OWN + own_rows(*["1,1"] * 9) + hours)).faults

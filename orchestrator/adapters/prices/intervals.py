@@ -10,6 +10,9 @@ from orchestrator.adapters.prices.cells import ALLOWED_INTERVALS, INTERVALS
 from orchestrator.adapters.prices.faults import Faults
 from orchestrator.domain.market import Market, Price
 
+APART = timedelta(days=366)
+"""Rows of one file lie no further apart: beyond, a year is mistyped, and a backtest would go on until then."""
+
 
 class Row(NamedTuple):
     """A row whose time could be read."""
@@ -94,6 +97,9 @@ def _check_steps(rows: Sequence[Row], length: timedelta, column: str, faults: Fa
             problem = f"is where intervals change from {_minutes(length)} to {_minutes(step)}"
             faults.add(problem, "one interval length", line=earlier.line, column=column, value=_shown(earlier))
             length = step
+        elif step > APART:
+            problem = f"is more than {APART.days} days after {_shown(earlier)} on line {earlier.line}"
+            faults.add(problem, "rows of one stretch of time", line=row.line, column=column, value=_shown(row))
         elif step > length:
             start = earlier.start + length
             problem = f"follows a hole: no price from {_text(start)} to {_text(row.start)}"
