@@ -100,9 +100,9 @@ def test_times_without_an_offset_are_the_sites_for_the_demo_too(
 ) -> None:
     hours = "".join(f"2023-09-06 {hour:02d}:00:00,{20 + hour}\n" for hour in range(24))
     path = write("prices.csv", "Datetime,Price (USD/MWh)\n" + hours)
-    assert choose_day(settings, path, None).start == datetime(2023, 9, 6, 5, tzinfo=UTC)
-    assert choose_day(settings, path, date(2023, 9, 6), timezone="UTC").start == datetime(2023, 9, 6, 5, tzinfo=UTC)
-    assert choose_day(settings, path, date(2023, 9, 5), timezone="UTC").start == datetime(2023, 9, 6, tzinfo=UTC)
+    of_day = date(2023, 9, 6)
+    assert choose_day(settings, path, of_day).end == datetime(2023, 9, 7, 5, tzinfo=UTC)
+    assert choose_day(settings, path, of_day, timezone="UTC").end == datetime(2023, 9, 7, tzinfo=UTC)
 
 
 def test_options_hold_for_the_sites_own_price_files_too(settings: Settings) -> None:
