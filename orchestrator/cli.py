@@ -130,7 +130,9 @@ def demo(
         typer.Option("--date", formats=["%Y-%m-%d"], help="Local day of the price file; its dearest when left out."),
     ] = None,
     point: Annotated[str | None, typer.Option(help="Settlement point, for a price file with several.")] = None,
-    timezone: Annotated[str | None, typer.Option(help="Zone of times without an offset in the price file.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="Zone of times without an offset in the price file; the site's when left out.")
+    ] = None,
     usd_per_eur: Annotated[float | None, typer.Option(help="Rate for a price file in EUR/MWh.")] = None,
     speed: Annotated[
         str, typer.Option(help="Site seconds a wall second, or `max`: in one process on a virtual clock.")
@@ -237,7 +239,9 @@ def backtest(
     cores: Annotated[int, typer.Option(min=1, help="Strategies played at a time.")] = os.cpu_count() or 1,
     seed: Annotated[int, typer.Option(help="Seed of what is drawn: tenants and pools of a trace's jobs.")] = 1,
     point: Annotated[str | None, typer.Option(help="Settlement point, for price files with several.")] = None,
-    timezone: Annotated[str | None, typer.Option(help="Zone of times without an offset in price files.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="Zone of times without an offset in price files; the site's when left out.")
+    ] = None,
     usd_per_eur: Annotated[float | None, typer.Option(help="Rate for price files in EUR/MWh.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here as JSON.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a report here, one HTML file that stands alone.")] = None,

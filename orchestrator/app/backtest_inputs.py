@@ -1,6 +1,6 @@
 """What `wattshift backtest` was asked for, checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -58,7 +58,7 @@ def request(
         raise BacktestError(f"--strategies: {problem}") from None
     for option, file in (("--hashprice", hashprice), ("--trace", trace), *(("--prices", path) for path in prices)):
         if file is not None and not file.is_file():
-            raise BacktestError(f"{option} {file}: there is no such file")
+            raise BacktestError(f"{option} {file}: {_no_file(file)}")
     return Request(
         feed=_feed(settings, prices, point, timezone, usd_per_eur),
         start=_at(settings, begin, "--from"),
@@ -74,15 +74,32 @@ def request(
     )
 
 
+def _no_file(path: Path) -> str:
+    if path.is_dir():
+        return "this is a folder; name a file in it"
+    return "this is no file that can be read twice, as it has to be" if path.exists() else "there is no such file"
+
+
 def _feed(
     settings: Settings, prices: tuple[Path, ...], point: str | None, timezone: str | None, usd_per_eur: float | None
 ) -> FilePrices:
+    if timezone is not None:
+        _check_zone(timezone)
+    if prices:
+        return FilePrices(prices, point, timezone or settings.site.timezone, usd_per_eur)
     own = settings.prices
-    if not prices:
-        if not isinstance(own, FilePrices):
-            raise BacktestError("--prices: name price files; this site's own prices come from no file")
-        return own
-    return FilePrices(prices, point, timezone or settings.site.timezone, usd_per_eur)
+    if not isinstance(own, FilePrices):
+        raise BacktestError("--prices: name price files; this site's own prices come from no file")
+    rate = own.usd_per_eur if usd_per_eur is None else usd_per_eur
+    return replace(own, point=point or own.point, timezone=timezone or own.timezone, usd_per_eur=rate)
+
+
+def _check_zone(timezone: str) -> None:
+    """Also where no file has a time without an offset, so that a slip is not found out later."""
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError):  # unknown, malformed, or a folder of zones such as "America"
+        raise BacktestError(f"--timezone {timezone}: write an IANA name such as America/Chicago, or UTC") from None
 
 
 def _at(settings: Settings, text: str | None, option: str) -> datetime | None:

@@ -58,7 +58,9 @@ def choose_day(
     """The day to play: of `file`, or of the site's own price files. PriceFileError or DayError say what is wrong."""
     feed = settings.prices
     if file is not None:
-        feed = FilePrices(paths=(file,), point=point, timezone=timezone or "UTC", usd_per_eur=usd_per_eur)
+        feed = FilePrices(
+            paths=(file,), point=point, timezone=timezone or settings.site.timezone, usd_per_eur=usd_per_eur
+        )
     elif not isinstance(feed, FilePrices):
         raise DayError("the site file names no price file to play; give one with --day")
     else:

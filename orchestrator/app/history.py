@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from orchestrator.adapters.prices.faults import Fault
 from orchestrator.adapters.prices.file import PriceFile, read_price_file
 from orchestrator.adapters.prices.layouts import hourly
 from orchestrator.adapters.series.csv_series import read_hashprice_file, read_temperature_file
@@ -30,7 +31,8 @@ def load_history(
 ) -> MarketHistory:
     """The market of the feed's files from `start` to `end`; hashprice of a file, else as the site file says.
 
-    Missing intervals and blank prices are filled by the site's stale policy and noted. Raises PriceFileError,
+    Missing intervals and blank prices are filled by the site's stale policy and noted, as is the time zone that times
+    without an offset were read in. Raises PriceFileError,
     SeriesFileError and MarketError.
     """
     files = [
@@ -47,7 +49,7 @@ def load_history(
         start=start,
         end=end,
     )
-    return replace(history, notes=(*history.notes, *_holes(files)))
+    return replace(history, notes=(*_zones(files), *history.notes, *_holes(files, history)))
 
 
 def _hashprice(settings: Settings, file: Path | None) -> Series:
@@ -84,13 +86,36 @@ def _series(points: Iterable[tuple[datetime, float]], max_age_s: float, assumed:
     )
 
 
-def _holes(files: Iterable[PriceFile]) -> list[str]:
+def _zones(files: Iterable[PriceFile]) -> list[str]:
+    return [
+        f"{file.path.name}: times without an offset were read as {file.naive_in}; --timezone names another zone"
+        for file in files
+        if file.naive_in is not None
+    ]
+
+
+def _holes(files: Iterable[PriceFile], history: MarketHistory) -> list[str]:
+    """Of what this run looks at, which is more than its period: other holes of a file are no matter of it."""
     notes = []
     for file in files:
-        notes += [
-            f"{hole.file.name}:{hole.line}: {hole.column} {hole.value!r} {hole.problem}"
-            for hole in file.holes[:TOLD_HOLES]
+        told = [
+            f"{hole.file.name}:{hole.line}: {hole.column} {hole.value!r} {hole.problem}{where}"
+            for hole in sorted(file.holes, key=lambda hole: hole.line or 0)
+            if (where := _where(hole, history)) is not None
         ]
-        if len(file.holes) > TOLD_HOLES:
-            notes.append(f"{file.path.name}: {len(file.holes) - TOLD_HOLES} more holes")
+        notes += told[:TOLD_HOLES]
+        if len(told) > TOLD_HOLES:
+            notes.append(f"{file.path.name}: {len(told) - TOLD_HOLES} more holes")
     return notes
+
+
+def _where(hole: Fault, history: MarketHistory) -> str | None:
+    """What a hole has to do with the period, None for nothing."""
+    if hole.span is None:
+        return ""
+    start, end = hole.span
+    if end <= history.start or start >= history.at(len(history)):
+        return None
+    if start >= history.at(history.end):
+        return ", after the period: plans look ahead to it"
+    return ", before the period: forecasts learn from it" if end <= history.at(history.begin) else ""

@@ -37,6 +37,8 @@ LEAST_WEEK = 0.1
 RAMP_SHARE = 0.5
 """Whole weeks at a trace's ends that offer less than this share of a mean one's work, weeks weighed by their work, are
 left out: the cluster was being filled or emptied, and its few jobs would be repeated in heaps."""
+TOLD_REPEATS = 3.0
+"""Above this many jobs of each job of the trace it is told: they are less of a mix than their number looks like."""
 
 _WEEK_S = 7 * 86_400.0
 _MONTH_S = 365.25 / 12.0 * 86_400.0
@@ -119,7 +121,7 @@ def scaled_jobs(
         restart_s=np.round(RESTART_S[0] + (RESTART_S[1] - RESTART_S[0]) * _uniform(key, "restart", seed)),
         checkpoint_every_s=np.full(len(at), CHECKPOINT_EVERY_S),
     )
-    return Scaled(jobs, _notes(jobs, size[row], site_gpus, span_s, cap[pool]))
+    return Scaled(jobs, _notes(jobs, row, size[row], site_gpus, span_s, cap[pool]))
 
 
 def _steady(submitted_s: Floats, work: Floats) -> slice:
@@ -232,7 +234,7 @@ def _mixed(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return key ^ (key >> np.uint64(31))
 
 
-def _notes(jobs: SubmittedJobs, size: Floats, site_gpus: int, span_s: float, cap: Floats) -> tuple[str, ...]:
+def _notes(jobs: SubmittedJobs, row: Ints, size: Floats, site_gpus: int, span_s: float, cap: Floats) -> tuple[str, ...]:
     if not len(jobs):
         return ("trace: no job of it falls into the period",)
     offered = float(jobs.work_gpu_seconds.sum()) / (site_gpus * span_s)
@@ -242,6 +244,12 @@ def _notes(jobs: SubmittedJobs, size: Floats, site_gpus: int, span_s: float, cap
         f"{jobs.run_s.mean() / 3600.0:.1f} h each on average; GPUs per job {factor:.2f} times the trace's; they would "
         f"keep {100.0 * offered:.0f} % of the site's {site_gpus} GPUs busy"
     ]
+    used = len(np.unique(row))
+    if len(jobs) > TOLD_REPEATS * used:
+        notes.append(
+            f"trace: {used} of its jobs {'is' if used == 1 else 'are'} used to make these, each "
+            f"{len(jobs) / used:.1f} times on average"
+        )
     if capped := int((jobs.gpus >= cap).sum()):
         notes.append(f"trace: {capped} jobs ask for {100.0 * LARGEST_SHARE:.0f} % of their pool, the most that one may")
     return tuple(notes)

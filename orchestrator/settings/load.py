@@ -89,6 +89,7 @@ def _check_store_url(found: Found) -> None:
 
 def _settings(file: schema.SiteFile, folder: Path, overrides: Overrides, found: Found) -> Settings:
     site = _site(file)
+    weather_zone = file.weather.timezone or file.timezone
     state_dir = (folder / file.state_dir).resolve()
     store_url = overrides.store_url or file.store_url or f"sqlite:///{state_dir / f'{site.name}.db'}"
     telemetry = _telemetry(file)
@@ -98,7 +99,7 @@ def _settings(file: schema.SiteFile, folder: Path, overrides: Overrides, found: 
         site=site,
         prices=_prices(file, folder),
         hashprice=_series(file.hashprice.usd_per_ph_day, file.hashprice.file, "UTC", folder),
-        weather=_series(file.weather.temperature_c, file.weather.file, file.weather.timezone, folder),
+        weather=_series(file.weather.temperature_c, file.weather.file, weather_zone, folder),
         telemetry=telemetry,
         state_dir=state_dir,
         store_url=_absolute(store_url, folder),
@@ -199,7 +200,8 @@ def _ppa(section: schema.PpaSection | None) -> Ppa | None:
 def _prices(file: schema.SiteFile, folder: Path) -> PriceFeed:
     match file.prices:
         case schema.FilePriceSection(files=files, point=point, timezone=timezone, usd_per_eur=usd_per_eur):
-            return FilePrices(tuple(folder / name for name in files), point, timezone, usd_per_eur)
+            paths = tuple(folder / name for name in files)
+            return FilePrices(paths, point, timezone or file.timezone, usd_per_eur)
         case schema.HttpPriceSection(url=url, every_s=every_s):
             return HttpPrices(url, every_s)
         case schema.PushPriceSection():

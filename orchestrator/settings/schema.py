@@ -157,7 +157,9 @@ class FilePriceSection(Section):
     kind: Literal["file"]
     files: Annotated[list[FilePath], Field(min_length=1, max_length=1000, description="Relative to the site file.")]
     point: Annotated[Text | None, Field(description="Settlement point, for a file with several.")] = None
-    timezone: Annotated[Timezone, Field(description="IANA name: the zone of times without an offset.")] = "UTC"
+    timezone: Annotated[
+        Timezone | None, Field(description="IANA name: the zone of times without an offset; the site's if left out.")
+    ] = None
     usd_per_eur: Annotated[float | None, Field(gt=0, le=1000, description="Rate, for a file in EUR/MWh.")] = None
 
 
@@ -191,7 +193,9 @@ class WeatherSection(Section):
     file: Annotated[
         FilePath | None, Field(description="CSV with interval_start_utc,temperature_c; relative to the site file.")
     ] = None
-    timezone: Annotated[Timezone, Field(description="IANA name: the zone of times without an offset.")] = "UTC"
+    timezone: Annotated[
+        Timezone | None, Field(description="IANA name: the zone of times without an offset; the site's if left out.")
+    ] = None
 
 
 class ScrapeSection(Section):

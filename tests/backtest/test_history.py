@@ -1,13 +1,15 @@
 """A backtest's market read from files: the real ones beside the project, holes, corrections, and the site's series."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from orchestrator.adapters.prices.faults import PriceFileError
+from orchestrator.app.backtest_inputs import request
+from orchestrator.app.demo import choose_day
 from orchestrator.app.history import load_history
 from orchestrator.backtest.market import Basis
 from orchestrator.settings import FilePrices, Settings, load_settings
@@ -53,9 +55,77 @@ def test_holes_and_blank_prices_are_filled_and_named(settings: Settings, write: 
     assert history.basis.tolist() == [Basis.REAL_TIME, Basis.REAL_TIME, Basis.HELD, Basis.FALLBACK, Basis.REAL_TIME]
     assert any(note.startswith("prices.csv:4: real_time_usd_per_mwh '' is blank") for note in history.notes)
     assert any(
-        note.startswith("prices.csv:5: interval_start_utc '2024-05-01T01:00:00Z' follows a hole")
+        note.startswith("prices.csv:5: interval_start_utc '2024-05-01T01:00Z' follows a hole")
+        and "forecasts" not in note
         for note in history.notes
     )
+
+
+def test_only_holes_that_the_run_looks_at_are_told(settings: Settings, write: Callable[[str, str], Path]) -> None:
+    """June to September 2024 by the hour, with an hour missing on the first of each month and one blank beside it."""
+    start = datetime(2024, 6, 1, tzinfo=UTC)
+    lines = ["interval_start_utc,real_time_usd_per_mwh"]
+    for hour in range(122 * 24):
+        at = start + timedelta(hours=hour)
+        if (at.day, at.hour) != (1, 12):
+            lines.append(f"{at:%Y-%m-%dT%H:%MZ},{'' if (at.day, at.hour) == (1, 14) else 30}")
+    path = write("prices.csv", "\n".join(lines) + "\n")
+    told = {}
+    for end in (datetime(2024, 8, 30, tzinfo=UTC), datetime(2024, 8, 31, tzinfo=UTC)):
+        history = load_history(settings, feed(path), start=datetime(2024, 8, 1, tzinfo=UTC), end=end)
+        told[end.day] = [note for note in history.notes if note.startswith("prices.csv:")]
+    july, july_blank, august, august_blank = told[30]
+    assert "'2024-07-01T13:00Z' follows a hole" in july
+    assert july.endswith(", before the period: forecasts learn from it")
+    assert july_blank.endswith("'' is blank, before the period: forecasts learn from it")
+    assert august.endswith("no price from 2024-08-01T12:00:00Z to 2024-08-01T13:00:00Z")
+    assert august_blank.endswith("is blank")
+    assert told[31][:4] == told[30]
+    assert [note.rpartition(", ")[2] for note in told[31][4:]] == ["after the period: plans look ahead to it"] * 2
+
+
+def test_the_zone_that_times_without_an_offset_were_read_in_is_told(
+    settings: Settings, write: Callable[[str, str], Path]
+) -> None:
+    path = write("prices.csv", "Datetime,Price (USD/MWh)\n2024-05-01 00:00:00,20\n2024-05-01 01:00:00,21\n")
+    assert "prices.csv: times without an offset were read as America/Chicago; --timezone names another zone" in (
+        load_history(settings, feed(path, timezone="America/Chicago")).notes
+    )
+    path = write("prices.csv", "interval_start_utc,real_time_usd_per_mwh\n2024-05-01T00:00,20\n2024-05-01T00:15,21\n")
+    assert not any("without an offset" in note for note in load_history(settings, feed(path)).notes)
+
+
+def test_times_without_an_offset_are_the_sites_for_the_demo_too(
+    settings: Settings, write: Callable[[str, str], Path]
+) -> None:
+    hours = "".join(f"2023-09-06 {hour:02d}:00:00,{20 + hour}\n" for hour in range(24))
+    path = write("prices.csv", "Datetime,Price (USD/MWh)\n" + hours)
+    of_day = date(2023, 9, 6)
+    assert choose_day(settings, path, of_day).end == datetime(2023, 9, 7, 5, tzinfo=UTC)
+    assert choose_day(settings, path, of_day, timezone="UTC").end == datetime(2023, 9, 7, tzinfo=UTC)
+
+
+def test_options_hold_for_the_sites_own_price_files_too(settings: Settings) -> None:
+    def asked(**options: str | float | None) -> FilePrices:
+        return request(
+            settings,
+            prices=(),
+            **{"point": None, "timezone": None, "usd_per_eur": None, **options},  # type: ignore[arg-type]  # as named
+            begin=None,
+            end=None,
+            hashprice=None,
+            trace=None,
+            jobs_a_month=None,
+            strategies="greedy",
+            cores=1,
+            seed=1,
+            records=None,
+            command="",
+        ).feed
+
+    assert asked() == settings.prices
+    changed = asked(point="HB_WEST", timezone="UTC", usd_per_eur=1.1)
+    assert (changed.point, changed.timezone, changed.usd_per_eur) == ("HB_WEST", "UTC", 1.1)
 
 
 def test_the_live_reader_still_refuses_them(settings: Settings, write: Callable[[str, str], Path]) -> None:

@@ -180,3 +180,13 @@ def test_a_trace_file_is_read_scaled_and_told(tmp_path: Path) -> None:
     assert load_of(workload.jobs) == pytest.approx(0.85, rel=0.01)
     assert workload.notes[0] == "trace.csv: 168 of 169 rows are jobs that can be used (csv)"
     assert workload.notes[1].startswith("trace.csv: 1 rows left out: a negative run time (line 170: '-1')")
+
+
+def test_repeats_of_few_jobs_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("timestamp,duration,num_gpus\n2017-10-03 06:00:00,7200,4\n2017-10-03 07:00:00,7200,4\n")
+    workload = load_workload(SETTINGS, path, START, END, seed=1)
+    copies = len(workload.jobs) / 2
+    assert f"trace: 2 of its jobs are used to make these, each {copies:.1f} times on average" in workload.notes
+    assert copies > 1000
+    assert not any("times on average" in note for note in scaled(jobs_a_month=2_000).notes)

@@ -237,9 +237,43 @@ def test_euro_is_refused_without_a_rate_and_converted_with_one(write: Write) -> 
 
 
 @pytest.mark.parametrize("timezone", ["Mars/Olympus", "", "America", "../etc"])
-def test_an_unknown_time_zone_is_named(write: Write, timezone: str) -> None:
-    path = write(hourly("USD", "2024-01-01 00:00:00,1"))
-    assert "not a time zone" in str(refused(path, timezone=timezone))
+def test_an_unknown_time_zone_is_named_in_any_layout(write: Write, timezone: str) -> None:
+    for content in (
+        hourly("USD", "2024-01-01 00:00:00,1", "2024-01-01 01:00:00,1"),
+        "interval_start_utc,real_time_usd_per_mwh\n2024-01-01T00:00Z,1\n2024-01-01T00:15Z,1\n",
+    ):
+        assert "not a time zone" in str(refused(write(content), timezone=timezone))
+
+
+def test_it_is_told_in_which_zone_times_without_an_offset_were_read(write: Write) -> None:
+    naive = hourly("USD", "2024-01-01 00:00:00,1", "2024-01-01 01:00:00,1")
+    aware = hourly("USD", "2024-01-01 00:00:00+01:00,1", "2024-01-01 01:00:00+01:00,1")
+    found = [read_price_file(write(content), timezone="Europe/Berlin") for content in (naive, aware)]
+    assert [file.naive_in for file in found] == ["Europe/Berlin", None]
+    assert found[0].prices == found[1].prices
+
+
+def test_times_of_another_zone_show_in_the_hour_that_clocks_skip(write: Write) -> None:
+    """A file in UTC, read as Central: its 12 March 2023 has the hour that clocks there leave out."""
+    path = write(hourly("USD", *(f"2023-03-12 {hour:02d}:00:00,{hour}" for hour in range(24))))
+    (fault,) = refused(path, timezone="America/Chicago").faults
+    assert (fault.line, fault.value) == (5, "2023-03-12 03:00:00")
+    assert fault.problem == (
+        "is the same hour as '2023-03-12 02:00:00' on line 4, with another price: clocks in America/Chicago skip from "
+        "2023-03-12 02:00 to 03:00"
+    )
+    assert "--timezone" in fault.allowed
+    assert len(read_price_file(path, timezone="UTC").prices) == 48
+
+
+def test_faults_show_times_as_the_file_has_them(write: Write) -> None:
+    rows = [f"2024-07-01 {hour:02d}:00:00,{hour}" for hour in (0, 1, 2, 1, 4)]
+    rows[3] = rows[3].replace(",1", ",7")
+    found = refused(write(hourly("USD", *rows)), timezone="America/Chicago").faults
+    assert [(fault.line, fault.value) for fault in found] == [(5, "2024-07-01 01:00:00"), (6, "2024-07-01 04:00:00")]
+    report = [row for _, row in ercot_day(date(2024, 11, 3))]
+    (fault,) = refused(write(REPORT + "".join([*report, report[9].replace(",9\n", ",8\n")]))).faults
+    assert fault.value == "11/03/2024 hour 2 interval 2 repeated"
 
 
 def test_the_spring_hour_that_clocks_leave_out_may_be_absent_or_filled(write: Write) -> None:
@@ -249,6 +283,8 @@ def test_the_spring_hour_that_clocks_leave_out_may_be_absent_or_filled(write: Wr
     assert read[0] == read[1]
     assert read[0][0].start == datetime(2024, 3, 31, 0, tzinfo=UTC)
     assert len(read[0]) == 6
+    blank = [absent[0], "2024-03-31 02:00:00,", *absent[1:]]  # there is no such hour, and no price
+    assert read_price_file(write(hourly("USD", *blank)), timezone="Europe/Berlin").prices == read[0]
     wrong = [absent[0], "2024-03-31 02:00:00,2", *absent[1:]]
     assert "another price" in str(refused(write(hourly("USD", *wrong)), timezone="Europe/Berlin"))
 

@@ -145,6 +145,12 @@ def test_rows_out_of_order_are_refused(write: Write) -> None:
     assert "comes after 2023-09-06T05:30:00Z" in error.faults[0].problem
 
 
+def test_a_row_of_another_decade_is_no_hole(write: Write) -> None:
+    path = write(OWN + own_rows("1,1", "2,1") + "2044-01-01T00:00:00Z,3,1\n")
+    with pytest.raises(PriceFileError, match=r":4: .* '2044-01-01T00:00:00Z' is more than 366 days after 2023"):
+        read_price_file(path, holes_allowed=True)
+
+
 def test_a_change_of_interval_length_is_named_once(write: Write) -> None:
     hours = "".join(f"{START + timedelta(hours=hour):%FT%TZ},1,1\n" for hour in (3, 4, 5, 6))
     (fault,) = refused(write(OWN + own_rows(*["1,1"] * 9) + hours)).faults
@@ -172,7 +178,10 @@ def test_one_row_does_not_say_how_long_its_interval_is(write: Write) -> None:
         (OWN, "no rows", 1),
         (OWN + own_rows("1,1", "2", "3,1"), "has 2 cells", 3),
         (OWN + own_rows("1,1", "2,1,7", "3,1"), "has 4 cells", 3),
-        (OWN + own_rows("1,1", '"2,1', "3,1"), "is not CSV", 4),
+        (OWN + own_rows("1,1", '"2,1', "3,1"), "a quoted cell goes on to line 4", 3),
+        (OWN + own_rows("1,1", '"2,1') + own_rows("3,1") * 6_000, "field larger than field limit", 3),
+        (OWN + own_rows('1,"1"x'), "is not CSV", 2),
+        (OWN + own_rows("1,1", '"2\n",1', "3,1,4"), "has 4 cells", 5),
         (OWN + own_rows("1,1") + "\n" + own_rows("1,1"), "has 0 cells", 3),
         ((OWN + own_rows("1,1")).encode() + b"\xff\xfe,1,1\n", "is not UTF-8", 3),
         ((OWN + own_rows("1,1", "2,1")).encode("utf-16"), "is not UTF-8", 1),

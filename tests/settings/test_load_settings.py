@@ -53,7 +53,7 @@ def test_the_example_as_frozen_values(example_path: Path) -> None:
     assert s21.warm_up == timedelta(minutes=8)
     assert [(pool.name, pool.gpus) for pool in site.pools] == [("h100", 1024), ("gb200", 1728)]
     assert {tenant.sla for tenant in site.tenants} == set(SlaClass)
-    assert settings.prices == FilePrices((example_path.parent / "ercot-2023-09-06.csv",), None, "UTC", None)
+    assert settings.prices == FilePrices((example_path.parent / "ercot-2023-09-06.csv",), None, "America/Chicago", None)
     assert settings.hashprice == CsvSeries(example_path.parent / "hashprice-2023-09.csv", "UTC")
     assert settings.telemetry == ScrapedMetrics()
     assert settings.mock is not None
@@ -214,6 +214,16 @@ def test_a_file_that_cannot_be_read_is_an_error_too(tmp_path: Path) -> None:
 def test_two_keys_that_are_there_twice_are_both_told(edited: Edit) -> None:
     path = edited(("racks: 10", "racks: 10\n    racks: 11"), ("mock:", "timezone: UTC\nmock:"))
     assert [problem.key for problem in problems(path)] == ["fleets[0].racks", "timezone"]
+
+
+def test_times_without_an_offset_are_the_sites_where_a_feed_names_no_zone(edited: Edit) -> None:
+    own = load_settings(edited(), {})
+    assert isinstance(own.prices, FilePrices)
+    assert isinstance(own.weather, CsvSeries)
+    assert (own.prices.timezone, own.weather.timezone) == ("America/Chicago", "America/Chicago")
+    named = load_settings(edited(("  kind: file\n", "  kind: file\n  timezone: UTC\n")), {})
+    assert isinstance(named.prices, FilePrices)
+    assert named.prices.timezone == "UTC"
 
 
 def test_feeds_of_other_kinds(edited: Edit) -> None:

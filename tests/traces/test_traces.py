@@ -135,6 +135,30 @@ def test_a_line_of_a_log_without_sense_is_left_out_and_told(
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "problem", "place"),
+    [
+        ("MaxProcs: 128", "MaxProcs: -3", "a MaxProcs that no machine has, so it is not known", (2, "-3")),
+        ("MaxProcs: 128", "MaxProcs: 2,048", "a MaxProcs that no machine has, so it is not known", (2, "2,048")),
+        ("MaxProcs: 128", "MaxProcs: 0\n; MaxNodes: 9", "a MaxProcs that no machine has, so MaxNodes", (2, "0")),
+        ("1700000000", "banana", "a UnixStartTime that cannot be, so the log is taken to begin", (3, "banana")),
+        ("1700000000", "-1", "a UnixStartTime that cannot be, so the log is taken to begin", (3, "-1")),
+        ("America/Chicago", "Mars/Base", "a TimeZoneString of no time zone, so its clocks", (4, "Mars/Base")),
+    ],
+)
+def test_a_header_of_a_log_without_sense_is_told_with_its_line(
+    read: Callable[..., JobTrace], old: str, new: str, problem: str, place: tuple[int, str]
+) -> None:
+    trace = read(SWF_HEADER.replace(old, new) + swf_line(1), "log.swf")
+    assert len(trace) == 1
+    (kind,) = trace.nonsense
+    assert kind.problem.startswith(problem)
+    assert kind.places == (place,)
+    assert str(kind).startswith("1 header lines left out: a ")
+    assert "; allowed: " in str(kind)
+    assert trace.machine == (9 if "MaxNodes" in new else None if "MaxProcs" in new else 128)
+
+
+@pytest.mark.parametrize(
     ("content", "name", "message"),
     [
         ("", "trace.csv", "is empty; allowed: a header line and rows"),
@@ -143,6 +167,11 @@ def test_a_line_of_a_log_without_sense_is_left_out_and_told(
         (b"\x89PNG\r\n\x1a\n\x00\xff\xfe", "trace.csv", r":1: .* is not UTF-8"),
         (b"\x1f\x8b\x08\x00\xff", "log.swf", r":1: .* is not UTF-8"),
         ("", "log.swf", "is empty; allowed: lines of 18 numbers"),
+        (
+            HEADER + '2017-10-09 06:00:00,5,1,1,a\n"2017-10-09 06:00:00,5,1,1,a\n' + "2017,5,1,1,a\n" * 9,
+            "trace.csv",
+            ":3: is",
+        ),
         ("; Version: 2\n", "log.swf", "has no job that can be used"),
         (
             HEADER + "2017-10-09 06:00:00,-5,1,1,a\n",

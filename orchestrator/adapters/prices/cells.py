@@ -35,13 +35,23 @@ def number(cell: str) -> float | None:
     return value if math.isfinite(value) and "_" not in cell else None
 
 
-def price(cell: str, line: int, column: str, faults: Faults, usd_per_unit: float = 1.0) -> float | None:
-    """The price in `cell` in USD/MWh, or None with the fault (or the hole, where it is blank) added."""
+def is_blank(cell: str) -> bool:
+    """Whether the cell of a price says that there is none."""
+    return cell.lower() in _BLANK
+
+
+def price(
+    cell: str, line: int, column: str, faults: Faults, usd_per_unit: float = 1.0, *, at: datetime | None
+) -> float | None:
+    """The price in `cell` in USD/MWh, or None with the fault (or the hole, where it is blank) added.
+
+    `at` is the start of its interval, None where that could not be read.
+    """
     value = number(cell)
-    if value is None and cell.lower() in _BLANK:
-        faults.add_hole(
-            "is blank" if not cell else "is not a number", ALLOWED_PRICE, line=line, column=column, value=cell
-        )
+    if value is None and is_blank(cell):
+        problem = "is blank" if not cell else "is not a number"
+        span = None if at is None else (at, at + INTERVALS[0])
+        faults.add_hole(problem, ALLOWED_PRICE, line=line, column=column, value=cell, span=span)
         return None
     if value is None:
         faults.add("is not a number", ALLOWED_PRICE, line=line, column=column, value=cell)

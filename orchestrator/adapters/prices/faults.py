@@ -1,6 +1,7 @@
 """What is wrong with a data file: every fault with its place, and what is allowed there."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 KEPT_FAULTS = 20
@@ -17,6 +18,8 @@ class Fault:
     value: str | None
     problem: str
     allowed: str
+    span: tuple[datetime, datetime] | None = None
+    """Of a hole: from when to when there is no price, at least."""
 
     def __str__(self) -> str:
         place = str(self.file) if self.line is None else f"{self.file}:{self.line}"
@@ -67,10 +70,19 @@ class Faults:
         if len(self.kept) < KEPT_FAULTS:
             self.kept.append(Fault(self.file, line, column, value, problem, allowed))
 
-    def add_hole(self, problem: str, allowed: str, *, line: int, column: str, value: str) -> None:
+    def add_hole(
+        self,
+        problem: str,
+        allowed: str,
+        *,
+        line: int,
+        column: str,
+        value: str,
+        span: tuple[datetime, datetime] | None,
+    ) -> None:
         """A price that is not there: a fault, unless holes are allowed."""
         if self.holes_allowed:
-            self.holes.append(Fault(self.file, line, column, value, problem, allowed))
+            self.holes.append(Fault(self.file, line, column, value, problem, allowed, span))
         else:
             self.add(problem, allowed, line=line, column=column, value=value)
 

@@ -10,6 +10,9 @@ from orchestrator.adapters.prices.cells import ALLOWED_INTERVALS, INTERVALS
 from orchestrator.adapters.prices.faults import Faults
 from orchestrator.domain.market import Market, Price
 
+APART = timedelta(days=366)
+"""Rows of one file lie no further apart: beyond, a year is mistyped, and a backtest would go on until then."""
+
 
 class Row(NamedTuple):
     """A row whose time could be read."""
@@ -20,6 +23,8 @@ class Row(NamedTuple):
     """One a market, USD/MWh; None where the cell was a fault."""
     end: datetime | None = None
     """Where the file gives it, or its layout fixes it."""
+    shown: str = ""
+    """Its time as the file has it; blank stands for `start`."""
 
 
 def priced_intervals(
@@ -57,10 +62,10 @@ def _in_order(rows: Sequence[Row], column: str, faults: Faults) -> list[Row]:
         if earlier is not row:
             if earlier.values != row.values:
                 problem = f"was given on line {earlier.line} with another price"
-                faults.add(problem, "each interval once", line=row.line, column=column, value=_text(row.start))
+                faults.add(problem, "each interval once", line=row.line, column=column, value=_shown(row))
         elif kept and row.start < kept[-1].start:
-            problem = f"comes after {_text(kept[-1].start)}"
-            faults.add(problem, "rows in order of time", line=row.line, column=column, value=_text(row.start))
+            problem = f"comes after {_shown(kept[-1])} on line {kept[-1].line}"
+            faults.add(problem, "rows in order of time", line=row.line, column=column, value=_shown(row))
         else:
             kept.append(row)
     return kept
@@ -80,7 +85,7 @@ def _check_steps(rows: Sequence[Row], length: timedelta, column: str, faults: Fa
     for index, row in enumerate(rows):
         if row.end is not None and row.end - row.start != length:
             problem = f"is {_minutes(row.end - row.start)} long, others are {_minutes(length)}"
-            faults.add(problem, "one interval length", line=row.line, column=column, value=_text(row.start))
+            faults.add(problem, "one interval length", line=row.line, column=column, value=_shown(row))
         if index == 0:
             continue
         earlier = rows[index - 1]
@@ -90,15 +95,23 @@ def _check_steps(rows: Sequence[Row], length: timedelta, column: str, faults: Fa
         steady = index + 1 < len(rows) and rows[index + 1].start - row.start == step
         if row.end is None and step in INTERVALS and steady:
             problem = f"is where intervals change from {_minutes(length)} to {_minutes(step)}"
-            faults.add(problem, "one interval length", line=earlier.line, column=column, value=_text(earlier.start))
+            faults.add(problem, "one interval length", line=earlier.line, column=column, value=_shown(earlier))
             length = step
+        elif step > APART:
+            problem = f"is more than {APART.days} days after {_shown(earlier)} on line {earlier.line}"
+            faults.add(problem, "rows of one stretch of time", line=row.line, column=column, value=_shown(row))
         elif step > length:
             start = earlier.start + length
             problem = f"follows a hole: no price from {_text(start)} to {_text(row.start)}"
-            faults.add_hole(problem, "every interval", line=row.line, column=column, value=_text(row.start))
+            span = (start, row.start)
+            faults.add_hole(problem, "every interval", line=row.line, column=column, value=_shown(row), span=span)
         else:
-            problem = f"starts before the interval from {_text(earlier.start)} has ended"
-            faults.add(problem, f"steps of {_minutes(length)}", line=row.line, column=column, value=_text(row.start))
+            problem = f"starts before the interval from {_shown(earlier)} has ended"
+            faults.add(problem, f"steps of {_minutes(length)}", line=row.line, column=column, value=_shown(row))
+
+
+def _shown(row: Row) -> str:
+    return row.shown or _text(row.start)
 
 
 def _text(at: datetime) -> str:

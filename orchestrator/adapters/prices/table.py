@@ -38,11 +38,16 @@ def read_table(path: Path, faults: Faults) -> Table | None:
         skipped += 1
     reader = csv.reader(lines[skipped:], strict=True)
     found: list[tuple[int, list[str]]] = []
+    line = skipped + 1  # the first of a row, which goes on where a quoted cell has line ends in it
     try:
         for cells in reader:
-            found.append((skipped + reader.line_num, [cell.strip() for cell in cells]))
+            found.append((line, [cell.strip() for cell in cells]))
+            line = skipped + reader.line_num + 1
     except csv.Error as error:
-        faults.add(f"is not CSV ({error})", "comma-separated cells", line=skipped + reader.line_num)
+        last = skipped + reader.line_num
+        # A quote that nobody closes swallows all lines up to the next one, the reader's limit or the end.
+        problem = str(error) if last == line else f"a quoted cell goes on to line {last}, and then {error}"
+        faults.add(f"is not CSV ({problem})", "comma-separated cells, and quotes that are closed", line=line)
         return None
     while found and not any(found[-1][1]):
         found.pop()

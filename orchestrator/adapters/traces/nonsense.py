@@ -1,6 +1,6 @@
 """What a trace has that makes no sense: counted by kind, with the first places and values of each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.adapters.prices.faults import DataFileError, Fault
@@ -19,12 +19,13 @@ class Kind:
     count: int
     places: tuple[tuple[int, str], ...]
     """Line and value of the first ones."""
+    of: str = "rows"
 
     def __str__(self) -> str:
         shown = ", ".join(f"line {line}: {value[:40]!r}" for line, value in self.places)
         more = ", ..." if self.count > len(self.places) else ""
         what = "left out" if self.left_out else "used"
-        return f"{self.count} rows {what}: {self.problem} ({shown}{more}); allowed: {self.allowed}"
+        return f"{self.count} {self.of} {what}: {self.problem} ({shown}{more}); allowed: {self.allowed}"
 
 
 class TraceError(DataFileError):
@@ -38,10 +39,20 @@ class Nonsense:
         self.file = file
         self._kinds: dict[str, Kind] = {}
 
-    def add(self, problem: str, allowed: str, line: int, value: str, *, left_out: bool = True, count: int = 1) -> None:
-        known = self._kinds.get(problem, Kind(problem, allowed, left_out, 0, ()))
+    def add(
+        self,
+        problem: str,
+        allowed: str,
+        line: int,
+        value: str,
+        *,
+        left_out: bool = True,
+        count: int = 1,
+        of: str = "rows",
+    ) -> None:
+        known = self._kinds.get(problem, Kind(problem, allowed, left_out, 0, (), of))
         places = known.places if len(known.places) == KEPT_PLACES else (*known.places, (line, value))
-        self._kinds[problem] = Kind(problem, allowed, left_out, known.count + count, places)
+        self._kinds[problem] = replace(known, count=known.count + count, places=places)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -55,7 +66,7 @@ class Nonsense:
                 kind.places[0][0],
                 None,
                 kind.places[0][1],
-                f"{kind.problem} ({kind.count} rows)",
+                f"{kind.problem} ({kind.count} {kind.of})",
                 kind.allowed,
             )
             for kind in self.kinds

@@ -61,7 +61,6 @@ def read(table: Table, faults: Faults, point: str | None) -> list[Price]:
     for line, cells in table.rows:
         if point_of(cells) != chosen:
             continue
-        value = price(cells[usd], line, table.header[usd], faults)
         start = starts.of(line, cells[date], cells[hour], cells[flag])
         length = _HOUR
         if interval is not None and start is not None:
@@ -72,14 +71,20 @@ def read(table: Table, faults: Faults, point: str | None) -> list[Price]:
                 column = table.header[interval]
                 faults.add("is not a quarter hour", "1 to 4", line=line, column=column, value=cells[interval])
                 start = None
+        value = price(cells[usd], line, table.header[usd], faults, at=start)
         if start is None:
             complete = False
         else:
-            rows.append(Row(line, start, (value,), start + length))
+            rows.append(Row(line, start, (value,), start + length, shown=_shown(cells, date, hour, interval, flag)))
     # The reports list the repeated hour quarter by quarter beside the first one, so rows are put in order here.
     rows.sort(key=lambda row: row.start)
     market = Market.DAY_AHEAD if interval is None else Market.REAL_TIME
     return priced_intervals(rows, [market], table.header[date], faults, complete=complete)
+
+
+def _shown(cells: Sequence[str], date: int, hour: int, interval: int | None, flag: int) -> str:
+    quarter = "" if interval is None else f" interval {cells[interval]}"
+    return f"{cells[date]} hour {cells[hour]}{quarter}{' repeated' if cells[flag] == 'Y' else ''}"
 
 
 class _HourStarts:

@@ -41,13 +41,15 @@ def read(table: Table, faults: Faults, point: str | None) -> list[Price]:
     for line, cells in table.rows:
         if cells[location] != chosen:
             continue
-        value = price(cells[price_index], line, price_column, faults)
         start = instant(cells[start_index], line, start_column, faults, assume=None)
+        value = price(cells[price_index], line, price_column, faults, at=start)
         end = None if end_index is None else instant(cells[end_index], line, "Interval End", faults, assume=None)
         if start is None or (end is None and end_index is not None):
             complete = False
         else:
-            by_name.setdefault(cells[market_index], []).append(Row(line, start, (value,), end))
+            by_name.setdefault(cells[market_index], []).append(
+                Row(line, start, (value,), end, shown=cells[start_index])
+            )
     prices: list[Price] = []
     named: dict[Market, str] = {}
     for name, rows in by_name.items():

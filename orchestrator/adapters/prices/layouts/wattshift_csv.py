@@ -36,10 +36,10 @@ def read(table: Table, faults: Faults) -> list[Price]:
     price_indexes = [(column, table.index(column)) for column in columns]
     rows: list[Row] = []
     for line, cells in table.rows:
-        values = tuple(price(cells[index], line, column, faults) for column, index in price_indexes)
         start = instant(cells[time_index], line, _TIME, faults, assume=UTC)
+        values = tuple(price(cells[index], line, column, faults, at=start) for column, index in price_indexes)
         if start is not None:
-            rows.append(Row(line, start, values))
+            rows.append(Row(line, start, values, shown=cells[time_index]))
     complete = table.complete and len(rows) == len(table.rows)
     return priced_intervals(rows, [_MARKETS[column] for column in columns], _TIME, faults, complete=complete)
 
@@ -52,7 +52,7 @@ def read_final(table: Table, prices: Sequence[Price], faults: Faults) -> list[Pr
     time_index, final_index = table.index(_TIME), table.index(_FINAL)
     final: list[Price] = []
     for line, cells in table.rows:
-        value = price(cells[final_index], line, _FINAL, faults) if cells[final_index] else None
+        value = price(cells[final_index], line, _FINAL, faults, at=None) if cells[final_index] else None
         if value is None:
             continue
         start = instant(cells[time_index], line, _TIME, Faults(faults.file), assume=UTC)  # told when it was first read
