@@ -124,6 +124,10 @@ class SlaOutcome:
     interruptions: int
     billed_gpu_hours: float
     credits_usd: float
+    most_in_an_hour: int = 0
+    """Interruptions in the worst hour that ends with an interval's start."""
+    windows_over_budget: int = 0
+    """Such hours, one for each interval, with more interruptions than the tenant's budget allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,11 @@ class StrategyResult:
     @property
     def interruptions(self) -> int:
         return sum(outcome.interruptions for outcome in self.outcomes)
+
+    @property
+    def windows_over_budget(self) -> int:
+        """Of all tenants together."""
+        return sum(outcome.windows_over_budget for outcome in self.outcomes)
 
 
 @dataclass(frozen=True, slots=True)

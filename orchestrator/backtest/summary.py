@@ -89,6 +89,7 @@ def _strategy(result: BacktestResult, strategy: StrategyResult, of_months: tuple
         "starts_by_fleet": dict(strategy.starts),
         "job_starts": strategy.job_starts,
         "interruptions": strategy.interruptions,
+        "windows_over_budget": strategy.windows_over_budget,
         "sla": {outcome.tenant: _outcome(result, outcome) for outcome in strategy.outcomes},
         "seconds_above_cap": _rounded(strategy.seconds_above_cap, 3),
         "highest_grid_kw": _rounded(strategy.highest_grid_kw, 3),
@@ -125,6 +126,9 @@ def _outcome(result: BacktestResult, outcome: SlaOutcome) -> JsonObject:
         "failed": outcome.failed,
         "open": outcome.open,
         "interruptions": outcome.interruptions,
+        "interruptions_per_hour": result.site.tenant(outcome.tenant).interruptions_per_hour,
+        "most_interruptions_in_an_hour": outcome.most_in_an_hour,
+        "windows_over_budget": outcome.windows_over_budget,
         "billed_gpu_hours": _rounded(outcome.billed_gpu_hours, 6),
         "penalty_usd": _rounded(outcome.credits_usd, 2),
     }

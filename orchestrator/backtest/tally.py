@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from orchestrator.backtest.batch import Kind, Outcome, RowBatch
 from orchestrator.backtest.result import Floats, Ints, MarketSeries, SlaOutcome, StrategySeries
-from orchestrator.domain.site import Site
+from orchestrator.domain.site import Site, Tenant
+from orchestrator.planning.worth import BUDGET_SPAN
 
 
 class Tally:
@@ -20,7 +21,7 @@ class Tally:
         self._job_starts = 0
         tenants = len(site.tenants)
         self._outcomes = np.zeros((tenants, len(Outcome)), dtype=np.int64)
-        self._interruptions = np.zeros(tenants, dtype=np.int64)
+        self._interruptions = np.zeros((tenants, count), dtype=np.int64)
         self._gpu_hours = np.zeros(tenants)
         self._credits_usd = np.zeros(tenants)
 
@@ -48,7 +49,7 @@ class Tally:
         np.add.at(self._starts, batch.subject[fleets], batch.starts[fleets])
         self._job_starts += int(batch.starts[jobs].sum())
         tenant = batch.tenant[jobs]
-        np.add.at(self._interruptions, tenant, batch.interruptions[jobs])
+        np.add.at(self._interruptions, (tenant, batch.interval[jobs]), batch.interruptions[jobs])
         np.add.at(self._gpu_hours, tenant, np.nan_to_num(batch.gpu_hours[jobs]))
         np.add.at(self._credits_usd, tenant, batch.credit_usd[jobs])
         settled = batch.outcome[jobs] >= 0
@@ -66,23 +67,41 @@ class Tally:
 
     def outcomes(self) -> tuple[SlaOutcome, ...]:
         """By tenant, in the order of the site file."""
+        in_an_hour = self._in_an_hour()
         return tuple(
-            _outcome(tenant.name, self._outcomes[row], self._interruptions[row], self._gpu_hours[row], credit_usd)
-            for row, (tenant, credit_usd) in enumerate(zip(self._site.tenants, self._credits_usd, strict=True))
+            _outcome(
+                tenant,
+                self._outcomes[row],
+                int(self._interruptions[row].sum()),
+                in_an_hour[row],
+                float(self._gpu_hours[row]),
+                float(self._credits_usd[row]),
+            )
+            for row, tenant in enumerate(self._site.tenants)
         )
+
+    def _in_an_hour(self) -> Ints:
+        """(tenants, N) interruptions at the start of each interval and in the hour before, as budgets count them."""
+        start_s = self._market.start_s
+        so_far = np.cumsum(self._interruptions, axis=1)
+        gone = np.searchsorted(start_s, start_s - BUDGET_SPAN.total_seconds(), side="right")
+        before = np.where(gone > 0, so_far[:, np.maximum(gone - 1, 0)], 0)
+        return so_far - before
 
 
 def _outcome(
-    tenant: str, counts: Ints, interruptions: np.int64, gpu_hours: np.float64, credit_usd: np.float64
+    tenant: Tenant, counts: Ints, interruptions: int, in_an_hour: Ints, gpu_hours: float, credit_usd: float
 ) -> SlaOutcome:
     return SlaOutcome(
-        tenant=tenant,
+        tenant=tenant.name,
         on_time=int(counts[Outcome.ON_TIME]),
         late=int(counts[Outcome.LATE]),
         withdrawn=int(counts[Outcome.WITHDRAWN]),
         failed=int(counts[Outcome.FAILED]),
         open=int(counts[Outcome.OPEN]),
-        interruptions=int(interruptions),
-        billed_gpu_hours=float(gpu_hours),
-        credits_usd=float(credit_usd),
+        interruptions=interruptions,
+        billed_gpu_hours=gpu_hours,
+        credits_usd=credit_usd,
+        most_in_an_hour=int(in_an_hour.max(initial=0)),
+        windows_over_budget=int((in_an_hour > tenant.interruptions_per_hour).sum()),
     )

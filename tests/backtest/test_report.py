@@ -195,6 +195,10 @@ def test_the_other_tables_have_the_documents_figures(result: BacktestResult, pag
         assert row[1] == of["class"]
         assert row[2:4] == [number(of["on_time"]), number(of["late"])]
         assert row[5:9] == [number(of[key]) for key in ("withdrawn", "failed", "open", "interruptions")]
+        assert row[9:11] == [
+            f"{of['most_interruptions_in_an_hour']} of {of['interruptions_per_hour']}",
+            number(of["windows_over_budget"]),
+        ]
     planned = rows(read, "Plans made")
     assert planned[1] == ["plan", "480", "1", "1.12\u00a0%", "30", "42", "97"]
 

@@ -196,6 +196,8 @@ def _promises(result: BacktestResult, strategy: StrategyResult) -> Markup:
             Head("Failed"),
             Head("Open at the end"),
             Head("Interruptions"),
+            Head("Most in an hour", "of those allowed"),
+            Head("Over budget", "hours, each interval's"),
             Head("Billed", "GPU-hours"),
             Head("Credits", "USD"),
         ),
@@ -204,10 +206,10 @@ def _promises(result: BacktestResult, strategy: StrategyResult) -> Markup:
 
 
 def _promise(result: BacktestResult, outcome: SlaOutcome) -> tuple[str, ...]:
-    due = outcome.on_time + outcome.late
+    tenant, due = result.site.tenant(outcome.tenant), outcome.on_time + outcome.late
     return (
-        outcome.tenant,
-        result.site.tenant(outcome.tenant).sla.value,
+        tenant.name,
+        tenant.sla.value,
         number(outcome.on_time),
         number(outcome.late),
         percent(outcome.on_time / due, 2) if due else NOTHING,
@@ -215,6 +217,8 @@ def _promise(result: BacktestResult, outcome: SlaOutcome) -> tuple[str, ...]:
         number(outcome.failed),
         number(outcome.open),
         number(outcome.interruptions),
+        f"{number(outcome.most_in_an_hour)} of {number(tenant.interruptions_per_hour)}",
+        number(outcome.windows_over_budget),
         number(outcome.billed_gpu_hours),
         number(outcome.credits_usd),
     )
