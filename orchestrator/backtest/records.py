@@ -195,6 +195,7 @@ def _header(site: Site, market: MarketSeries, seed: int, versions: Mapping[str, 
                 "sla": tenant.sla.value,
                 "usd_per_gpu_h": tenant.usd_per_gpu_h,
                 "credit_share": tenant.credit_share,
+                "interruptions_per_hour": tenant.interruptions_per_hour,
             }
             for tenant in site.tenants
         },

@@ -126,6 +126,10 @@ class SlaOutcome:
     credits_usd: float
     unpaid_power_usd: float
     """Cost of power beyond what was billed, over the intervals in which a job's power cost more than it paid."""
+    most_in_an_hour: int
+    """Interruptions in the worst hour that ends with an interval's start."""
+    windows_over_budget: int
+    """Such hours, one for each interval, with more interruptions than the tenant's budget allows."""
 
     @property
     def handed_in(self) -> int:
@@ -178,6 +182,11 @@ class StrategyResult:
     @property
     def interruptions(self) -> int:
         return sum(outcome.interruptions for outcome in self.outcomes)
+
+    @property
+    def windows_over_budget(self) -> int:
+        """Of all tenants together."""
+        return sum(outcome.windows_over_budget for outcome in self.outcomes)
 
 
 @dataclass(frozen=True, slots=True)

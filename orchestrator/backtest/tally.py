@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.backtest.batch import Kind, Outcome, RowBatch
-from orchestrator.backtest.result import Floats, MarketSeries, SlaOutcome, StrategySeries
-from orchestrator.domain.site import Site
+from orchestrator.backtest.result import Floats, Ints, MarketSeries, SlaOutcome, StrategySeries
+from orchestrator.domain.site import Site, Tenant
+from orchestrator.planning.worth import BUDGET_SPAN
 
 
 class Tally:
@@ -20,7 +21,7 @@ class Tally:
         self._job_starts = 0
         tenants = len(site.tenants)
         self._outcomes = np.zeros((tenants, len(Outcome)), dtype=np.int64)
-        self._interruptions = np.zeros(tenants, dtype=np.int64)
+        self._interruptions = np.zeros((tenants, count), dtype=np.int64)
         self._gpu_hours = np.zeros(tenants)
         self._credits_usd = np.zeros(tenants)
         self._unpaid_power_usd = np.zeros(tenants)
@@ -49,7 +50,7 @@ class Tally:
         np.add.at(self._starts, batch.subject[fleets], batch.starts[fleets])
         self._job_starts += int(batch.starts[jobs].sum())
         tenant = batch.tenant[jobs]
-        np.add.at(self._interruptions, tenant, batch.interruptions[jobs])
+        np.add.at(self._interruptions, (tenant, batch.interval[jobs]), batch.interruptions[jobs])
         np.add.at(self._gpu_hours, tenant, np.nan_to_num(batch.gpu_hours[jobs]))
         np.add.at(self._credits_usd, tenant, batch.credit_usd[jobs])
         np.add.at(self._unpaid_power_usd, tenant, np.maximum(batch.cost_usd[jobs] - batch.revenue_usd[jobs], 0.0))
@@ -68,18 +69,49 @@ class Tally:
 
     def outcomes(self) -> tuple[SlaOutcome, ...]:
         """By tenant, in the order of the site file."""
+        in_an_hour = self._in_an_hour()
         return tuple(
-            SlaOutcome(
-                tenant=tenant.name,
-                on_time=int(self._outcomes[row, Outcome.ON_TIME]),
-                late=int(self._outcomes[row, Outcome.LATE]),
-                withdrawn=int(self._outcomes[row, Outcome.WITHDRAWN]),
-                failed=int(self._outcomes[row, Outcome.FAILED]),
-                open=int(self._outcomes[row, Outcome.OPEN]),
-                interruptions=int(self._interruptions[row]),
-                billed_gpu_hours=float(self._gpu_hours[row]),
-                credits_usd=float(self._credits_usd[row]),
-                unpaid_power_usd=float(self._unpaid_power_usd[row]),
+            _outcome(
+                tenant,
+                self._outcomes[row],
+                int(self._interruptions[row].sum()),
+                in_an_hour[row],
+                float(self._gpu_hours[row]),
+                float(self._credits_usd[row]),
+                float(self._unpaid_power_usd[row]),
             )
             for row, tenant in enumerate(self._site.tenants)
         )
+
+    def _in_an_hour(self) -> Ints:
+        """(tenants, N) interruptions at the start of each interval and in the hour before, as budgets count them."""
+        start_s = self._market.start_s
+        so_far = np.cumsum(self._interruptions, axis=1)
+        gone = np.searchsorted(start_s, start_s - BUDGET_SPAN.total_seconds(), side="right")
+        before = np.where(gone > 0, so_far[:, np.maximum(gone - 1, 0)], 0)
+        return so_far - before
+
+
+def _outcome(
+    tenant: Tenant,
+    counts: Ints,
+    interruptions: int,
+    in_an_hour: Ints,
+    gpu_hours: float,
+    credit_usd: float,
+    unpaid_power_usd: float,
+) -> SlaOutcome:
+    return SlaOutcome(
+        tenant=tenant.name,
+        on_time=int(counts[Outcome.ON_TIME]),
+        late=int(counts[Outcome.LATE]),
+        withdrawn=int(counts[Outcome.WITHDRAWN]),
+        failed=int(counts[Outcome.FAILED]),
+        open=int(counts[Outcome.OPEN]),
+        interruptions=interruptions,
+        billed_gpu_hours=gpu_hours,
+        credits_usd=credit_usd,
+        unpaid_power_usd=unpaid_power_usd,
+        most_in_an_hour=int(in_an_hour.max(initial=0)),
+        windows_over_budget=int((in_an_hour > tenant.interruptions_per_hour).sum()),
+    )

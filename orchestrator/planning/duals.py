@@ -16,6 +16,7 @@ from orchestrator.planning.programmes import Scratch, scratch
 from orchestrator.planning.response import KWH, Answer, empty_answer, respond, tightened, unit_costs
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 FIRST_RATE, LAST_RATE = 0.3, 0.004
 """Step of a price at the first and the last cold iteration, as a share of what it can be worth."""
@@ -70,7 +71,7 @@ def descend(
 ) -> None:
     """Improve the prices in place: `iterations` steps, then the mean of the last half.
 
-    `scale` (rows of `scarce`,): what each price can be worth; `expected_usd` (G,): what a GPU-hour of jobs yet to come
+    `scale` (as `scarce`): what each price can be worth; `expected_usd` (G,): what a GPU-hour of jobs yet to come
     earns. Steps shrink geometrically from `first_rate` to `last_rate`.
     """
     feeders, steps = supply.feeder_kw.shape
@@ -108,13 +109,13 @@ def descend(
             block_kw = supply.block_kw[t]
             slope[rows - 1] = (block_kw - import_kw * supply.pue[t]) / max(abs(block_kw), 1.0)
             for row in range(rows):
-                if scale[row] <= 0.0:
+                if scale[row, t] <= 0.0:
                     continue
                 mean[row, t] = MOMENTUM * mean[row, t] + (1.0 - MOMENTUM) * slope[row]
                 square[row, t] = SQUARES * square[row, t] + (1.0 - SQUARES) * slope[row] ** 2
                 first = mean[row, t] * mean_up
                 second = square[row, t] * square_up
-                moved = scarce[row, t] - rate * scale[row] * first / (np.sqrt(second) + 1e-3)
+                moved = scarce[row, t] - rate * scale[row, t] * first / (np.sqrt(second) + 1e-3)
                 low, high = 0.0, np.inf
                 if row == rows - 1:
                     low, high = supply.sell_usd_per_mwh[t], supply.price_usd_per_mwh[t]
@@ -127,7 +128,11 @@ def descend(
 
 
 def scales(problem: Problem) -> Floats:
-    """What each row of `Prices.scarce` can be worth; 0 for one that can't move."""
+    """What each price of `Prices.scarce` can be worth; 0 for one that can't move.
+
+    Power is worth what mining makes of it, but where jobs alone take more than a cap leaves, what jobs make of it: by
+    mining's figure, a tenth of theirs, prices never came near, and a bound was two and a half times as high.
+    """
     supply, racks, tasks = problem.supply, problem.racks, problem.tasks
     hashprice = float(np.mean(supply.hashprice_usd_per_ph_day))
     has_kw = racks.step_kw[:, :1].ravel() > 0.0
@@ -138,7 +143,30 @@ def scales(problem: Problem) -> Floats:
     gpu = float(np.dot(worth, gpu_hours) / gpu_hours.sum()) if gpu_hours.sum() > 0.0 else 1.0
     spread = float(np.max(supply.price_usd_per_mwh - supply.sell_usd_per_mwh))
     feeders, pools = len(supply.feeder_kw), len(supply.pool_feeder)
-    return np.array([power] * (1 + feeders) + [gpu] * pools + [spread])
+    by_row = np.array([power] * (1 + feeders) + [gpu] * pools + [spread])
+    found = np.repeat(by_row[:, None], problem.steps, axis=1)
+    kwh = float(np.dot(gpu_hours, supply.gpu_kw[tasks.pool]))
+    if kwh > 0.0:
+        jobs = float(np.dot(worth, gpu_hours)) / kwh
+        found[: 1 + feeders][jobs_beyond_caps(problem)] = max(power, jobs)
+    return found
+
+
+def jobs_beyond_caps(problem: Problem) -> Flags:
+    """(1 + K, T): where the work of the jobs alone, each one's spread evenly over the time it is there, takes more than
+    the cap on the grid (row 0) or on a feeder leaves."""
+    supply, tasks = problem.supply, problem.tasks
+    rows = np.flatnonzero((tasks.first < tasks.last) & (tasks.left_h > 0.0))
+    first, last = tasks.first[rows], tasks.last[rows]
+    gpus = tasks.gpus[rows] * np.minimum(tasks.left_h[rows] / ((last - first) * supply.step_h), 1.0)
+    change = np.zeros((len(supply.gpus), problem.steps + 1))
+    np.add.at(change, (tasks.pool[rows], first), gpus)
+    np.add.at(change, (tasks.pool[rows], last), -gpus)
+    busy = np.minimum(np.cumsum(change, axis=1)[:, :-1], supply.gpus)
+    feeder_kw = np.zeros_like(supply.feeder_kw)
+    np.add.at(feeder_kw, supply.pool_feeder, busy * supply.gpu_kw[:, None])
+    beyond: Flags = np.vstack([feeder_kw.sum(axis=0) > supply.import_kw, feeder_kw > supply.feeder_kw])
+    return beyond
 
 
 def no_prices(problem: Problem) -> Prices:
@@ -218,4 +246,4 @@ def _paid_restarts_usd(tasks: Tasks, gpu_cost: Floats) -> float:
     return float(np.dot(np.maximum(-lowest, 0.0), tasks.gpus[rows] * tasks.restart_h[rows]))
 
 
-__all__ = ["KWH", "Prices", "bound_at", "find_prices", "no_prices", "tightened", "unit_costs"]
+__all__ = ["KWH", "Prices", "bound_at", "find_prices", "jobs_beyond_caps", "no_prices", "tightened", "unit_costs"]

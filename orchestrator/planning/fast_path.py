@@ -14,7 +14,7 @@ from orchestrator.planning.blocks import (
     no_plan,
 )
 from orchestrator.planning.choose import NO_BLOCK, BlockLeft, Chosen, Room, choose
-from orchestrator.planning.columns import FleetColumns, Floats, JobColumns
+from orchestrator.planning.columns import FleetColumns, Floats, Ints, JobColumns, Phase
 from orchestrator.planning.merit_order import lay_out
 from orchestrator.planning.relief import Excused, relieve, shortfall_kw
 
@@ -51,8 +51,43 @@ def decide(
     """
     switches = switches or no_plan(len(fleets), len(jobs))
     places = places or as_they_are(len(fleets), len(jobs))
-    blocks = lay_out(fleets, jobs, pools, moment, switches, places)
-    chosen = choose(blocks, price_usd_per_mwh, room, moment.pue, fleets, jobs, bought)
+    blocks, chosen = _within_budgets(fleets, jobs, pools, moment, room, price_usd_per_mwh, switches, places, bought)
     excused = excused or Excused(0.0, np.zeros(len(room.feeder_kw)))
     chosen, gpu_limit_w = relieve(blocks, chosen, pools, moment.pue, excused, places)
     return Decided(blocks, chosen, gpu_limit_w)
+
+
+def _within_budgets(
+    fleets: FleetColumns,
+    jobs: JobColumns,
+    pools: PoolColumns,
+    moment: Moment,
+    room: Room,
+    price_usd_per_mwh: float,
+    switches: Switches,
+    places: Places,
+    bought: BlockLeft,
+) -> tuple[Blocks, Chosen]:
+    """The choice that interrupts the fewest jobs beyond their tenants' budgets; of equals the one that lets most go.
+
+    A budget says how many jobs may be let go. Caps and starts of guaranteed jobs stop others besides, and which is not
+    known beforehand: where both together are beyond a budget, fewer are let go.
+    """
+    left = np.maximum(moment.interruptions_left, 0)
+    let_go, fewer, best, best_over = left, 1, None, 0
+    while True:
+        blocks = lay_out(fleets, jobs, pools, moment._replace(interruptions_left=let_go), switches, places)
+        chosen = choose(blocks, price_usd_per_mwh, room, moment.pue, fleets, jobs, bought)
+        over = np.maximum(_stopped(chosen, jobs, len(left)) - left, 0)
+        if best is None or over.sum() < best_over:
+            best, best_over = (blocks, chosen), int(over.sum())
+        beyond = (over > 0) & (let_go > 0)
+        if not beyond.any():
+            return best
+        let_go = np.where(beyond, np.maximum(let_go - fewer, 0), let_go)
+        fewer *= 2
+
+
+def _stopped(chosen: Chosen, jobs: JobColumns, tenants: int) -> Ints:
+    """(tenants,) jobs that run and would not."""
+    return np.bincount(jobs.tenant[(jobs.phase == Phase.RUNNING) & (chosen.gpus == 0)], minlength=tenants)

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.planning.duals import FIRST_RATE, LAST_RATE, WARM_RATE, Prices, bound_at, find_prices, unit_costs
+from orchestrator.planning.duals import (
+    FIRST_RATE,
+    LAST_RATE,
+    WARM_RATE,
+    Prices,
+    bound_at,
+    find_prices,
+    jobs_beyond_caps,
+    unit_costs,
+)
 from orchestrator.planning.insertion import insert
 from orchestrator.planning.placing import Placed, Room, settle_jobs
 from orchestrator.planning.plan_values import DELAY_USD_PER_GPU_H2, switched
@@ -143,10 +152,17 @@ def make_plan(
     )
 
 
-def bound(problem: Problem, iterations: int = 80) -> float:
+BOUND_ITERATIONS = 80
+SCARCE_ITERATIONS = 160
+"""Where jobs alone are beyond a cap: prices have ten times as far to go, and settle later."""
+
+
+def bound(problem: Problem, iterations: int | None = None) -> float:
     """What no plan of this problem can earn more than, USD, for any number of steps."""
     problem = with_room_for_promises(problem)
     start, _ = start_of(problem, None)
+    if iterations is None:
+        iterations = SCARCE_ITERATIONS if jobs_beyond_caps(problem).any() else BOUND_ITERATIONS
     prices = find_prices(problem, start, iterations, FIRST_RATE, LAST_RATE, 0.0)
     return bound_at(problem, prices) + given_usd(problem) - block_usd(problem)
 

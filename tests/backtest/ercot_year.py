@@ -114,7 +114,7 @@ def _strategy(site: Site, market: MarketSeries, name: str, stop_share: float, pr
         starts=starts,
         job_starts=108_214 if name == "always-on" else 112_870,
         outcomes=(
-            SlaOutcome("aurora-bio", 21_480, 0, 12, 96, 4, 0, 1_204_310.0, 0.0, 41_200.0),
+            SlaOutcome("aurora-bio", 21_480, 0, 12, 96, 4, 0, 1_204_310.0, 0.0, 41_200.0, 0, 0),
             SlaOutcome(
                 "lumen-ai",
                 52_113 - late,
@@ -126,9 +126,22 @@ def _strategy(site: Site, market: MarketSeries, name: str, stop_share: float, pr
                 3_310_040.0,
                 float(credits.sum()),
                 38_800.0,
+                0 if name == "always-on" else 12,
+                0,
             ),
             SlaOutcome(
-                "campus-lab", 31_002, 0, 1_611, 640, 150, 0 if name == "always-on" else 3_452, 1_422_901.0, 0.0, 0.0
+                "campus-lab",
+                31_002,
+                0,
+                1_611,
+                640,
+                150,
+                0 if name == "always-on" else 3_452,
+                1_422_901.0,
+                0.0,
+                0.0,
+                0 if name == "always-on" else 31,
+                0 if name == "always-on" else 2,
             ),
         ),
         seconds_above_cap=0.0,

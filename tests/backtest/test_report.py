@@ -201,8 +201,12 @@ def test_the_other_tables_have_the_documents_figures(result: BacktestResult, pag
         assert row[9] == ("\u2013" if best_effort else percent(of["on_time"] / (of["on_time"] + of["late"]), 2))
     for row in rows(read, "plan: what jobs paid and cost")[1:]:
         of = plan["sla"][row[0]]
-        keys = ("interruptions", "billed_gpu_hours", "penalty_usd", "unpaid_power_usd")
-        assert row[1:] == [number(of[key]) for key in keys]
+        assert row[1:4] == [
+            number(of["interruptions"]),
+            f"{of['most_interruptions_in_an_hour']} of {of['interruptions_per_hour']}",
+            number(of["windows_over_budget"]),
+        ]
+        assert row[4:] == [number(of[key]) for key in ("billed_gpu_hours", "penalty_usd", "unpaid_power_usd")]
     planned = rows(read, "Plans made")
     assert planned[1] == ["plan", "480", "1", "1.12\u00a0%", "30", "42", "97"]
 

@@ -1,14 +1,14 @@
 """Dispatch written out plainly, object by object: what the compiled walk on columns is held against."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import floor
 from typing import NamedTuple
 
 from orchestrator.domain.economics import gpus_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.limits import GRID_CONNECTION, Cap
 from orchestrator.domain.ppa import Ppa
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site import SLEEP, Site, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.planning.blocks import Rank
@@ -77,7 +77,32 @@ class Wanted(NamedTuple):
 
 
 def walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
-    """What should run."""
+    """What should run: of all walks that let go fewer and fewer, the one with the fewest beyond budgets."""
+    tenants = [tenant for tenant in site.tenants if tenant.sla is not SlaClass.GUARANTEED]
+    spent = snapshot.interruptions_last_hour
+    left = {tenant.name: max(tenant.interruptions_per_hour - spent.get(tenant.name, 0), 0) for tenant in tenants}
+    let_go, fewer = dict(left), 1
+    found: list[tuple[int, Wanted]] = []
+    while True:
+        counted = {tenant.name: tenant.interruptions_per_hour - let_go[tenant.name] for tenant in tenants}
+        wanted = _walk(site, replace(snapshot, interruptions_last_hour=counted), values)
+        over = {name: max(_stopped(snapshot, wanted, name) - left[name], 0) for name in left}
+        found.append((sum(over.values()), wanted))
+        beyond = [name for name in left if over[name] and let_go[name]]
+        if not beyond:
+            return min(found, key=lambda pair: pair[0])[1]
+        let_go.update((name, max(let_go[name] - fewer, 0)) for name in beyond)
+        fewer *= 2
+
+
+def _stopped(snapshot: Snapshot, wanted: Wanted, tenant: str) -> int:
+    return sum(
+        job.tenant.name == tenant and job.view.phase is JobPhase.RUNNING and name not in wanted.jobs
+        for name, job in snapshot.jobs.items()
+    )
+
+
+def _walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
     price, ppa = snapshot.price.usd_per_mwh, site.grid.ppa
     room = _room(site, snapshot)
     jobs = job_blocks(site, snapshot, values)

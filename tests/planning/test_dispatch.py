@@ -326,6 +326,24 @@ def test_a_job_is_not_stopped_twice_in_an_hour_for_a_price(scene: Scene) -> None
     assert decided(scene).jobs.keys() == set()
 
 
+def test_fewer_are_let_go_where_a_guaranteed_job_stops_others_besides(scene: Scene) -> None:
+    """Two an hour: at this price the two with the least work done would go; a guaranteed job needs a third's GPUs."""
+    other = replace(scene.site.pools[0], name="other", nodes=10)
+    scene.site = replace(scene.site, pools=(*scene.site.pools, other))
+    scene.price = 5000.0
+    for number in range(3):
+        scene.job(f"flex-{number}", "flux", 40)
+        scene.progress[f"flex-{number}"] = 1000.0 * number
+    scene.job("in-the-way", "flux", 80, pool="other")
+    scene.progress["in-the-way"] = 9000.0
+    assert decided(scene).jobs.keys() == {"flex-2", "in-the-way"}
+    scene.job("train", "bank", 80, JobPhase.WAITING, pool="other")
+    assert decided(scene).jobs.keys() == {"flex-1", "flex-2", "train"}
+    scene.interrupted("flex-0")
+    scene.interrupted("flex-1")
+    assert decided(scene).jobs.keys() == {"flex-0", "flex-1", "flex-2", "train"}  # a guaranteed start goes before it
+
+
 def test_an_order_goes_before_the_budget_of_interruptions(scene: Scene) -> None:
     scene.job("lab", "lab", 40)
     scene.interrupted("lab", minutes_ago=30)

@@ -15,13 +15,18 @@ ROUNDING_USD = 0.01
 THOROUGH = Effort(cold_iterations=300, rounds_per_job=20.0)
 
 
-def optimum_usd(problem: Problem) -> float:
-    """The most any plan earns, racks and jobs one by one; warm-ups and restarts within a step."""
+def optimum_usd(problem: Problem, *, divisible: bool = False) -> float:
+    """The most any plan earns, racks and jobs one by one, or in parts if `divisible`; warm-ups and restarts within a
+    step."""
     supply, tasks, racks = problem.supply, problem.tasks, problem.racks
     steps, hours = problem.steps, supply.step_h
     highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
     highs.silent()
     highs.setOptionValue("mip_rel_gap", 1e-7)
+
+    def switch() -> Any:
+        return highs.addVariable(0.0, 1.0) if divisible else highs.addBinary()
+
     power: list[list[list[Any]]] = [[[] for _ in range(steps)] for _ in supply.feeder_kw]  # reserved kW
     drawn: list[list[Any]] = [[] for _ in range(steps)]  # kW on average over the step
     gpus: list[list[list[Any]]] = [[[] for _ in range(steps)] for _ in supply.gpus]
@@ -29,9 +34,9 @@ def optimum_usd(problem: Problem) -> float:
     for fleet in range(len(racks.feeder)):
         warm_h, min_on, min_off = racks.warm_up_h[fleet], racks.min_on[fleet], racks.min_off[fleet]
         for rack in range(racks.on[fleet] + racks.off[fleet]):
-            on = [highs.addBinary() for _ in range(steps)]
-            wakes = [highs.addBinary() for _ in range(steps)]
-            sleeps = [highs.addBinary() for _ in range(steps)]
+            on = [switch() for _ in range(steps)]
+            wakes = [switch() for _ in range(steps)]
+            sleeps = [switch() for _ in range(steps)]
             before: Any = 1.0 if rack < racks.on[fleet] else 0.0
             for step in range(steps):
                 highs.addConstr(on[step] - before == wakes[step] - sleeps[step])
@@ -43,7 +48,7 @@ def optimum_usd(problem: Problem) -> float:
                     kw, phs = racks.step_kw[fleet, level], racks.step_phs[fleet, level]
                     taken, fresh = on[step], wakes[step]
                     if level:
-                        taken, fresh = highs.addBinary(), highs.addBinary()
+                        taken, fresh = switch(), switch()
                         highs.addConstr(taken <= below)
                         highs.addConstr(fresh >= taken + wakes[step] - 1)
                     below = taken
@@ -55,11 +60,11 @@ def optimum_usd(problem: Problem) -> float:
         left_h, restart_h = float(tasks.left_h[job]), float(tasks.restart_h[job])
         pool, count = tasks.pool[job], float(tasks.gpus[job])
         kw = count * float(supply.gpu_kw[pool])
-        on = [highs.addBinary() for _ in range(steps)]
-        starts = [highs.addBinary() for _ in range(steps)]
+        on = [switch() for _ in range(steps)]
+        starts = [switch() for _ in range(steps)]
         used = [highs.addVariable(0.0, 1.0) for _ in range(steps)]
         work = [highs.addVariable(0.0, hours) for _ in range(steps)]
-        done = [highs.addBinary() for _ in range(steps)]
+        done = [switch() for _ in range(steps)]
         was: Any = 1.0 if tasks.running[job] else 0.0
         for step in range(steps):
             highs.addConstr(starts[step] >= on[step] - was)
@@ -134,6 +139,38 @@ def test_bound_is_above_the_optimum_and_the_plan_near_it(
     # Racks are whole and few here, and one may be a tenth of the site: so far apart and no further.
     assert plan.bound_usd - best <= 0.035 * turnover
     assert best - earned <= 0.02 * turnover
+
+
+def too_little_power(seed: int, room: float) -> Problem:
+    """Caps at `room` of what the jobs draw together, and jobs that earn far more than mining does, two or more of them
+    guaranteed: promises that no plan keeps."""
+    problem = small_problem(seed, jobs=6, racks=3)
+    tasks = problem.tasks
+    jobs_kw = float(np.dot(tasks.gpus, problem.supply.gpu_kw[tasks.pool]))
+    guaranteed = tasks.guaranteed.copy()
+    guaranteed[:2] = True
+    return replace(
+        problem,
+        supply=problem.supply._replace(import_kw=np.full(problem.steps, room * jobs_kw)),
+        tasks=tasks._replace(
+            usd_per_gpu_h=4.0 * tasks.usd_per_gpu_h,
+            credit_usd_per_gpu_h=4.0 * tasks.credit_usd_per_gpu_h,
+            guaranteed=guaranteed,
+            running=np.zeros(len(guaranteed), dtype=np.bool_),
+        ),
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("room", [0.15, 0.4])
+def test_bound_is_near_where_jobs_alone_are_beyond_the_caps(seed: int, room: float) -> None:
+    """At mining's price of power it was up to 40 % of all work above the best that jobs in parts could earn."""
+    problem = too_little_power(seed, room)
+    in_parts = optimum_usd(problem, divisible=True)
+    found = bound(problem)
+    assert found >= optimum_usd(problem) - ROUNDING_USD
+    assert found - in_parts <= 0.03 * turnover_usd(problem)
+    assert make_plan(problem).bound_usd >= optimum_usd(problem) - ROUNDING_USD
 
 
 def test_bound_holds_at_negative_prices() -> None:

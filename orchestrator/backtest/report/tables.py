@@ -207,6 +207,8 @@ def _promises(result: BacktestResult, strategy: StrategyResult) -> Markup:
         (
             Head("Tenant"),
             Head("Interruptions"),
+            Head("Most in an hour", "of those allowed"),
+            Head("Over budget", "hours, each interval's"),
             Head("Billed", "GPU-hours"),
             Head("Credits", "USD"),
             Head("Power beyond pay", "USD"),
@@ -215,6 +217,8 @@ def _promises(result: BacktestResult, strategy: StrategyResult) -> Markup:
             (
                 outcome.tenant,
                 number(outcome.interruptions),
+                _of_budget(result, outcome),
+                number(outcome.windows_over_budget),
                 number(outcome.billed_gpu_hours),
                 number(outcome.credits_usd),
                 number(outcome.unpaid_power_usd),
@@ -223,6 +227,11 @@ def _promises(result: BacktestResult, strategy: StrategyResult) -> Markup:
         ],
     )
     return joined(ended, paid)
+
+
+def _of_budget(result: BacktestResult, outcome: SlaOutcome) -> str:
+    allowed = result.site.tenant(outcome.tenant).interruptions_per_hour
+    return f"{number(outcome.most_in_an_hour)} of {number(allowed)}"
 
 
 def _ended(result: BacktestResult, outcome: SlaOutcome) -> tuple[str, ...]:
