@@ -25,6 +25,7 @@ from orchestrator.backtest.play import Period, peak_mb, play
 from orchestrator.backtest.records import join_records
 from orchestrator.backtest.report.page import write_report
 from orchestrator.backtest.result import BacktestResult, Source
+from orchestrator.backtest.shortage import shortages
 from orchestrator.backtest.summary import document, shown_in
 from orchestrator.domain.site import Site
 from orchestrator.settings import Settings
@@ -100,7 +101,7 @@ def _result(
         weather=_series_source(None, settings.weather, "degC"),
         trace=_source(asked.trace) if asked.trace is not None else None,
         seed=asked.seed,
-        warnings=(*history.notes, *loaded.notes),
+        warnings=(*shortages(period), *history.notes, *loaded.notes),
         assumptions=(*ASSUMPTIONS, *_bought(settings.site)),
         versions=period.versions,
         seconds=seconds,

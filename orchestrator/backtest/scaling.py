@@ -241,8 +241,8 @@ def _notes(jobs: SubmittedJobs, row: Ints, size: Floats, site_gpus: int, span_s:
     factor = float(jobs.gpus.sum() / size.sum())
     notes = [
         f"trace: {len(jobs)} jobs ({len(jobs) * _MONTH_S / span_s:.0f} a month), {jobs.gpus.mean():.1f} GPUs and "
-        f"{jobs.run_s.mean() / 3600.0:.1f} h each on average; GPUs per job {factor:.2f} times the trace's; they would "
-        f"keep {100.0 * offered:.0f} % of the site's {site_gpus} GPUs busy"
+        f"{jobs.run_s.mean() / 3600.0:.1f} h each on average; GPUs per job {factor:.2f} times the trace's; run at "
+        f"once and at full power they would keep {100.0 * offered:.0f} % of the site's {site_gpus} GPUs busy"
     ]
     used = len(np.unique(row))
     if len(jobs) > TOLD_REPEATS * used:

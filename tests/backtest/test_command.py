@@ -115,6 +115,28 @@ def test_strategies_side_by_side_from_files_to_report(tmp_path: Path) -> None:
     assert list(tmp_path.glob("wattshift-backtest-*")) == []  # nothing is left lying about
 
 
+def test_a_site_with_too_little_power_is_told_so(tmp_path: Path) -> None:
+    example = ROOT / "examples" / "texas-100mw.yaml"
+    text = (
+        example.read_text()
+        .replace("limit_kw: 100000", "limit_kw: 3000")
+        .replace("files: [", f"files: [{ROOT}/examples/")
+    )
+    for name in ("hashprice-2023-09.csv", "dallas-2023-09-06-weather.csv"):
+        text = text.replace(name, str(ROOT / "examples" / name))
+    site, figures, report = tmp_path / "site.yaml", tmp_path / "out.json", tmp_path / "out.html"
+    site.write_text(text)
+    run = backtest(
+        *("--site", site, "--prices", price_file(tmp_path), "--trace", trace_file(tmp_path)),
+        *("--strategies", "always-on", "--json", figures, "--report", report),
+    )
+    assert run.returncode == 0, run.stderr
+    told = json.loads(figures.read_text())["warnings"][0]
+    assert "the grid connection leaves" in told
+    assert f"note: {told}" in run.stdout.replace("\n", " ")
+    assert told in report.read_text()
+
+
 def test_a_seed_is_a_run_again(tmp_path: Path) -> None:
     figures = []
     for number in (1, 2):

@@ -240,3 +240,25 @@ def test_work_that_begins_and_ends_before_a_deadline_within_its_step_is_in_the_b
     # The credit is owed only where it is late.
     earned = earned_usd(problem, work_h, 2.0, {1: work_h + restart_h})
     assert bound(problem, iterations=80) >= earned - 1e-9
+
+
+def test_power_costs_what_jobs_make_of_it_where_they_alone_are_beyond_the_cap() -> None:
+    """Jobs that would run all the time, a fifth of them in the room there is: a MWh at the grid is worth what they earn
+    by it, less its energy. A tenth of that, which is what mining makes of it, let a plan take power for cheap."""
+    problem = small_problem(1, jobs=10, racks=2)
+    tasks, supply = problem.tasks, problem.supply
+    jobs_kw = float(np.dot(tasks.gpus, supply.gpu_kw[tasks.pool]))
+    problem = replace(
+        problem,
+        supply=supply._replace(import_kw=np.full(problem.steps, 0.2 * jobs_kw), gpus=np.full_like(supply.gpus, 1e3)),
+        tasks=tasks._replace(
+            usd_per_gpu_h=np.full(10, 2.0),
+            credit_usd_per_gpu_h=np.zeros(10),
+            left_h=np.full(10, problem.steps * supply.step_h),
+            first=np.zeros(10, dtype=np.int64),
+            running=np.zeros(10, dtype=np.bool_),
+            guaranteed=np.zeros(10, dtype=np.bool_),
+        ),
+    )
+    worth = 2.0 / 0.63 * 1000.0 / supply.pue - supply.price_usd_per_mwh
+    assert make_plan(problem).power_usd_per_mwh == pytest.approx(worth, rel=0.2)
