@@ -179,8 +179,12 @@ def test_the_file_says_what_it_is(run: Written) -> None:
     about = json.loads(schema.metadata[b"wattshift"])
     assert (about["site"], about["seed"], about["versions"]) == ("texas-100mw", 7, VERSIONS)
     assert about["step_s"] == 900
-    lumen = {"sla": "flexible", "usd_per_gpu_h": 2.1, "credit_share": 0.5, "interruptions_per_hour": 12}
-    assert about["tenants"]["lumen-ai"] == lumen
+    assert about["tenants"]["lumen-ai"] == {
+        "sla": "flexible",
+        "usd_per_gpu_h": 2.1,
+        "credit_share": 0.5,
+        "interruptions_per_hour": 12,
+    }
     footer = parquet.read_metadata(run.path).metadata
     assert json.loads(footer[b"wattshift.summary"]) == run.figures
     assert schema.names == [column.name for column in COLUMNS]
