@@ -52,7 +52,7 @@ class JobBook:
         self.credited_usd = np.zeros(count)
         self.open = np.empty(0, dtype=np.int64)
         """Rows of the jobs that are submitted and have not ended."""
-        self._rise_kw = np.array([(pool.gpu_power_w - pool.gpu_idle_w) / 1000.0 for pool in site.pools])
+        self._rise_kw = np.array([pool.gpu_rise_kw for pool in site.pools])
         """Of one GPU, by pool."""
         self._submitted = 0
         self._started = self._stopped = np.empty(0, dtype=np.int64)

@@ -43,7 +43,7 @@ def shortages(period: Period) -> tuple[str, ...]:
     # What dispatch may fill with what it switches on.
     usable = 1.0 - site.grid.measurement_uncertainty - NEW_BLOCK_MARGIN
     left_kw = fixed.limit_kw[:, None] * usable - fixed.asleep_kw[:, None] * market.pue
-    rise_kw = np.array([(pool.gpu_power_w - pool.gpu_idle_w) / 1000.0 for pool in site.pools])
+    rise_kw = np.array([pool.gpu_rise_kw for pool in site.pools])
     names = ("the grid connection", *(f"feeder {feeder.name}" for feeder in site.feeders))
     guaranteed = workload.at(workload.sla == Sla.GUARANTEED)
 

@@ -149,6 +149,11 @@ class GpuPool:
         return _numbered(f"{self.name}-node", self.nodes)
 
     @property
+    def gpu_rise_kw(self) -> float:
+        """What one GPU at full power draws more than an idle one."""
+        return (self.gpu_power_w - self.gpu_idle_w) / 1000.0
+
+    @property
     def node_idle_kw(self) -> float:
         return (self.node_overhead_w + self.gpus_per_node * self.gpu_idle_w) / 1000.0
 

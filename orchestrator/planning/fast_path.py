@@ -1,5 +1,6 @@
 """From columns to what should run: the same for a site that is watched and for one that is only computed."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -51,33 +52,29 @@ def decide(
     """
     switches = switches or no_plan(len(fleets), len(jobs))
     places = places or as_they_are(len(fleets), len(jobs))
-    blocks, chosen = _within_budgets(fleets, jobs, pools, moment, room, price_usd_per_mwh, switches, places, bought)
+
+    def choice(let_go: Ints) -> tuple[Blocks, Chosen]:
+        blocks = lay_out(fleets, jobs, pools, moment._replace(interruptions_left=let_go), switches, places)
+        return blocks, choose(blocks, price_usd_per_mwh, room, moment.pue, fleets, jobs, bought)
+
+    blocks, chosen = _within_budgets(choice, jobs, np.maximum(moment.interruptions_left, 0))
     excused = excused or Excused(0.0, np.zeros(len(room.feeder_kw)))
     chosen, gpu_limit_w = relieve(blocks, chosen, pools, moment.pue, excused, places)
     return Decided(blocks, chosen, gpu_limit_w)
 
 
 def _within_budgets(
-    fleets: FleetColumns,
-    jobs: JobColumns,
-    pools: PoolColumns,
-    moment: Moment,
-    room: Room,
-    price_usd_per_mwh: float,
-    switches: Switches,
-    places: Places,
-    bought: BlockLeft,
+    choice: Callable[[Ints], tuple[Blocks, Chosen]], jobs: JobColumns, left: Ints
 ) -> tuple[Blocks, Chosen]:
-    """The choice that interrupts the fewest jobs beyond their tenants' budgets; of equals the one that lets most go.
+    """Of choices by how many jobs of each tenant may be let go, the one that interrupts the fewest beyond the budgets
+    `left`; of equals the one that lets most go.
 
-    A budget says how many jobs may be let go. Caps and starts of guaranteed jobs stop others besides, and which is not
-    known beforehand: where both together are beyond a budget, fewer are let go.
+    Caps and starts of guaranteed jobs stop others besides, and which is not known beforehand: where both together are
+    beyond a budget, fewer are let go.
     """
-    left = np.maximum(moment.interruptions_left, 0)
     let_go, fewer, best, best_over = left, 1, None, 0
     while True:
-        blocks = lay_out(fleets, jobs, pools, moment._replace(interruptions_left=let_go), switches, places)
-        chosen = choose(blocks, price_usd_per_mwh, room, moment.pue, fleets, jobs, bought)
+        blocks, chosen = choice(let_go)
         over = np.maximum(_stopped(chosen, jobs, len(left)) - left, 0)
         if best is None or over.sum() < best_over:
             best, best_over = (blocks, chosen), int(over.sum())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DEPLOYMENTS = "/apis/apps/v1/namespaces/test/deployments"
 PODS = "/api/v1/namespaces/test/pods"
 JOBS = "/apis/batch/v1/namespaces/test/jobs"
+WORKLOADS = "/apis/kueue.x-k8s.io/v1beta1/namespaces/test/workloads"
 SETPOINTS = "/api/v1/namespaces/test/configmaps/w-setpoints"
 FOREVER = "2100-01-01T00:00:00Z"
 
@@ -56,6 +57,16 @@ def job_object(name: str, **annotations: str) -> Document:
         "spec": {"suspend": True, "template": {"spec": {"containers": [{"name": "work"}]}}},
         "status": {},
     }
+
+
+async def put_queued(fake_api: FakeApi, job: Document, *, active: bool) -> None:
+    """The Job as one of Kueue's, and its Workload `job-<name>`."""
+    name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+    job["metadata"]["labels"][keys.KUEUE_QUEUE] = "gpus"
+    await fake_api.put(f"{JOBS}/{name}", job)
+    owner = {"kind": "Job", "uid": uid, "name": name}
+    workload = {"metadata": {"name": f"job-{name}", "ownerReferences": [owner]}, "spec": {"active": active}}
+    await fake_api.put(f"{WORKLOADS}/job-{name}", workload)
 
 
 @asynccontextmanager
@@ -151,13 +162,8 @@ async def test_a_leader_that_may_not_list_lets_another_try(
 async def test_kueues_job_runs_by_its_workload_and_its_run_is_counted(
     fake_api: FakeApi, cluster_api: ClusterApi
 ) -> None:
-    workloads = "/apis/kueue.x-k8s.io/v1beta1/namespaces/test/workloads"
     job = job_object("train", **{keys.MIN_GPUS: "2", keys.GPUS_PER_POD: "1"})
-    job["metadata"]["labels"][keys.KUEUE_QUEUE] = "gpus"
-    await fake_api.put(f"{JOBS}/train", job)
-    owner = {"kind": "Job", "uid": "u-train", "name": "train"}
-    workload = {"metadata": {"name": "job-train", "ownerReferences": [owner]}, "spec": {"active": False}}
-    await fake_api.put(f"{workloads}/job-train", workload)
+    await put_queued(fake_api, job, active=False)
     async with running(cluster_api, small_site()) as driver:
         seen = await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.WAITING)
         assert not seen.jobs["train"].job.elastic  # the number of its pods is Kueue's
@@ -169,24 +175,19 @@ async def test_kueues_job_runs_by_its_workload_and_its_run_is_counted(
         assert ack.accepted, ack.detail
         seen = await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.PAUSED)
         assert fake_api.objects[f"{JOBS}/train"]["spec"]["suspend"] is True  # as Kueue left it
-        assert fake_api.objects[f"{workloads}/job-train"]["spec"]["active"] is False
+        assert fake_api.objects[f"{WORKLOADS}/job-train"]["spec"]["active"] is False
 
 
 async def test_a_job_of_kueues_that_runs_goes_on_while_its_workload_is_made_anew(
     fake_api: FakeApi, cluster_api: ClusterApi
 ) -> None:
     """Or while Kueue's API is not served: what runs was not interrupted."""
-    workloads = "/apis/kueue.x-k8s.io/v1beta1/namespaces/test/workloads"
     job = job_object("train", **{keys.STARTS: "1", keys.STARTED_AT: "2023-09-06T18:00:00Z"})
-    job["metadata"]["labels"][keys.KUEUE_QUEUE] = "gpus"
     job["spec"]["suspend"], job["status"] = False, {"active": 1}
-    await fake_api.put(f"{JOBS}/train", job)
-    owner = {"kind": "Job", "uid": "u-train", "name": "train"}
-    workload = {"metadata": {"name": "job-train", "ownerReferences": [owner]}, "spec": {"active": True}}
-    await fake_api.put(f"{workloads}/job-train", workload)
+    await put_queued(fake_api, job, active=True)
     async with running(cluster_api, small_site()) as driver:
         await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.RUNNING)
-        await fake_api.remove(f"{workloads}/job-train")
+        await fake_api.remove(f"{WORKLOADS}/job-train")
         await refused_for(driver, "train", "has no Workload yet")
         assert (await driver.observe(datetime.now(UTC))).jobs["train"].phase is JobPhase.RUNNING
 
