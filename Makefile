@@ -43,7 +43,7 @@ schema: venv ## Remake docs/site.schema.json from the models of the site file
 		> docs/site.schema.json
 
 metrics: venv ## Remake the tables of docs/metrics.md from the code
-	@$(BIN)/python -m orchestrator.app.metrics docs/metrics.md
+	@$(BIN)/python -m orchestrator.runtime.observability.metrics docs/metrics.md
 
 dashboards: venv-dev ## Remake the Grafana dashboards from deploy/grafana
 	@$(BIN)/python -m deploy.grafana.render

@@ -10,14 +10,14 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.app.example import example_site
-from orchestrator.app.history import load_history
-from orchestrator.app.processes import Work, run_all
-from orchestrator.app.workload import load_workload
 from orchestrator.backtest.clairvoyant import bound_of
-from orchestrator.backtest.jobs import submitted_jobs
+from orchestrator.backtest.jobs.submitted import submitted_jobs
 from orchestrator.backtest.play import Period, play
 from orchestrator.backtest.strategies import named
+from orchestrator.runtime.backtest.job_files import load_workload
+from orchestrator.runtime.backtest.market_files import load_history
+from orchestrator.runtime.backtest.processes import Work, run_all
+from orchestrator.runtime.example import example_site
 from orchestrator.settings import FilePrices, load_settings
 
 STRATEGIES = "always-on,threshold=80,greedy,plan,perfect-prices"

@@ -22,12 +22,20 @@ from types import MappingProxyType
 
 import numpy as np
 
+from orchestrator.accounting.charges.block import Ppa
+from orchestrator.dispatch.allocate import changed_fleets, changed_jobs, choose
+from orchestrator.dispatch.blocks import Blocks, no_plan
+from orchestrator.dispatch.decide import decide
+from orchestrator.dispatch.dispatch import dispatch, moment_of
+from orchestrator.dispatch.headroom import block_left, room_left
+from orchestrator.dispatch.live_columns import LiveColumns, places
+from orchestrator.dispatch.merit_order import lay_out
+from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.economics import pool_kw
 from orchestrator.domain.limits import limits_now
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, current_price
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
-from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.rack_choice import choose_racks
 from orchestrator.domain.site import (
     SLEEP,
@@ -45,17 +53,9 @@ from orchestrator.domain.site import (
 )
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads
-from orchestrator.planning.assess import Inputs, assess
-from orchestrator.planning.blocks import Blocks, no_plan
-from orchestrator.planning.choose import changed_fleets, changed_jobs, choose
-from orchestrator.planning.decision_record import write_up
-from orchestrator.planning.dispatch import dispatch, moment_of
-from orchestrator.planning.fast_path import decide
-from orchestrator.planning.live_columns import LiveColumns, places
-from orchestrator.planning.merit_order import lay_out
-from orchestrator.planning.moves import plan_moves
-from orchestrator.planning.room import block_left, room_left
-from orchestrator.planning.verify import breaches_now
+from orchestrator.explain.decision_record import write_up
+from orchestrator.observe.assess import Inputs, assess
+from orchestrator.observe.verify import breaches_now
 
 NOW = datetime(2023, 9, 6, 18, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)

@@ -20,10 +20,10 @@ from orchestrator.adapters.prices.layouts import hourly
 from orchestrator.backtest.market import FilePriced, MarketHistory, market_history
 from orchestrator.backtest.series import Series
 from orchestrator.domain.market import PricePolicy
-from orchestrator.planning.forecast import outlook_at
-from orchestrator.planning.price_model import PriceModel, fit_model, prices_ahead
-from orchestrator.planning.skill import Skill, forecast_skill
-from orchestrator.planning.track import Track, price_track
+from orchestrator.forecast.forecast import outlook_at
+from orchestrator.forecast.price_history import Track, price_track
+from orchestrator.forecast.price_model import PriceModel, fit_model, prices_ahead
+from orchestrator.forecast.skill import Skill, forecast_skill
 
 HOURS = (1, 2, 4, 8, 12, 18, 24)
 MARKETS = {

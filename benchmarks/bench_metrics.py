@@ -21,16 +21,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bench_dispatch import NOW, make_site, make_snapshot, readings
+from orchestrator.accounting.settlement import Books, settle
 from orchestrator.api.exposition import exposition
-from orchestrator.app.metrics import SiteMetrics
 from orchestrator.controller import Controller, Doors
 from orchestrator.controller.rounds import Part, Result
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
-from orchestrator.domain.settlement import Books, settle
 from orchestrator.domain.site import Site
-from orchestrator.planning.assess import Inputs
-from orchestrator.planning.plan_view import PlanState
+from orchestrator.explain.plan_view import PlanState
+from orchestrator.observe.assess import Inputs
 from orchestrator.ports import Memory, ObservationRecord, Record
+from orchestrator.runtime.observability.metrics import SiteMetrics
 
 LATER = timedelta(minutes=5)
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"

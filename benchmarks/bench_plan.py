@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from orchestrator.planning.plan import bound, make_plan
-from orchestrator.planning.plan_values import quick_values
-from orchestrator.planning.problem import Problem, Racks, Supply, Tasks
+from orchestrator.optimizer.first_step import quick_values
+from orchestrator.optimizer.plan import bound, make_plan
+from orchestrator.optimizer.problem import Problem, Racks, Supply, Tasks
 
 FEEDERS, POOLS = 4, 4
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from orchestrator.domain.billing import JobRecord
-from orchestrator.domain.block_use import BlockUse
+from orchestrator.accounting.billing import JobRecord
+from orchestrator.accounting.charges.block_use import BlockUse
+from orchestrator.accounting.ledger import MeterMark, Posting
 from orchestrator.domain.decision import Ack, Breach, Decision, Move, Outcome
-from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price, PriceBook
 from orchestrator.domain.observation import Reading, Telemetry

@@ -116,7 +116,7 @@ if ! pip_install --no-deps --no-build-isolation --no-index -e . >"$log" 2>&1; th
   fail "wattshift itself could not be installed"
 fi
 echo "wattshift: compiling the planner, a minute, once"
-if ! "$venv/bin/python" -m orchestrator.app.compile >"$log" 2>&1; then
+if ! "$venv/bin/python" -m orchestrator.runtime.compile >"$log" 2>&1; then
   tail -n 20 "$log" >&2
   fail "the planner could not be compiled"
 fi

@@ -25,7 +25,7 @@ from benchmarks.cluster.meters import Meters
 from benchmarks.cluster.pod_watch import PodWatch
 from benchmarks.cluster.report import Move, Report, show
 from benchmarks.cluster.site import CHEAP, DEAR, Size
-from orchestrator.adapters.cluster.api import CONFIG_MAPS, ClusterApi
+from orchestrator.adapters.workloads.kubernetes.api import CONFIG_MAPS, ClusterApi
 
 CONNECTIONS = (16, 32, 64, 100)
 """That bare is tried with, in turn; the best one counts."""

@@ -18,7 +18,7 @@ import aiohttp
 from yarl import URL
 
 from benchmarks.cluster.population import CONTEXT
-from orchestrator.adapters.cluster.api import CONFIG_MAPS, JOBS, ClusterApi, connect
+from orchestrator.adapters.workloads.kubernetes.api import CONFIG_MAPS, JOBS, ClusterApi, connect
 
 Write = tuple[str, URL, bytes, dict[str, str]]
 

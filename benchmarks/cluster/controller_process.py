@@ -21,18 +21,18 @@ import psutil
 
 from benchmarks.cluster.population import CONTEXT
 from benchmarks.cluster.site import CHEAP, HASHPRICE_USD_PER_PH_DAY, OUTDOOR_C, Size, make_site
-from orchestrator.adapters.cluster.api import ClusterApi, connect
-from orchestrator.adapters.cluster.driver import ClusterSite
 from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.store import SqlStore
 from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
-from orchestrator.app.feeds import Series
-from orchestrator.app.live_site import LiveSite
+from orchestrator.adapters.workloads.kubernetes.api import ClusterApi, connect
+from orchestrator.adapters.workloads.kubernetes.driver import ClusterSite
 from orchestrator.domain.clock import wall_clock
 from orchestrator.domain.decision import Outcome, OutcomeState
 from orchestrator.domain.market import Market, Price
 from orchestrator.ports import Record
+from orchestrator.runtime.feeds import Series
+from orchestrator.runtime.live_site import LiveSite
 
 QUIET_S = 3.0
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 
-from orchestrator.adapters.cluster.api import PODS, ApiError, ClusterApi
+from orchestrator.adapters.workloads.kubernetes.api import PODS, ApiError, ClusterApi
 
 SILENT_S = 300.0
 PATIENCE_S = 300.0

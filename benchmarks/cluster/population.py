@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from benchmarks.cluster.site import Size, deployments, jobs, make_site, nodes
-from orchestrator.adapters.cluster import keys
-from orchestrator.adapters.cluster.api import DEPLOYMENTS, JOBS, PODS, ApiError, ClusterApi, connect
+from orchestrator.adapters.workloads.kubernetes import keys
+from orchestrator.adapters.workloads.kubernetes.api import DEPLOYMENTS, JOBS, PODS, ApiError, ClusterApi, connect
 
 CONTEXT = "kind-wattshift-bench"
 """Named in every connection, so that no other cluster is touched."""

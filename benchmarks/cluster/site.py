@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from orchestrator.adapters.cluster import keys
+from orchestrator.adapters.workloads.kubernetes import keys
 from orchestrator.domain.market import PricePolicy
 from orchestrator.domain.site import (
     Controls,

@@ -2,8 +2,8 @@
 
 from orchestrator.api.application import create_app
 from orchestrator.api.desk import ClockInfo, Desk, DeskRefusalError, Event, Readiness
-from orchestrator.api.events import EventHub
 from orchestrator.api.guard import KeyRequiredError, require_key_unless_loopback
+from orchestrator.api.routes.events import EventHub
 
 __all__ = [
     "ClockInfo",

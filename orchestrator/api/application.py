@@ -7,7 +7,10 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.gzip import GZipMiddleware
 
 from orchestrator import __version__
-from orchestrator.api import (
+from orchestrator.api import problems
+from orchestrator.api.desk import Desk
+from orchestrator.api.guard import Guard
+from orchestrator.api.routes import (
     breaches,
     curtailments,
     decisions,
@@ -20,12 +23,9 @@ from orchestrator.api import (
     page,
     plan,
     prices,
-    problems,
     site,
     state,
 )
-from orchestrator.api.desk import Desk
-from orchestrator.api.guard import Guard
 
 _NOUNS = (site, state, prices, plan, observations, fleets, jobs, decisions, curtailments, breaches, log_levels, events)
 

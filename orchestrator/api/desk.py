@@ -1,4 +1,4 @@
-"""What the API needs of the running controller. `app/live_site.py` implements it; tests hand in a fake."""
+"""What the API needs of the running controller. `runtime/live_site.py` implements it; tests hand in a fake."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
-from orchestrator.domain.billing import JobRecord
+from orchestrator.accounting.billing import JobRecord
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobView
-from orchestrator.planning.plan_view import PlanState
+from orchestrator.explain.plan_view import PlanState
 from orchestrator.ports import Store
 
 

@@ -4,13 +4,13 @@ from collections import Counter
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from orchestrator.dispatch.job_switch import job_switch
+from orchestrator.dispatch.power_price import price_at
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
-from orchestrator.planning.job_switch import job_switch
-from orchestrator.planning.next_moves import NextMove, fleet_next, job_next
-from orchestrator.planning.plan_view import PlanState
-from orchestrator.planning.plan_words import Moment
-from orchestrator.planning.power_price import price_at
+from orchestrator.explain.next_moves import NextMove, fleet_next, job_next
+from orchestrator.explain.plan_view import PlanState
+from orchestrator.explain.plan_words import Moment
 
 
 class Teller:

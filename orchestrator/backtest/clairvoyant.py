@@ -9,14 +9,14 @@ import numpy as np
 
 from orchestrator.backtest.engine import Fixed
 from orchestrator.backtest.figures import limits_used
-from orchestrator.backtest.job_book import JobBook
+from orchestrator.backtest.jobs.job_book import JobBook
 from orchestrator.backtest.play import Period, peak_mb
 from orchestrator.backtest.racks import Racks
 from orchestrator.domain.site import Site
-from orchestrator.planning.outlook import Outlook
-from orchestrator.planning.plan import bound
-from orchestrator.planning.pose import caps_ahead, problem_of
-from orchestrator.planning.problem import Problem
+from orchestrator.forecast.outlook import Outlook
+from orchestrator.optimizer.formulate import caps_ahead, problem_of
+from orchestrator.optimizer.plan import bound
+from orchestrator.optimizer.problem import Problem
 
 
 def note_of(site: Site) -> str:

@@ -12,19 +12,19 @@ from typing import Protocol
 
 import numpy as np
 
-from orchestrator.backtest.batch import NONE, Kind, RowBatch
-from orchestrator.backtest.job_book import JobBook, JobsSettled
-from orchestrator.backtest.jobs import SubmittedJobs
+from orchestrator.accounting.charges.block import Ppa
+from orchestrator.backtest.jobs.job_book import JobBook, JobsSettled
+from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.racks import FleetsSettled, Racks
+from orchestrator.backtest.records.batch import NONE, Kind, RowBatch
 from orchestrator.backtest.result import MarketSeries
-from orchestrator.domain.ppa import Ppa
+from orchestrator.dispatch.allocate import BlockLeft, Room
+from orchestrator.dispatch.blocks import Moment
+from orchestrator.dispatch.break_even import BUDGET_SPAN
+from orchestrator.dispatch.headroom import NEW_BLOCK_MARGIN, block_left
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH
-from orchestrator.planning.blocks import Moment
-from orchestrator.planning.choose import BlockLeft, Room
-from orchestrator.planning.columns import FleetColumns, Floats, Ints, JobColumns, hull
-from orchestrator.planning.room import NEW_BLOCK_MARGIN, block_left
-from orchestrator.planning.worth import BUDGET_SPAN
+from orchestrator.observe.columns import FleetColumns, Floats, Ints, JobColumns, hull
 
 ROUNDING_KW = 1e-6
 

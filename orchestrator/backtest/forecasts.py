@@ -7,9 +7,9 @@ import numpy as np
 
 from orchestrator.backtest.play import Period
 from orchestrator.backtest.result import ForecastSkill
-from orchestrator.planning.price_model import fit_model
-from orchestrator.planning.skill import forecast_skill
-from orchestrator.planning.track import price_track
+from orchestrator.forecast.price_history import price_track
+from orchestrator.forecast.price_model import fit_model
+from orchestrator.forecast.skill import forecast_skill
 
 HOURS = (1, 2, 4, 8, 12, 24)
 

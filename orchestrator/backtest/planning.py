@@ -11,22 +11,22 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from orchestrator.backtest.engine import Instant
-from orchestrator.backtest.jobs import SubmittedJobs
+from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.market import MarketHistory
 from orchestrator.backtest.result import PlannerFacts
 from orchestrator.backtest.strategies import chosen
+from orchestrator.dispatch.blocks import Switches, pool_columns
 from orchestrator.domain.site import Site
-from orchestrator.planning.arrivals import ArrivalPattern, arrivals_by_pool, patterns_by_pool
-from orchestrator.planning.blocks import Switches, pool_columns
-from orchestrator.planning.columns import Floats, Ints
-from orchestrator.planning.forecast import knowing_prices, outlook_at
-from orchestrator.planning.outlook import Outlook
-from orchestrator.planning.plan import make_plan
-from orchestrator.planning.plan_values import quick_values
-from orchestrator.planning.pose import caps_ahead, problem_of
-from orchestrator.planning.price_model import fit_model
-from orchestrator.planning.track import price_track
-from orchestrator.planning.warm_start import Duals
+from orchestrator.forecast.arrivals import ArrivalPattern, arrivals_by_pool, patterns_by_pool
+from orchestrator.forecast.forecast import knowing_prices, outlook_at
+from orchestrator.forecast.outlook import Outlook
+from orchestrator.forecast.price_history import price_track
+from orchestrator.forecast.price_model import fit_model
+from orchestrator.observe.columns import Floats, Ints
+from orchestrator.optimizer.first_step import quick_values
+from orchestrator.optimizer.formulate import caps_ahead, problem_of
+from orchestrator.optimizer.plan import make_plan
+from orchestrator.optimizer.warm_start import Duals
 
 AHEAD = timedelta(hours=24)
 PATTERN_EVERY = timedelta(days=1)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.backtest.batch import RowBatch
 from orchestrator.backtest.engine import Strategy, run
-from orchestrator.backtest.jobs import SubmittedJobs
+from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.market import MarketHistory
 from orchestrator.backtest.planning import Planning
-from orchestrator.backtest.records import RecordsWriter
+from orchestrator.backtest.records.batch import RowBatch
+from orchestrator.backtest.records.parquet import RecordsWriter
 from orchestrator.backtest.result import MarketSeries, PlannerFacts, StrategyResult
 from orchestrator.backtest.strategies import Greedy, Named, Rule, Threshold, site_of
 from orchestrator.backtest.tally import Tally

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.domain.site import Site
-from orchestrator.planning.columns import Floats, Ints, columns_at, hull, most_steps
+from orchestrator.observe.columns import Floats, Ints, columns_at, hull, most_steps
 
 LONG_AGO_S = 86_400.0
 """Before the start no rack was moved for this long."""

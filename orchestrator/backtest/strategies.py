@@ -11,12 +11,12 @@ from math import inf, isfinite
 import numpy as np
 
 from orchestrator.backtest.engine import Instant
+from orchestrator.dispatch.allocate import NO_BLOCK, BlockLeft
+from orchestrator.dispatch.baseline import always_on_site
+from orchestrator.dispatch.blocks import PoolColumns, Switches, pool_columns
+from orchestrator.dispatch.decide import decide
 from orchestrator.domain.site import Site
-from orchestrator.planning.always_on import always_on_site
-from orchestrator.planning.blocks import PoolColumns, Switches, pool_columns
-from orchestrator.planning.choose import NO_BLOCK, BlockLeft
-from orchestrator.planning.columns import Ints
-from orchestrator.planning.fast_path import decide
+from orchestrator.observe.columns import Ints
 
 
 class Rule(StrEnum):

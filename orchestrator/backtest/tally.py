@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.backtest.batch import Kind, Outcome, RowBatch
+from orchestrator.backtest.records.batch import Kind, Outcome, RowBatch
 from orchestrator.backtest.result import Floats, Ints, MarketSeries, SlaOutcome, StrategySeries
+from orchestrator.dispatch.break_even import BUDGET_SPAN
 from orchestrator.domain.site import Site, Tenant
-from orchestrator.planning.worth import BUDGET_SPAN
 
 
 class Tally:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from orchestrator.accounting.settlement import interrupt
 from orchestrator.controller.state import State
 from orchestrator.controller.unmoved import leave_alone
+from orchestrator.dispatch.dispatch import Desired
 from orchestrator.domain.decision import (
     Ack,
     Action,
@@ -18,12 +20,10 @@ from orchestrator.domain.decision import (
     PauseJob,
 )
 from orchestrator.domain.limits import limits_due
-from orchestrator.domain.settlement import interrupt
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase, Workloads
-from orchestrator.planning.dispatch import Desired
-from orchestrator.planning.verify import Pending, breaches_now, check, follow, mark_of, power_before, without_effect
+from orchestrator.observe.verify import Pending, breaches_now, check, follow, mark_of, power_before, without_effect
 from orchestrator.ports import Record
 
 

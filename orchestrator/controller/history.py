@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.domain.billing import JobRecord
+from orchestrator.accounting.billing import JobRecord
 from orchestrator.domain.site import Site
-from orchestrator.planning.assess import outdoor_or_assumed
+from orchestrator.observe.assess import outdoor_or_assumed
 from orchestrator.ports import SeriesSource
 
 OUTDOOR_EVERY = timedelta(minutes=15)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from orchestrator.accounting.billing import JobRecord
+from orchestrator.accounting.settlement import settle, settlement_due
 from orchestrator.controller.deciding import acting_on
 from orchestrator.controller.follow_up import (
     close_restart,
@@ -25,7 +27,9 @@ from orchestrator.controller.observed import new_prices, observation, trigger_of
 from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
 from orchestrator.controller.state import State
 from orchestrator.controller.unmoved import holding, worth_sending
-from orchestrator.domain.billing import JobRecord
+from orchestrator.dispatch.dispatch import Desired, dispatch
+from orchestrator.dispatch.live_columns import LiveColumns
+from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.decision import (
     Ack,
     Action,
@@ -35,16 +39,12 @@ from orchestrator.domain.decision import (
 )
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PriceBook
-from orchestrator.domain.settlement import settle, settlement_due
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.units import INSTANT
 from orchestrator.domain.work import Workloads
-from orchestrator.planning.assess import Inputs, assess
-from orchestrator.planning.decision_record import write_up
-from orchestrator.planning.dispatch import Desired, dispatch
-from orchestrator.planning.live_columns import LiveColumns
-from orchestrator.planning.moves import plan_moves
+from orchestrator.explain.decision_record import write_up
+from orchestrator.observe.assess import Inputs, assess
 from orchestrator.ports import (
     MetricSource,
     PriceSource,

@@ -8,7 +8,7 @@ from orchestrator.domain.limits import limits_due
 from orchestrator.domain.market import Price, PriceBook
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
-from orchestrator.planning.verify import above_caps
+from orchestrator.observe.verify import above_caps
 from orchestrator.ports import ObservationRecord
 
 

@@ -12,23 +12,23 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from orchestrator.accounting.billing import JobRecord
 from orchestrator.controller.history import History
 from orchestrator.controller.loop import Policy
-from orchestrator.domain.billing import JobRecord
+from orchestrator.dispatch.dispatch import Desired, dispatch
+from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
-from orchestrator.planning.arrivals import arrivals_by_pool, patterns_by_pool
-from orchestrator.planning.columns import FleetColumns, JobColumns, fleet_columns, job_columns
-from orchestrator.planning.dispatch import Desired, dispatch
-from orchestrator.planning.forecast import live_outlook
-from orchestrator.planning.live_columns import LiveColumns
-from orchestrator.planning.outlook import Outlook, PlanValues
-from orchestrator.planning.plan import make_plan
-from orchestrator.planning.plan_reading import plan_view
-from orchestrator.planning.plan_values import named
-from orchestrator.planning.plan_view import PlanState, PlanView
-from orchestrator.planning.pose import CapsAhead, caps_ahead, problem_of
-from orchestrator.planning.warm_start import Duals
+from orchestrator.explain.plan_reading import plan_view
+from orchestrator.explain.plan_view import PlanState, PlanView
+from orchestrator.forecast.arrivals import arrivals_by_pool, patterns_by_pool
+from orchestrator.forecast.forecast import live_outlook
+from orchestrator.forecast.outlook import Outlook, PlanValues
+from orchestrator.observe.columns import FleetColumns, JobColumns, fleet_columns, job_columns
+from orchestrator.optimizer.first_step import named
+from orchestrator.optimizer.formulate import CapsAhead, caps_ahead, problem_of
+from orchestrator.optimizer.plan import make_plan
+from orchestrator.optimizer.warm_start import Duals
 
 PLAN_EVERY = timedelta(minutes=15)
 AT_LEAST_APART = timedelta(minutes=1)

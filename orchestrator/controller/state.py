@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from orchestrator.accounting.settlement import Books
 from orchestrator.domain.decision import Breach, BreachKind, Decision, Outcome
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PriceBook
-from orchestrator.domain.settlement import Books
-from orchestrator.planning.verify import Pending
+from orchestrator.observe.verify import Pending
 from orchestrator.ports import Memory, ObservationRecord
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from orchestrator.controller.state import State, Unmoved
+from orchestrator.dispatch.moves import Moves, PlannedMove
 from orchestrator.domain.decision import SetFleet
 from orchestrator.domain.snapshot import Snapshot
-from orchestrator.planning.moves import Moves, PlannedMove
-from orchestrator.planning.verify import Pending, without_effect
+from orchestrator.observe.verify import Pending, without_effect
 
 MOST_DOUBLED = 4
 """Times that the wait is doubled: at a limit of 60 s, from 2 to 32 minutes."""

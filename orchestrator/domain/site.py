@@ -8,8 +8,8 @@ from enum import StrEnum
 from functools import cache
 from typing import TypeVar
 
+from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.market import PricePolicy
-from orchestrator.domain.ppa import Ppa
 
 SLEEP = "sleep"
 """The setpoint of a rack whose machines hash nothing and draw their sleep power."""

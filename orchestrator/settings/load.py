@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.market import PricePolicy
-from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import (
     Controls,
     Cooling,

@@ -13,8 +13,8 @@ from orchestrator.domain.rack_choice import choose_racks, refusal
 from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Site
 from orchestrator.domain.units import utc
 from orchestrator.domain.work import FleetView, Job, PoolView, Workloads
-from orchestrator.sim.asic_rack import FaultRates, RackModel
-from orchestrator.sim.gpu_node import NodeModel
+from orchestrator.sim.gpus.gpu_node import NodeModel
+from orchestrator.sim.racks.asic_rack import FaultRates, RackModel
 from orchestrator.sim.virtual_jobs import VirtualJobs
 
 # Bound once: a read makes hundreds of samples, and looking a member up in its enum costs as much as making one.

@@ -11,8 +11,8 @@ from orchestrator.domain.observation import Metric, Quality, Reading, Sample
 from orchestrator.domain.placement import Placement, place
 from orchestrator.domain.site import GpuPool, Site, Tenant
 from orchestrator.domain.work import Job, JobPhase, JobView
-from orchestrator.sim.gpu_node import NodeModel
-from orchestrator.sim.job_model import LOADING_UTILISATION, JobModel
+from orchestrator.sim.gpus.gpu_node import NodeModel
+from orchestrator.sim.jobs.job_model import LOADING_UTILISATION, JobModel
 
 CHECKPOINT_WRITE_S = 20.0
 """From asking a job to stop until its GPUs are free."""

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from orchestrator.accounting.billing import JobRecord
+from orchestrator.accounting.ledger import Posting
 from orchestrator.api import ClockInfo, DeskRefusalError, Event, EventHub, Readiness
-from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
     Action,
     Breach,
@@ -21,7 +22,6 @@ from orchestrator.domain.decision import (
     SetFleet,
     Trigger,
 )
-from orchestrator.domain.ledger import Posting
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, current_price
 from orchestrator.domain.observation import Quality, Reading
@@ -41,7 +41,7 @@ from orchestrator.domain.site import (
 )
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView
-from orchestrator.planning.plan_view import PlanState
+from orchestrator.explain.plan_view import PlanState
 from orchestrator.ports import Memory, ObservationRecord, Record
 from tests.api.fake_plan import make_plan
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from orchestrator.domain.site import Fleet, Site, SlaClass
 from orchestrator.domain.snapshot import JobStatus
 from orchestrator.domain.work import JobPhase
-from orchestrator.planning.outlook import Switch
-from orchestrator.planning.plan_view import PlanStep, PlanView, Stretch, TargetPlan
+from orchestrator.explain.plan_view import PlanStep, PlanView, Stretch, TargetPlan
+from orchestrator.forecast.outlook import Switch
 
 STEP = timedelta(minutes=5)
 STEPS = 288

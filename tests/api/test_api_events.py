@@ -61,7 +61,7 @@ async def test_before_the_first_observation_the_stream_already_says_what_it_know
 async def test_an_idle_stream_sends_comments(
     client: httpx.AsyncClient, desk: "FakeDesk", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.api.events.HEARTBEAT_S", 0.02)
+    monkeypatch.setattr("orchestrator.api.routes.events.HEARTBEAT_S", 0.02)
     reading = asyncio.create_task(client.get("/api/v1/events"))
     await listening(desk)
     await asyncio.sleep(0.2)  # ten silences; the length of silence is what is tested

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from rich.console import Console
 
-from orchestrator.app.plan_table import print_plan
-from orchestrator.planning.outlook import Switch
-from orchestrator.planning.plan_view import PlanState, PlanView
+from orchestrator.explain.plan_view import PlanState, PlanView
+from orchestrator.forecast.outlook import Switch
+from orchestrator.runtime.client.plan_table import print_plan
 
 if TYPE_CHECKING:
     from tests.api.conftest import Client

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from orchestrator.domain.billing import JobRecord
+from orchestrator.accounting.billing import JobRecord
+from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.decision import Breach, BreachKind, BreachState
-from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.work import JobPhase, JobView
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from orchestrator.backtest.batch import NONE, Kind, Outcome, RowBatch
-from orchestrator.backtest.jobs import SubmittedJobs, withdrawn_at
+from orchestrator.backtest.jobs.submitted import SubmittedJobs, withdrawn_at
+from orchestrator.backtest.records.batch import NONE, Kind, Outcome, RowBatch
 from orchestrator.backtest.result import (
     BacktestResult,
     MarketSeries,
@@ -18,7 +18,7 @@ from orchestrator.backtest.result import (
 )
 from orchestrator.backtest.tally import Tally
 from orchestrator.domain.site import Site
-from orchestrator.planning.columns import SLA
+from orchestrator.observe.columns import SLA
 
 STEP = timedelta(minutes=15)
 LEVELS = ["all asleep", "8 normal, 2 eco", "10 turbo"]

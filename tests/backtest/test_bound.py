@@ -13,9 +13,9 @@ from orchestrator.backtest.clairvoyant import bound_of
 from orchestrator.backtest.market import Basis, MarketHistory
 from orchestrator.backtest.play import Period, play
 from orchestrator.backtest.strategies import named
-from orchestrator.planning.columns import Sla
+from orchestrator.observe.columns import Sla
 from tests.backtest.test_engine import START, workload
-from tests.planning.conftest import small_site
+from tests.scenes import small_site
 
 QUARTER = timedelta(minutes=15)
 

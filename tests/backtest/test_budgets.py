@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from orchestrator.backtest.batch import NONE, Kind, RowBatch
 from orchestrator.backtest.play import Period, play
+from orchestrator.backtest.records.batch import NONE, Kind, RowBatch
 from orchestrator.backtest.strategies import named
 from orchestrator.backtest.tally import Tally
 from orchestrator.domain.site import Site

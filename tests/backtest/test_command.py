@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from orchestrator.app.processes import ProcessError, Work, run_all
+from orchestrator.runtime.backtest.processes import ProcessError, Work, run_all
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2024, 5, 1, 5, tzinfo=UTC)

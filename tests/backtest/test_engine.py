@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.backtest.batch import Kind, Outcome, RowBatch, joined
 from orchestrator.backtest.engine import Kept, Strategy, run
-from orchestrator.backtest.jobs import SubmittedJobs
+from orchestrator.backtest.jobs.submitted import SubmittedJobs
+from orchestrator.backtest.records.batch import Kind, Outcome, RowBatch, joined
 from orchestrator.backtest.result import MarketSeries
 from orchestrator.backtest.strategies import Greedy, Threshold, named
+from orchestrator.dispatch.baseline import always_on_site
 from orchestrator.domain.site import Feeder, Site
-from orchestrator.planning.always_on import always_on_site
-from orchestrator.planning.columns import Sla
-from tests.planning.conftest import small_site
+from orchestrator.observe.columns import Sla
+from tests.scenes import small_site
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from orchestrator.adapters.prices.faults import PriceFileError
-from orchestrator.app.backtest_inputs import request
-from orchestrator.app.demo import choose_day
-from orchestrator.app.history import load_history
 from orchestrator.backtest.market import Basis
+from orchestrator.runtime.backtest.backtest_inputs import request
+from orchestrator.runtime.backtest.market_files import load_history
+from orchestrator.runtime.demo.demo import choose_day
 from orchestrator.settings import FilePrices, Settings, load_settings
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from orchestrator.backtest.batch import NONE, Outcome
-from orchestrator.backtest.job_book import JobBook
-from orchestrator.backtest.jobs import SubmittedJobs
+from orchestrator.backtest.jobs.job_book import JobBook
+from orchestrator.backtest.jobs.submitted import SubmittedJobs
+from orchestrator.backtest.records.batch import NONE, Outcome
 from orchestrator.domain.site import Site
-from orchestrator.planning.columns import Phase, Sla
+from orchestrator.observe.columns import Phase, Sla
 
 QUARTER_S = 900.0
 NEVER = np.inf

@@ -12,17 +12,17 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from orchestrator.accounting.charges.block import Ppa
 from orchestrator.backtest.clairvoyant import bound_of, clairvoyant_problem
 from orchestrator.backtest.play import Period, play
 from orchestrator.backtest.strategies import named
 from orchestrator.backtest.summary import document
-from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import Site
-from orchestrator.planning.plan import make_plan
+from orchestrator.optimizer.plan import make_plan
 from tests.backtest.made_up import a_result
 from tests.backtest.test_bound import history
 from tests.backtest.test_engine import workload
-from tests.planning.conftest import small_site
+from tests.scenes import small_site
 
 QUARTER_H = 0.25
 ALL = "always-on,threshold=80,greedy,plan,perfect-prices"

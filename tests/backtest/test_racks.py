@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from orchestrator.backtest.racks import Racks
+from orchestrator.dispatch.baseline import always_on_site
 from orchestrator.domain.site import Site
-from orchestrator.planning.always_on import always_on_site
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 QUARTER_S = 900.0

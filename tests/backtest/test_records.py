@@ -16,9 +16,9 @@ import pytest
 from pyarrow import Table, parquet
 
 from orchestrator.backtest import records
-from orchestrator.backtest.batch import RowBatch, joined
-from orchestrator.backtest.records import RecordsError, RecordsWriter, join_records
-from orchestrator.backtest.records_schema import COLUMNS
+from orchestrator.backtest.records.batch import RowBatch, joined
+from orchestrator.backtest.records.parquet import RecordsError, RecordsWriter, join_records
+from orchestrator.backtest.records.schema import COLUMNS
 from orchestrator.backtest.result import MarketSeries
 from orchestrator.backtest.summary import document
 from orchestrator.backtest.tally import Tally

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.app.workload import load_workload
-from orchestrator.backtest.jobs import SubmittedJobs
-from orchestrator.backtest.scaling import LARGEST_SHARE, RUN_S, Scaled, ScalingError, scaled_jobs
+from orchestrator.backtest.jobs.scaling import LARGEST_SHARE, RUN_S, Scaled, ScalingError, scaled_jobs
+from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.domain.site import Site, SlaClass
-from orchestrator.planning.columns import Sla
+from orchestrator.observe.columns import Sla
+from orchestrator.runtime.backtest.job_files import load_workload
 from orchestrator.settings import Settings, load_settings
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -6,15 +6,15 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from orchestrator.backtest.jobs import submitted_jobs
+from orchestrator.backtest.jobs.shortage import shortages
+from orchestrator.backtest.jobs.submitted import submitted_jobs
 from orchestrator.backtest.play import Period, play
-from orchestrator.backtest.shortage import shortages
 from orchestrator.backtest.strategies import named
 from orchestrator.domain.site import Feeder, Site
 from orchestrator.domain.work import Job
 from tests.backtest.test_bound import history
 from tests.backtest.test_engine import START
-from tests.planning.conftest import small_site
+from tests.scenes import small_site
 
 PUE = 1.1
 IDLE_KW = PUE * (40 * (1.8 + 8 * 0.07) + 8 * 100 * 0.015)

@@ -6,8 +6,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.adapters.cluster.api import CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, ApiError, ClusterApi, Document
-from orchestrator.adapters.cluster.driver import ClusterSite
+from orchestrator.adapters.workloads.kubernetes.api import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    JOBS,
+    PODS,
+    ApiError,
+    ClusterApi,
+    Document,
+)
+from orchestrator.adapters.workloads.kubernetes.driver import ClusterSite
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job, Workloads
 from tests.cluster.kind_cluster import WAIT_S, KindCluster, until_there

@@ -14,7 +14,7 @@ from pathlib import Path
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
-from orchestrator.adapters.cluster.api import ClusterApi, Document, Kind
+from orchestrator.adapters.workloads.kubernetes.api import ClusterApi, Document, Kind
 
 NAME = os.environ.get("WATTSHIFT_TEST_CLUSTER", "wattshift-test")
 IMAGE = os.environ.get("WATTSHIFT_TEST_IMAGE", "python:3.11-slim")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from orchestrator.adapters.cluster import keys
-from orchestrator.adapters.cluster.api import Document
+from orchestrator.adapters.workloads.kubernetes import keys
+from orchestrator.adapters.workloads.kubernetes.api import Document
 from orchestrator.domain.work import Job
 from tests.cluster.kind_cluster import IMAGE
 

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from orchestrator.adapters.cluster.api import ApiError, ClusterApi, Document
+from orchestrator.adapters.workloads.kubernetes.api import ApiError, ClusterApi, Document
 from tests.chart.rendering import render
 from tests.chart.test_chart import CASES, granted
 from tests.cluster.kind_cluster import KindCluster

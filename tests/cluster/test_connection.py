@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from orchestrator.adapters.cluster.api import DEPLOYMENTS, ClusterApi
+from orchestrator.adapters.workloads.kubernetes.api import DEPLOYMENTS, ClusterApi
 from orchestrator.domain.decision import SetFleet
 from orchestrator.domain.site import SLEEP
 from tests.cluster.objects import deployment

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.adapters.cluster import keys
-from orchestrator.adapters.cluster.api import AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, PODS, STATEFUL_SETS
-from orchestrator.adapters.cluster.times import instant, stamp
+from orchestrator.adapters.workloads.kubernetes import keys
+from orchestrator.adapters.workloads.kubernetes.api import AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, PODS, STATEFUL_SETS
+from orchestrator.adapters.workloads.kubernetes.times import instant, stamp
 from orchestrator.domain.decision import SetFleet
 from orchestrator.domain.site import SLEEP
 from tests.cluster.kind_cluster import until_there

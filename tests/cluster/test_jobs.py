@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters.cluster import keys
-from orchestrator.adapters.cluster.api import (
+from orchestrator.adapters.workloads.kubernetes import keys
+from orchestrator.adapters.workloads.kubernetes.api import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     JOBS,
@@ -20,7 +20,7 @@ from orchestrator.adapters.cluster.api import (
     Document,
     Kind,
 )
-from orchestrator.adapters.cluster.times import instant
+from orchestrator.adapters.workloads.kubernetes.times import instant
 from orchestrator.domain.decision import PauseJob, RunJob, SetFleet
 from orchestrator.domain.work import Job, JobPhase
 from tests.cluster.kind_cluster import KindCluster, until_there

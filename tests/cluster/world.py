@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from orchestrator.adapters.cluster.api import CONFIG_MAPS, EVENTS, PODS, ClusterApi, Document
-from orchestrator.adapters.cluster.driver import ClusterSite
+from orchestrator.adapters.workloads.kubernetes.api import CONFIG_MAPS, EVENTS, PODS, ClusterApi, Document
+from orchestrator.adapters.workloads.kubernetes.driver import ClusterSite
 from orchestrator.domain.decision import Ack, Move
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import FleetView, JobView, Workloads

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.decision import Breach, BreachKind, BreachState
-from orchestrator.domain.ppa import Ppa
 
 if TYPE_CHECKING:
     from tests.api.fake_desk import FakeDesk

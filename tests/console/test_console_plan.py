@@ -10,8 +10,8 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 from rich.console import Console
 
-from orchestrator.app.plan_table import show_plan
-from orchestrator.planning.plan_view import PlanState, PlanView
+from orchestrator.explain.plan_view import PlanState, PlanView
+from orchestrator.runtime.client.plan_table import show_plan
 from tests.api.fake_plan import make_plan
 
 if TYPE_CHECKING:

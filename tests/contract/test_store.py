@@ -22,9 +22,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import orchestrator
+from orchestrator.accounting.billing import JobRecord
+from orchestrator.accounting.charges.block_use import CORRECTED
+from orchestrator.accounting.ledger import Account, MeterMark, Posting, totals
 from orchestrator.adapters.store import SqlStore
-from orchestrator.domain.billing import JobRecord
-from orchestrator.domain.block_use import CORRECTED
 from orchestrator.domain.decision import (
     Action,
     Breach,
@@ -40,7 +41,6 @@ from orchestrator.domain.decision import (
     SetFleet,
     Trigger,
 )
-from orchestrator.domain.ledger import Account, MeterMark, Posting, totals
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import BEHIND, Market, Price
 from orchestrator.domain.observation import Metric
@@ -591,7 +591,7 @@ CHILD = """
 import sys
 from datetime import UTC, datetime
 from orchestrator.adapters.store import SqlStore
-from orchestrator.domain.ledger import Account, MeterMark, Posting
+from orchestrator.accounting.ledger import Account, MeterMark, Posting
 from orchestrator.domain.observation import Metric
 
 now = datetime(2023, 9, 6, 19, 0, tzinfo=UTC)

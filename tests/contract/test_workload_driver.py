@@ -13,8 +13,8 @@ from typing import Protocol
 import psutil
 import pytest
 
-from orchestrator.adapters.workloads.documents import read_document
-from orchestrator.adapters.workloads.process_site import ProcessSite
+from orchestrator.adapters.workloads.processes.documents import read_document
+from orchestrator.adapters.workloads.processes.process_site import ProcessSite
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import LimitGpus, PauseJob, RunJob, SetFleet
 from orchestrator.domain.observation import Metric

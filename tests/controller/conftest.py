@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.accounting.ledger import Account, Totals, totals
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.store import SqlStore
-from orchestrator.app.metrics import SiteMetrics
 from orchestrator.controller import Controller, Doors
 from orchestrator.domain.decision import Ack, Decision, Move, Outcome, PauseJob
-from orchestrator.domain.ledger import Account, Totals, totals
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy
 from orchestrator.domain.observation import Metric
@@ -33,9 +32,10 @@ from orchestrator.domain.site import (
 )
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import Job, JobPhase, Workloads
-from orchestrator.planning.plan_view import PlanState
+from orchestrator.explain.plan_view import PlanState
 from orchestrator.ports import Record
-from orchestrator.sim.asic_rack import NO_FAULTS, FaultRates
+from orchestrator.runtime.observability.metrics import SiteMetrics
+from orchestrator.sim.racks.asic_rack import NO_FAULTS, FaultRates
 from orchestrator.sim.virtual import VirtualSite
 
 START = datetime(2023, 9, 6, 5, 0, tzinfo=UTC)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.domain.decision import Direction, OutcomeState, Trigger
 from orchestrator.domain.site import SlaClass
 from orchestrator.domain.work import JobPhase
-from orchestrator.sim.asic_rack import NO_FAULTS, FaultRates
+from orchestrator.sim.racks.asic_rack import NO_FAULTS, FaultRates
 
 if TYPE_CHECKING:
     from tests.controller.conftest import World, WorldOf

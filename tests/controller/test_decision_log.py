@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.app import logs
-from orchestrator.app.record_log import RecordLog
 from orchestrator.domain.decision import Ack, Move
+from orchestrator.runtime.observability import logs
+from orchestrator.runtime.observability.record_log import RecordLog
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,7 +53,7 @@ async def test_a_decision_is_one_line_and_rest_is_silence(world_of: "WorldOf", s
 
 async def test_a_driver_speaks_with_the_id_of_the_decision_it_acts_for(world_of: "WorldOf", said: Said) -> None:
     world = logged(world_of([20.0, 20.0]))
-    driver_log = logging.getLogger("orchestrator.adapters.cluster.driver")
+    driver_log = logging.getLogger("orchestrator.adapters.workloads.kubernetes.driver")
     apply = world.driver.apply
 
     async def talkative(move: Move, reason: str, now: "datetime") -> Ack:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.accounting.ledger import Account
 from orchestrator.domain.decision import Breach, BreachKind, BreachState, Decision, Outcome, OutcomeState
-from orchestrator.domain.ledger import Account
 
 if TYPE_CHECKING:
     from tests.controller.conftest import World, WorldOf

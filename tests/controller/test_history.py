@@ -16,14 +16,14 @@ from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.series.csv_series import CsvSeries
 from orchestrator.adapters.store import SqlStore
-from orchestrator.app.feeds import Series
-from orchestrator.app.live_site import LiveSite
 from orchestrator.controller.planner import Planner
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.market import Market, Price
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job
-from orchestrator.planning.outlook import Outlook
+from orchestrator.forecast.outlook import Outlook
+from orchestrator.runtime.feeds import Series
+from orchestrator.runtime.live_site import LiveSite
 from orchestrator.sim.virtual import VirtualSite
 from tests.controller.conftest import START
 

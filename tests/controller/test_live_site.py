@@ -12,11 +12,11 @@ from pathlib import Path
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.store import SqlStore
-from orchestrator.app.feeds import Series
-from orchestrator.app.live_site import LiveSite
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.market import Market, Price
 from orchestrator.domain.site import Site
+from orchestrator.runtime.feeds import Series
+from orchestrator.runtime.live_site import LiveSite
 from orchestrator.sim.virtual import VirtualSite
 from tests.controller.conftest import START
 

@@ -8,7 +8,7 @@ import pytest
 LOOKED_AT = """
 from pathlib import Path
 from numba import njit
-from orchestrator.app.memory import COMPILER, give_back
+from orchestrator.runtime.memory import COMPILER, give_back
 
 def resident_kb():
     kb, ours = 0, False

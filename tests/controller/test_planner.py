@@ -6,17 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.app import plan_worker
-from orchestrator.app.plan_worker import PlanWorker
+from orchestrator.accounting.charges.block import Ppa
 from orchestrator.controller.history import History
 from orchestrator.controller.planner import AT_LEAST_APART, PLAN_EVERY, Planner, Question, answer, planned
+from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.domain.market import Market, Price, PriceBook
-from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase
-from orchestrator.planning.dispatch import dispatch
-from orchestrator.planning.plan_view import PlanState
-from tests.planning.conftest import NOW, Scene, small_site
+from orchestrator.explain.plan_view import PlanState
+from orchestrator.runtime import plan_worker
+from orchestrator.runtime.plan_worker import PlanWorker
+from tests.scenes import NOW, Scene, small_site
 
 QUARTER = timedelta(minutes=15)
 

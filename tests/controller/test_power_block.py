@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.domain.ledger import Account
-from orchestrator.domain.ppa import Ppa
+from orchestrator.accounting.charges.block import Ppa
+from orchestrator.accounting.ledger import Account
 from orchestrator.domain.units import KWH_PER_MWH
 
 if TYPE_CHECKING:

@@ -14,15 +14,15 @@ import pytest
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.store import SqlStore
-from orchestrator.app.feeds import Series
-from orchestrator.app.replay import Day, replay
-from orchestrator.app.report import report
 from orchestrator.controller import Policy
+from orchestrator.dispatch.baseline import always_on, always_on_site
+from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.domain.market import Market, Price
 from orchestrator.domain.site import Site
-from orchestrator.planning.always_on import always_on, always_on_site
-from orchestrator.planning.dispatch import dispatch
-from orchestrator.sim.arrivals import job_stream
+from orchestrator.runtime.demo.replay import Day, replay
+from orchestrator.runtime.demo.report import report
+from orchestrator.runtime.feeds import Series
+from orchestrator.sim.jobs.arrivals import job_stream
 
 QUARTER = timedelta(minutes=15)
 REAL = Path(__file__).parents[3] / "shared" / "data" / "prices"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from orchestrator.app.schedule import Schedule, Work
+from orchestrator.runtime.schedule import Schedule, Work
 
 PATIENCE_S = 60.0
 

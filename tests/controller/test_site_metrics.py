@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from orchestrator.accounting.charges.block import Ppa
+from orchestrator.accounting.ledger import Account
 from orchestrator.api.exposition import exposition
-from orchestrator.app.metrics.counters import Counters
-from orchestrator.app.metrics.families import FAMILIES
-from orchestrator.app.metrics.family import Kind
 from orchestrator.controller.planner import Planner, answer
-from orchestrator.domain.ledger import Account
-from orchestrator.domain.ppa import Ppa
 from orchestrator.domain.site import Site
+from orchestrator.runtime.observability.metrics.counters import Counters
+from orchestrator.runtime.observability.metrics.families import FAMILIES
+from orchestrator.runtime.observability.metrics.family import Kind
 
 if TYPE_CHECKING:
     from tests.controller.conftest import World, WorldOf

@@ -18,7 +18,15 @@ from urllib.parse import urlencode
 
 import httpx
 
-from orchestrator.adapters.cluster.api import CONFIG_MAPS, DEPLOYMENTS, JOBS, LEASES, PODS, ClusterApi, Document
+from orchestrator.adapters.workloads.kubernetes.api import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    JOBS,
+    LEASES,
+    PODS,
+    ClusterApi,
+    Document,
+)
 from tests.chart.rendering import CHART, KIND_SITE, ROOT
 from tests.cluster.kind_cluster import KindCluster, checked, run
 

@@ -20,7 +20,7 @@ import httpx
 import psutil
 import pytest
 
-from orchestrator.adapters.workloads.process_table import MARK
+from orchestrator.adapters.workloads.processes.process_table import MARK
 from tests.cluster.kind_cluster import KindCluster
 from tests.e2e.cluster_site import Images, load_images
 

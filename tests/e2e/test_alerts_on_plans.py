@@ -34,7 +34,7 @@ BEHIND = ("WattshiftProfitBehindAlwaysOn", "warning", "")
 @pytest.fixture(scope="module")
 def compiled() -> Path:
     """The sources, with all machine code beside them."""
-    subprocess.run([sys.executable, "-m", "orchestrator.app.compile"], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "orchestrator.runtime.compile"], check=True, capture_output=True)
     return Path(orchestrator.__file__).parent
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.adapters.cluster.api import DEPLOYMENTS
+from orchestrator.adapters.workloads.kubernetes.api import DEPLOYMENTS
 from tests.cluster.kind_cluster import run
 from tests.e2e.cluster_site import CALM, FLEETS, NAME, SPIKE, ClusterSite, Images, installed, named
 

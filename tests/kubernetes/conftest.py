@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from kubernetes.aio.client import Configuration
 
-from orchestrator.adapters.cluster.api import ClusterApi
+from orchestrator.adapters.workloads.kubernetes.api import ClusterApi
 
 if TYPE_CHECKING:
     from tests.kubernetes.fake_api import FakeApi

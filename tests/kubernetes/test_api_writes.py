@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.adapters.cluster.api import CONFIG_MAPS, ApiError, ClusterApi
+from orchestrator.adapters.workloads.kubernetes.api import CONFIG_MAPS, ApiError, ClusterApi
 
 
 async def test_nothing_is_written_while_it_may_not_be_and_reading_goes_on(cluster_api: ClusterApi) -> None:

@@ -13,22 +13,22 @@ import httpx
 import pytest
 
 import orchestrator
-from orchestrator.adapters.cluster.api import ApiError, ClusterApi
-from orchestrator.adapters.cluster.election import Election, Timing
-from orchestrator.adapters.cluster.leader_label import LeaderLabel
 from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.store import SqlStore
-from orchestrator.app import candidate as candidate_module
-from orchestrator.app import readiness
-from orchestrator.app.candidate import Candidate
-from orchestrator.app.feeds import open_series
-from orchestrator.app.live_site import LiveSite
-from orchestrator.app.spans import Spans
-from orchestrator.app.term import Sources
+from orchestrator.adapters.workloads.kubernetes.api import ApiError, ClusterApi
+from orchestrator.adapters.workloads.kubernetes.leader.election import Election, Timing
+from orchestrator.adapters.workloads.kubernetes.leader.leader_label import LeaderLabel
 from orchestrator.domain.decision import Ack, Move
 from orchestrator.domain.observation import Telemetry
 from orchestrator.domain.site import SLEEP
 from orchestrator.domain.work import FleetView, Workloads
+from orchestrator.runtime import readiness
+from orchestrator.runtime.feeds import open_series
+from orchestrator.runtime.ha import candidate as candidate_module
+from orchestrator.runtime.ha.candidate import Candidate
+from orchestrator.runtime.ha.term import Sources
+from orchestrator.runtime.live_site import LiveSite
+from orchestrator.runtime.observability.spans import Spans
 from orchestrator.settings import Settings, load_settings
 from tests.tracing.collector import Collector
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.adapters.cluster.api import ClusterApi, Document
-from orchestrator.adapters.cluster.events import LONGEST_NOTE, Recorder, event_object
+from orchestrator.adapters.workloads.kubernetes.api import ClusterApi, Document
+from orchestrator.adapters.workloads.kubernetes.events import LONGEST_NOTE, Recorder, event_object
 
 if TYPE_CHECKING:
     from tests.kubernetes.fake_api import FakeApi

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.adapters.cluster import keys
-from orchestrator.adapters.cluster.api import ClusterApi, ClusterError, Document
-from orchestrator.adapters.cluster.driver import ClusterSite
+from orchestrator.adapters.workloads.kubernetes import keys
+from orchestrator.adapters.workloads.kubernetes.api import ClusterApi, ClusterError, Document
+from orchestrator.adapters.workloads.kubernetes.driver import ClusterSite
 from orchestrator.domain.decision import PauseJob, RunJob, SetFleet
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.work import JobPhase, Workloads
@@ -151,7 +151,7 @@ async def test_a_note_that_is_refused_is_written_later_and_the_move_is_made(
 async def test_a_leader_that_may_not_list_lets_another_try(
     fake_api: FakeApi, cluster_api: ClusterApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.adapters.cluster.driver.IN_STEP_S", 0.5)
+    monkeypatch.setattr("orchestrator.adapters.workloads.kubernetes.driver.IN_STEP_S", 0.5)
     fake_api.refuse = lambda method, path: 403 if path.endswith("/pods") else None
     driver = ClusterSite(cluster_api, small_site(), "w", lambda: True)
     with pytest.raises(ClusterError, match="pods"):
@@ -203,8 +203,8 @@ async def refused_for(driver: ClusterSite, job: str, why: str) -> None:
 async def test_a_job_paused_within_a_moment_of_its_start_ends_when_the_pod_that_came_late_does(
     fake_api: FakeApi, cluster_api: ClusterApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.adapters.cluster.jobs.SETTLES", timedelta(0))
-    monkeypatch.setattr("orchestrator.adapters.cluster.driver.AGAIN_S", 0.05)
+    monkeypatch.setattr("orchestrator.adapters.workloads.kubernetes.jobs.jobs.SETTLES", timedelta(0))
+    monkeypatch.setattr("orchestrator.adapters.workloads.kubernetes.driver.AGAIN_S", 0.05)
     job = job_object("train")
     before = {"type": "Suspended", "status": "True", "lastTransitionTime": "2023-09-06T18:00:00Z"}
     job["status"] = {"conditions": [before]}  # the Job controller tells of a start later

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.adapters.cluster.api import ClusterApi
-from orchestrator.adapters.cluster.election import Election, Timing
+from orchestrator.adapters.workloads.kubernetes.api import ClusterApi
+from orchestrator.adapters.workloads.kubernetes.leader.election import Election, Timing
 
 if TYPE_CHECKING:
     from tests.kubernetes.fake_api import FakeApi

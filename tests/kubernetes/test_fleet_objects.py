@@ -5,11 +5,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.adapters.cluster import keys
-from orchestrator.adapters.cluster.api import DEPLOYMENTS, STATEFUL_SETS, Document
-from orchestrator.adapters.cluster.fleet_objects import deletion_cost_patch, note_patch, read_fleet, read_pod
-from orchestrator.adapters.cluster.owners import held, read_autoscaler, read_queued_workload, read_scaled_object
-from orchestrator.adapters.workloads.fleet_note import NEVER, FleetNote
+from orchestrator.adapters.workloads.kubernetes import keys
+from orchestrator.adapters.workloads.kubernetes.api import DEPLOYMENTS, STATEFUL_SETS, Document
+from orchestrator.adapters.workloads.kubernetes.fleets.fleet_objects import (
+    deletion_cost_patch,
+    note_patch,
+    read_fleet,
+    read_pod,
+)
+from orchestrator.adapters.workloads.kubernetes.owners import (
+    held,
+    read_autoscaler,
+    read_queued_workload,
+    read_scaled_object,
+)
+from orchestrator.adapters.workloads.processes.fleet_note import NEVER, FleetNote
 
 AT = datetime(2023, 9, 6, 20, 0, 0, 250, tzinfo=UTC)
 

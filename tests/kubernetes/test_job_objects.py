@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters.cluster import keys
-from orchestrator.adapters.cluster.api import Document
-from orchestrator.adapters.cluster.job_objects import (
+from orchestrator.adapters.workloads.kubernetes import keys
+from orchestrator.adapters.workloads.kubernetes.api import Document
+from orchestrator.adapters.workloads.kubernetes.jobs.job_objects import (
     close_patch,
     pause_patch,
     read_job,
@@ -18,8 +18,8 @@ from orchestrator.adapters.cluster.job_objects import (
     resize_patch,
     run_patch,
 )
-from orchestrator.adapters.cluster.job_terms import read_terms
-from orchestrator.adapters.cluster.times import stamp
+from orchestrator.adapters.workloads.kubernetes.jobs.job_terms import read_terms
+from orchestrator.adapters.workloads.kubernetes.times import stamp
 from orchestrator.domain.work import JobPhase
 from tests.cluster.site import small_site
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters.cluster.api import Document
-from orchestrator.adapters.cluster.setpoints_object import (
+from orchestrator.adapters.workloads.kubernetes.api import Document
+from orchestrator.adapters.workloads.kubernetes.setpoints.objects import (
     ClusterSetpoints,
     asleep,
     lease_object,
     read_setpoints,
     setpoints_object,
 )
-from orchestrator.adapters.cluster.times import instant
+from orchestrator.adapters.workloads.kubernetes.times import instant
 from tests.cluster.site import small_site
 
 SITE = small_site()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kubernetes.aio.client import Configuration
 
-from orchestrator.adapters.cluster import watched as module
-from orchestrator.adapters.cluster.api import KUEUE_WORKLOADS, PODS, ClusterApi, Document
-from orchestrator.adapters.cluster.watched import Watched
+from orchestrator.adapters.workloads.kubernetes import watched as module
+from orchestrator.adapters.workloads.kubernetes.api import KUEUE_WORKLOADS, PODS, ClusterApi, Document
+from orchestrator.adapters.workloads.kubernetes.watched import Watched
 from tests.cluster.kind_cluster import until
 from tests.cluster.proxy import proxy_to
 

@@ -10,7 +10,7 @@ import pytest
 
 SAYS = """
 import logging
-from orchestrator.app import logs
+from orchestrator.runtime import logs
 from orchestrator.controller.deciding import acting_on
 
 logs.configure({form!r}, {level!r})
@@ -54,7 +54,7 @@ def test_json_is_a_line_a_record(said: list[dict[str, Any]]) -> None:
         ("WARNING", "httpx", "now and then"),
         ("WARNING", "uvicorn.error", "now and then"),
         ("WARNING", "apscheduler.scheduler", "now and then"),
-        ("CRITICAL", "orchestrator.app.logs", "ended by an error nobody foresaw"),
+        ("CRITICAL", "orchestrator.runtime.observability.logs", "ended by an error nobody foresaw"),
     ]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"]) for line in said)
     assert {line["site"] for line in said} == {"texas"}

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from orchestrator.adapters.store.engine import read_url, shared
-from orchestrator.app.metrics import LeaderMetrics, process_registry
+from orchestrator.runtime.observability.metrics import LeaderMetrics, process_registry
 
 
 def test_a_demo_says_that_its_time_is_simulated_and_how_fast_it_runs() -> None:

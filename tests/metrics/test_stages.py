@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from orchestrator.app.metrics.actions import Actions, TimedDriver
-from orchestrator.app.metrics.counters import Counters
 from orchestrator.domain.decision import Ack, Action, Decision, Direction, Move, Outcome, OutcomeState, RunJob, Trigger
 from orchestrator.domain.work import Workloads
+from orchestrator.runtime.observability.metrics.actions import Actions, TimedDriver
+from orchestrator.runtime.observability.metrics.counters import Counters
 
 AT = datetime(2023, 9, 6, 20, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -131,7 +131,7 @@ def test_a_clock_that_goes_back_makes_no_time_negative() -> None:
 
 
 def test_actions_that_never_end_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.app.metrics.actions.MOST_KEPT", 10)
+    monkeypatch.setattr("orchestrator.runtime.observability.metrics.actions.MOST_KEPT", 10)
     stages = Stages()
     stages.actions.count([decision(Trigger.PRICE, number) for number in range(25)])
     ends = [Outcome(f"d-{number}/1", OutcomeState.SUPERSEDED) for number in range(25)]

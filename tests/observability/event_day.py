@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
-from orchestrator.adapters.workloads.process_table import MARK
+from orchestrator.adapters.workloads.processes.process_table import MARK
 from tests.prometheus_server import PATIENCE_S, Prometheus, prometheus_server
 
 SCRAPE_S = 2
@@ -54,7 +54,7 @@ def event_day(folder: Path, rules: str = "") -> Iterator[EventDay]:
     """The 100 MW site from shortly before its first spike on, at 60x; `rules` names a file of rules to evaluate."""
     state, log = folder / "state", folder / "demo.log"
     # At once where it is done; while the day runs, a minute of it would be hours without a plan.
-    subprocess.run([sys.executable, "-m", "orchestrator.app.compile"], check=True)
+    subprocess.run([sys.executable, "-m", "orchestrator.runtime.compile"], check=True)
     command = [sys.executable, "-m", "orchestrator.cli", "demo", "--state", str(state), "--headless", "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WATTSHIFT_")}
     with log.open("wb") as output:

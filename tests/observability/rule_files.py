@@ -7,8 +7,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from orchestrator.app.metrics.families import FAMILIES
-from orchestrator.app.metrics.family import Family, Kind
+from orchestrator.runtime.observability.metrics.families import FAMILIES
+from orchestrator.runtime.observability.metrics.family import Family, Kind
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "mixin" / "rules"

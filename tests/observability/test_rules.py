@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from orchestrator.cli import app
+from orchestrator.cli.app import app
 from orchestrator.domain.decision import BreachKind
 from tests.observability.rule_files import (
     IN_CHART,

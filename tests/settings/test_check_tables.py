@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestrator.check import check
+from orchestrator.runtime.check import check
 
 Edit = Callable[..., Path]
 

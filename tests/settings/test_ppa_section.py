@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestrator.check.inputs import read_inputs
-from orchestrator.check.tables import site_tables
-from orchestrator.domain.ppa import Ppa
+from orchestrator.accounting.charges.block import Ppa
+from orchestrator.runtime.check.inputs import read_inputs
+from orchestrator.runtime.check.tables import site_tables
 from orchestrator.settings import SettingsError, load_settings
 
 Edit = Callable[..., Path]

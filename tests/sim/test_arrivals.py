@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.site import Site, SlaClass
 from orchestrator.domain.work import Job
-from orchestrator.sim.arrivals import job_stream
+from orchestrator.sim.jobs.arrivals import job_stream
 
 seeds = given(seed=st.integers(0, 10_000))
 thorough = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

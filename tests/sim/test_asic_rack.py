@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.site import SLEEP, Fleet
-from orchestrator.sim.asic_rack import NO_FAULTS, FaultRates, RackModel
+from orchestrator.sim.racks.asic_rack import NO_FAULTS, FaultRates, RackModel
 
 T0 = 1_694_030_400.0
 BUSY = FaultRates(fail_per_machine_h=0.02, repair_s=1800.0, hang_per_machine_h=0.02, reset_s=600.0)

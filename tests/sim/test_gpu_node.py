@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.site import GpuPool
-from orchestrator.sim.gpu_node import NodeModel
+from orchestrator.sim.gpus.gpu_node import NodeModel
 
 T0 = 1_694_030_400.0
 

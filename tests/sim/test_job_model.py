@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from orchestrator.sim.job_model import JobModel
+from orchestrator.sim.jobs.job_model import JobModel
 
 T0 = 1_694_030_400.0
 

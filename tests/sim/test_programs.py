@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.site import Fleet
 from orchestrator.sim.agent import Setpoints, abandoned, parse_setpoints
-from orchestrator.sim.asic_rack import RackModel
+from orchestrator.sim.racks.asic_rack import RackModel
 
 DEADLINE_S = 60.0
 """On the wall, for a condition that takes a second; reached only when something is broken."""

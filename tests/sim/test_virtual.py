@@ -9,7 +9,7 @@ from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.rack_choice import choose_racks
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.work import Job, JobPhase
-from orchestrator.sim.asic_rack import NO_FAULTS
+from orchestrator.sim.racks.asic_rack import NO_FAULTS
 from orchestrator.sim.virtual import VirtualSite
 
 MINUTE = timedelta(minutes=1)

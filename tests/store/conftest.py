@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.domain.ledger import Account, Posting
+from orchestrator.accounting.ledger import Account, Posting
 from orchestrator.ports import ObservationRecord
 
 NOW = datetime(2023, 9, 6, 19, 0, tzinfo=UTC)

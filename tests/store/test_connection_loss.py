@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import make_url
 
+from orchestrator.accounting.ledger import Posting
 from orchestrator.adapters.store import SqlStore, StoreAheadError, StoreError
 from orchestrator.adapters.store.postgres import BoundedConnection
-from orchestrator.domain.ledger import Posting
 
 if TYPE_CHECKING:
     from tests.conftest import PostgresServer

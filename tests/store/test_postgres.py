@@ -13,12 +13,12 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 
+from orchestrator.accounting.ledger import MeterMark, Posting
 from orchestrator.adapters.store import SqlStore, StoreError
 from orchestrator.adapters.store.migrate import migrate
 from orchestrator.adapters.store.postgres import BoundedConnection
 from orchestrator.adapters.store.revision import REVISION, make_tables, revision_of
 from orchestrator.adapters.store.tables import metadata
-from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.observation import Metric
 from orchestrator.ports import ObservationRecord
 

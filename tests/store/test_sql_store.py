@@ -18,12 +18,12 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.pool import Pool
 
 import orchestrator
+from orchestrator.accounting.ledger import Account, Posting
 from orchestrator.adapters.store import SqlStore, StoreError, StoreInUseError
 from orchestrator.adapters.store.migrate import MIGRATIONS, migrate
 from orchestrator.adapters.store.revision import REVISION, revision_of
 from orchestrator.adapters.store.tables import metadata
 from orchestrator.domain.decision import Action, Decision, Direction, Outcome, OutcomeState, RunJob, Trigger
-from orchestrator.domain.ledger import Account, Posting
 from orchestrator.domain.units import energy_cost_usd
 from orchestrator.ports import ObservationRecord
 
@@ -209,7 +209,7 @@ FILL = """
 import resource, sys
 from datetime import UTC, datetime
 from orchestrator.adapters.store import SqlStore, StoreError
-from orchestrator.domain.ledger import Account, Posting
+from orchestrator.accounting.ledger import Account, Posting
 
 def postings(number):
     now = datetime(2023, 9, 6, 19, 0, tzinfo=UTC)
@@ -272,8 +272,9 @@ def test_records_are_flushed_to_disk_unless_durability_is_given_up(
 
 def test_a_process_that_ends_at_once_keeps_what_it_recorded_without_durability(file: Path) -> None:
     script = (
-        "import os, sys; from orchestrator.adapters.store import SqlStore; from orchestrator.domain.ledger import *;"
-        "from datetime import UTC, datetime; store = SqlStore.open(sys.argv[1], durable=False);"
+        "import os, sys; from orchestrator.adapters.store import SqlStore;"
+        "from orchestrator.accounting.ledger import *; from datetime import UTC, datetime;"
+        "store = SqlStore.open(sys.argv[1], durable=False);"
         "store.record([Posting(datetime(2023, 9, 6, 19, tzinfo=UTC), Account.MINING, 's21', 312.0, 'real_time', 1.0)]);"
         "os._exit(9)"
     )

@@ -19,10 +19,10 @@ from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, text
 
 import orchestrator
+from orchestrator.accounting.billing import JobRecord
+from orchestrator.accounting.ledger import Posting
 from orchestrator.adapters.store import SqlStore, StoreError, StoreInUseError
 from orchestrator.adapters.store.migrate import MIGRATIONS
-from orchestrator.domain.billing import JobRecord
-from orchestrator.domain.ledger import Posting
 
 if TYPE_CHECKING:
     from tests.conftest import PostgresServer
@@ -165,7 +165,7 @@ import os, signal, sys
 from datetime import UTC, datetime
 from sqlalchemy import Engine, event
 from orchestrator.adapters.store import SqlStore, StoreError
-from orchestrator.domain.ledger import Account, Posting
+from orchestrator.accounting.ledger import Account, Posting
 
 frozen = False
 

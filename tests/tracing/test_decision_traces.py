@@ -9,10 +9,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator.app.decision_traces import DecisionTraces
-from orchestrator.app.move_spans import MOST_MOVES
-from orchestrator.app.spans import Spans
-from orchestrator.app.trace_ids import root_span_id, trace_id
 from orchestrator.controller.rounds import Part, Result
 from orchestrator.domain.clock import SiteClock, wall_clock
 from orchestrator.domain.decision import (
@@ -25,6 +21,10 @@ from orchestrator.domain.decision import (
     SetFleet,
     Trigger,
 )
+from orchestrator.runtime.observability.decision_traces import DecisionTraces
+from orchestrator.runtime.observability.move_spans import MOST_MOVES
+from orchestrator.runtime.observability.spans import Spans
+from orchestrator.runtime.observability.trace_ids import root_span_id, trace_id
 from tests.tracing.collector import PATIENCE_S, Collector, Got
 
 SECOND = timedelta(seconds=1)
@@ -268,7 +268,9 @@ def test_a_collector_that_is_gone_is_said_once_and_once_that_it_is_back(
     until(lambda: traced.requests >= 3)
     traced.status = HTTPStatus.OK
     until(lambda: "again" in caplog.text)
-    gone, back = [record.message for record in caplog.records if record.name == "orchestrator.app.spans"]
+    gone, back = [
+        record.message for record in caplog.records if record.name == "orchestrator.runtime.observability.spans"
+    ]
     assert gone.startswith("spans do not reach the collector")
     assert "Bad Request" in gone
     assert back == "spans reach the collector again"
@@ -286,4 +288,4 @@ def test_without_a_collector_rounds_go_on_and_the_process_ends(
             rounds.decide(a_decision(rounds.now(), downs=0, ups=0), [])
         spans.close()
     assert "Connection refused" in caplog.text
-    assert len([record for record in caplog.records if record.name == "orchestrator.app.spans"]) == 1
+    assert len([record for record in caplog.records if record.name == "orchestrator.runtime.observability.spans"]) == 1

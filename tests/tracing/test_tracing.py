@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from orchestrator.app import logs
-from orchestrator.app.trace_ids import root_span_id, trace_id
-from orchestrator.app.tracing import open_tracing
+from orchestrator.runtime.observability import logs
+from orchestrator.runtime.observability.trace_ids import root_span_id, trace_id
+from orchestrator.runtime.observability.tracing import open_tracing
 from tests.tracing.collector import Collector
 
 
@@ -52,7 +52,7 @@ def test_a_protocol_that_is_not_spoken_is_named(caplog: pytest.LogCaptureFixture
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.delitem(sys.modules, "orchestrator.app.spans", raising=False)
+    monkeypatch.delitem(sys.modules, "orchestrator.runtime.observability.spans", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
     with open_tracing("texas", ON) as spans:
         assert spans is None
@@ -61,8 +61,8 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, caplog: pytes
 
 def test_off_nothing_of_it_is_imported() -> None:
     program = (
-        "import sys, orchestrator.cli, orchestrator.app.serve_cluster, orchestrator.app.demo_live;"
-        "from orchestrator.app.tracing import open_tracing;"
+        "import sys, orchestrator.cli.app, orchestrator.runtime.ha.serve_cluster, orchestrator.runtime.demo.demo_live;"
+        "from orchestrator.runtime.observability.tracing import open_tracing;"
         "open_tracing('texas', {}).__enter__();"
         "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))])"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.adapters.workloads.process_site import ProcessSite
+from orchestrator.adapters.workloads.processes.process_site import ProcessSite
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import PauseJob, RunJob, SetFleet
 from orchestrator.domain.market import PricePolicy

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.adapters.workloads.process_table import ProcessTable
+from orchestrator.adapters.workloads.processes.process_table import ProcessTable
 
 SLEEPER = ("-c", "import time; time.sleep(600)")
 STUBBORN = (
@@ -143,7 +143,7 @@ async def test_a_stopped_process_is_killed_too(table: ProcessTable) -> None:
 def test_a_controller_killed_with_kill_9_leaves_processes_that_the_next_one_adopts(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path\n"
-        "from orchestrator.adapters.workloads.process_table import ProcessTable\n"
+        "from orchestrator.adapters.workloads.processes.process_table import ProcessTable\n"
         "table = ProcessTable(Path(sys.argv[1]))\n"
         "print(*[table.start(f'rack-{n}', ('-c', 'import time; time.sleep(600)')) for n in range(3)], flush=True)\n"
         "time.sleep(600)\n"

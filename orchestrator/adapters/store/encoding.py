@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from orchestrator.accounting.billing import JobRecord
+from orchestrator.accounting.ledger import Account, MeterMark, Posting
 from orchestrator.adapters.store.tables import PLANNED
-from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import (
     Action,
     Breach,
@@ -24,7 +25,6 @@ from orchestrator.domain.decision import (
     SetFleet,
     Trigger,
 )
-from orchestrator.domain.ledger import Account, MeterMark, Posting
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Market, Price
 from orchestrator.domain.observation import Metric

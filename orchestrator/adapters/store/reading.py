@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, or_, select, tuple_
 
+from orchestrator.accounting.charges.block_use import CORRECTED, BlockUse
+from orchestrator.accounting.ledger import Account, Posting
 from orchestrator.adapters.store import encoding, tables
-from orchestrator.domain.block_use import CORRECTED, BlockUse
 from orchestrator.domain.decision import Breach, BreachState, Decision, Outcome, OutcomeState
-from orchestrator.domain.ledger import Account, Posting
 from orchestrator.domain.market import BEHIND, Price
 from orchestrator.domain.units import KWH_PER_MWH
 from orchestrator.ports import Memory, ObservationRecord

@@ -8,6 +8,7 @@ from typing import TextIO
 from sqlalchemy import Engine, delete
 from sqlalchemy.exc import DBAPIError
 
+from orchestrator.accounting.ledger import Posting
 from orchestrator.adapters.store import reading, tables
 from orchestrator.adapters.store.bring_up import bring_up
 from orchestrator.adapters.store.engine import database_file, engine_for, name_of, read_url, snapshot_reader
@@ -16,7 +17,6 @@ from orchestrator.adapters.store.lock import lock_writer
 from orchestrator.adapters.store.writer import Turn, hold, read_turn, take_over
 from orchestrator.adapters.store.writing import Statements, write
 from orchestrator.domain.decision import Breach, Decision, Outcome
-from orchestrator.domain.ledger import Posting
 from orchestrator.ports import Memory, ObservationRecord, Record
 
 

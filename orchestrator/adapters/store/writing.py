@@ -7,12 +7,12 @@ from datetime import timedelta
 from sqlalchemy import Connection, Delete, Dialect, Insert, Table, Update, bindparam, delete, insert, update
 from sqlalchemy.sql.dml import ReturningInsert
 
+from orchestrator.accounting.billing import JobRecord
+from orchestrator.accounting.ledger import MeterMark, Posting
 from orchestrator.adapters.store import encoding, tables
 from orchestrator.adapters.store.errors import UnknownActionError
 from orchestrator.adapters.store.upsert import insert_into
-from orchestrator.domain.billing import JobRecord
 from orchestrator.domain.decision import Breach, Decision, Outcome
-from orchestrator.domain.ledger import MeterMark, Posting
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price
 from orchestrator.ports import ObservationRecord, Record

@@ -6,7 +6,7 @@ import certifi
 import httpx
 import pytest
 
-from orchestrator.sim.cluster_connection import ConnectionUnknownError, connect, own_namespace
+from orchestrator.sim.cluster.connection import ConnectionUnknownError, connect, own_namespace
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.adapters.prices.document import parse_price_document
 from orchestrator.adapters.prices.polled import PolledPrices
 from orchestrator.domain.market import Market
-from orchestrator.sim.price_tape import Player, PriceFileError, Tape, read_tape
+from orchestrator.sim.market.price_tape import Player, PriceFileError, Tape, read_tape
 
 if TYPE_CHECKING:
     from tests.sim.pods.conftest import Pods

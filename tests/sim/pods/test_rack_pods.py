@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.sim.cluster_connection import plain_client
-from orchestrator.sim.cluster_setpoints import SetpointWatch, lease_end, parse_cluster_setpoints
-from orchestrator.sim.rack_agent import Task, task_of
+from orchestrator.sim.cluster.connection import plain_client
+from orchestrator.sim.cluster.setpoints import SetpointWatch, lease_end, parse_cluster_setpoints
+from orchestrator.sim.racks.rack_agent import Task, task_of
 
 if TYPE_CHECKING:
     from tests.sim.pods.conftest import FakeApi, Pods

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.sim.job_template import TemplateError, read_template
+from orchestrator.sim.jobs.job_template import TemplateError, read_template
 
 if TYPE_CHECKING:
     from tests.sim.pods.conftest import FakeApi, Pods
@@ -26,7 +26,7 @@ spec:
       containers:
         - name: main
           image: wattshift
-          command: [python, -m, orchestrator.sim.pod_job]
+          command: [python, -m, orchestrator.sim.jobs.pod_job]
           args: [--exporter, "http://gpu-{pool}:9400", --checkpoints, /checkpoints, --port, "9400"]
 """
 

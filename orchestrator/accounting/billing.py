@@ -1,0 +1,131 @@
+"""What tenants owe and are owed: GPU-hours billed, credits for promises not kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from orchestrator.accounting.ledger import Account, Posting
+from orchestrator.domain.market import CurrentPrice
+from orchestrator.domain.site import SlaClass, Tenant
+from orchestrator.domain.units import SECONDS_PER_HOUR
+from orchestrator.domain.work import Arrival, JobPhase, JobView
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """What was billed and credited for a job, beyond what its driver knows of it."""
+
+    job: str
+    tenant: str
+    billed_gpu_seconds: float
+    credited_usd: float
+    interruptions: int
+    last_interrupted_at: datetime | None
+    outcome: str
+    """`open`, `on_time`, `late` or `failed`."""
+    arrival: Arrival | None = None
+    """None for a job that an older version has put on record."""
+
+
+def record_for(records: Mapping[str, JobRecord], view: JobView) -> JobRecord | None:
+    """The record of this very job; a job that is open is not the one of its name that has ended."""
+    record = records.get(view.job.name)
+    if record is not None and record.outcome in ("on_time", "failed") and not view.phase.ended:
+        return None
+    return record
+
+
+def new_record(view: JobView, seen_at: datetime) -> JobRecord:
+    return JobRecord(
+        job=view.job.name,
+        tenant=view.job.tenant,
+        billed_gpu_seconds=0.0,
+        credited_usd=0.0,
+        interruptions=0,
+        last_interrupted_at=None,
+        outcome="open",
+        arrival=Arrival.of(view.job, seen_at),
+    )
+
+
+def settle_job(
+    view: JobView,
+    tenant: Tenant,
+    record: JobRecord,
+    progress_gpu_seconds: float | None,
+    price: CurrentPrice,
+    now: datetime,
+) -> tuple[JobRecord, list[Posting]]:
+    """Bill progress beyond what was billed, credit a missed deadline once, and note how the job ended.
+
+    Work is billed by its highest measured progress, so what is computed again after a lost checkpoint is billed
+    once. A job that succeeded has done all its work. A job that fails by itself before its deadline is its tenant's.
+    """
+    job = view.job
+    done = job.work_gpu_seconds if view.phase is JobPhase.SUCCEEDED else progress_gpu_seconds
+    postings: list[Posting] = []
+    if done is not None and done > record.billed_gpu_seconds:
+        gpu_hours = (min(done, job.work_gpu_seconds) - record.billed_gpu_seconds) / SECONDS_PER_HOUR
+        postings.append(_posting(job.name, price, quantity=gpu_hours, revenue_usd=gpu_hours * tenant.usd_per_gpu_h))
+        record = replace(record, billed_gpu_seconds=min(done, job.work_gpu_seconds))
+    if record.outcome != "open":
+        return record, postings
+    ended_at = view.changed_at if view.phase.ended else None
+    if job.deadline is not None and now >= job.deadline and (ended_at is None or ended_at > job.deadline):
+        credit_usd = tenant.credit_share * tenant.usd_per_gpu_h * _late_gpu_hours(view, record, now)
+        record, credits = _credit(view, tenant, record, credit_usd, price)
+        postings.extend(credits)
+        record = replace(record, outcome="late")
+    elif view.phase is JobPhase.SUCCEEDED:
+        record = replace(record, outcome="on_time")
+    elif view.phase is JobPhase.FAILED:
+        record = replace(record, outcome="failed")
+    return record, postings
+
+
+def _late_gpu_hours(view: JobView, record: JobRecord, now: datetime) -> float:
+    """Work that was not done at the deadline: what is left now, and what may have been done since it passed."""
+    job = view.job
+    assert job.deadline is not None, "only a job with a deadline is late"
+    until = min(view.changed_at, now) if view.phase.ended or not view.phase.holds_gpus else now
+    since_s = max((until - job.deadline).total_seconds(), 0.0)
+    left = job.work_gpu_seconds - record.billed_gpu_seconds + job.gpus * since_s
+    return min(left, job.work_gpu_seconds) / SECONDS_PER_HOUR
+
+
+def interruption_credit(
+    view: JobView, tenant: Tenant, record: JobRecord, price: CurrentPrice
+) -> tuple[JobRecord, list[Posting]]:
+    """The credit for interrupting a guaranteed job: `credit_share` of the whole job's price, once a job."""
+    if tenant.sla is not SlaClass.GUARANTEED:
+        return record, []
+    return _credit(view, tenant, record, _most_usd(view, tenant), price)
+
+
+def _most_usd(view: JobView, tenant: Tenant) -> float:
+    return tenant.credit_share * tenant.usd_per_gpu_h * view.job.work_gpu_seconds / SECONDS_PER_HOUR
+
+
+def _credit(
+    view: JobView, tenant: Tenant, record: JobRecord, usd: float, price: CurrentPrice
+) -> tuple[JobRecord, list[Posting]]:
+    """Credit `usd`, all credits of a job together never more than `credit_share` of its price."""
+    usd = min(usd, _most_usd(view, tenant) - record.credited_usd)
+    if usd <= 0:
+        return record, []
+    return replace(record, credited_usd=record.credited_usd + usd), [_posting(view.job.name, price, credit_usd=usd)]
+
+
+def _posting(
+    job: str, price: CurrentPrice, *, quantity: float = 0.0, revenue_usd: float = 0.0, credit_usd: float = 0.0
+) -> Posting:
+    return Posting(
+        start=price.interval_start,
+        account=Account.CREDIT if credit_usd else Account.HPC,
+        subject=job,
+        price_usd_per_mwh=price.usd_per_mwh,
+        price_basis=price.basis,
+        quantity=quantity,
+        revenue_usd=revenue_usd,
+        credit_usd=credit_usd,
+    )

@@ -1,0 +1,1 @@
+"""What power costs beyond its market price, one file a kind."""

@@ -1,0 +1,112 @@
+"""Settling: what was metered, worked and broken since last time, posted at its price.
+
+The books are a value. Settling returns new ones beside the records to store, so that whoever stores them takes the
+new books over only once they are on disk: nothing is posted twice, and nothing is lost with a failed write.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from orchestrator.accounting.billing import JobRecord, interruption_credit, new_record, record_for, settle_job
+from orchestrator.accounting.charges.block_use import SITE, Uses, block_mark, post_block
+from orchestrator.accounting.ledger import MeterMark, Posting
+from orchestrator.accounting.metering import intervals, meter
+from orchestrator.domain.market import current_price
+from orchestrator.domain.observation import Metric, Telemetry
+from orchestrator.domain.site import Site
+from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.units import INSTANT
+from orchestrator.domain.work import JobView, Workloads
+
+SETTLE_EVERY = timedelta(minutes=5)
+"""Counters lose nothing between two postings; ERCOT's dispatch runs at this pace too."""
+
+Settled = Posting | MeterMark | JobRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """How far meters and jobs are settled."""
+
+    marks: Mapping[tuple[Metric, str], MeterMark] = field(default_factory=dict)
+    jobs: Mapping[str, JobRecord] = field(default_factory=dict)
+    settled_at: datetime | None = None
+    block: Uses = field(default_factory=dict)
+    """What is posted of the power block; empty where there is none."""
+    price: tuple[datetime, float] | None = None
+    """Interval start and USD/MWh at the last settlement."""
+
+    def job(self, view: JobView, now: datetime) -> JobRecord:
+        return record_for(self.jobs, view) or new_record(view, now)
+
+
+def settlement_due(books: Books, snapshot: Snapshot, workloads: Workloads) -> bool:
+    """Every few minutes, at each change of price, and when a job's deadline passes."""
+    at = books.settled_at
+    if at is None or snapshot.at - at >= SETTLE_EVERY:
+        return True
+    if books.price != (snapshot.price.interval_start, snapshot.price.usd_per_mwh):
+        return True
+    return any(
+        view.job.deadline is not None and at < view.job.deadline <= snapshot.at for view in workloads.jobs.values()
+    )
+
+
+def settle(
+    site: Site, books: Books, snapshot: Snapshot, workloads: Workloads, telemetry: Telemetry
+) -> tuple[list[Settled], Books]:
+    """Post what the counters advanced and the jobs did since `books`: energy, hash, GPU-hours, credits,
+    power block."""
+    hashprice = snapshot.hashprice.value
+    assert hashprice is not None, "the stale policy gives a hashprice"
+    postings, marks = meter(
+        site, telemetry, books.marks, snapshot.book, pue=snapshot.pue, hashprice_usd_per_ph_day=hashprice
+    )
+    block_postings, block, block_marks = _settle_block(site, books, snapshot, postings)
+    marks.extend(block_marks)
+    records: list[Settled] = [*postings, *block_postings, *marks]
+    # Work done up to now belongs to the interval that ends now, where one does.
+    price = current_price(snapshot.book, snapshot.at - INSTANT, site.stale.price)
+    jobs = dict(books.jobs)
+    for name, view in workloads.jobs.items():
+        before = jobs.get(name)
+        if before is not None and before.outcome != "open" and view.phase.ended:
+            continue
+        progress = telemetry.get(Metric.JOB_PROGRESS, name).value
+        record, job_postings = settle_job(
+            view, site.tenant(view.job.tenant), books.job(view, snapshot.at), progress, price, snapshot.at
+        )
+        records.extend(job_postings)
+        if record != before:
+            jobs[name] = record
+            records.append(record)
+    return records, Books(
+        marks={**books.marks, **{(mark.metric, mark.subject): mark for mark in marks}},
+        jobs=jobs,
+        settled_at=snapshot.at,
+        block=block,
+        price=(snapshot.price.interval_start, snapshot.price.usd_per_mwh),
+    )
+
+
+def _settle_block(
+    site: Site, books: Books, snapshot: Snapshot, metered: list[Posting]
+) -> tuple[list[Posting], Uses, list[MeterMark]]:
+    """Of the power block, up to now. Its mark follows where the site file has none any more: no block comes in then."""
+    ppa, mark = site.grid.ppa, books.marks.get((Metric.PPA_BLOCK, SITE))
+    if ppa is None:
+        return [], {}, [replace(mark, at=snapshot.at)] if mark is not None else []
+    since = mark.at if mark is not None else snapshot.at
+    prices = intervals(snapshot.book, since, snapshot.at, site.stale.price)
+    postings, uses = post_block(ppa, books.block, mark, snapshot.at, prices, metered)
+    return postings, uses, [block_mark(mark, ppa, snapshot.at)]
+
+
+def interrupt(site: Site, books: Books, view: JobView, snapshot: Snapshot) -> tuple[list[Settled], Books]:
+    """Count an interruption of a job, whoever caused it, and credit it if the job is guaranteed."""
+    record, postings = interruption_credit(
+        view, site.tenant(view.job.tenant), books.job(view, snapshot.at), snapshot.price
+    )
+    record = replace(record, interruptions=record.interruptions + 1, last_interrupted_at=snapshot.at)
+    return [record, *postings], replace(books, jobs={**books.jobs, view.job.name: record})

@@ -1,0 +1,1 @@
+"""Fleets' Deployments and StatefulSets: their objects, their moves, keeping them in step."""

@@ -1,0 +1,1 @@
+"""Tenants' Jobs: their objects, their terms, their moves."""

@@ -1,0 +1,1 @@
+"""Which replica of the controller acts."""

@@ -1,0 +1,1 @@
+"""The object that all agents watch for their setpoints."""

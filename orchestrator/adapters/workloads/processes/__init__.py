@@ -1,0 +1,1 @@
+"""Workloads as processes of this machine: the mock site of the demo."""

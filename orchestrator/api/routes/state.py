@@ -1,0 +1,139 @@
+"""GET /state: the site at this moment in one small document; the event stream sends the same one."""
+
+from collections import Counter
+from datetime import datetime
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from orchestrator.accounting.charges.block import Ppa
+from orchestrator.api.asking import DeskNow
+from orchestrator.api.desk import Desk
+from orchestrator.api.routes.breaches import BreachDocument
+from orchestrator.api.routes.curtailments import CurtailmentDocument, running
+from orchestrator.api.routes.fleets import hashprice_usd_per_ph_day
+from orchestrator.api.routes.plan import PlanOutline
+from orchestrator.api.routes.prices import PriceNow
+from orchestrator.api.routes.site import Clock
+from orchestrator.domain.observation import Quality
+from orchestrator.domain.site import Site
+from orchestrator.domain.snapshot import Snapshot
+
+router = APIRouter(tags=["site"])
+
+MOST_PROMISES = 20
+"""Of a plan's broken promises told in a state: an infeasible site may have one a job, and a state is sent each tick."""
+
+
+class CapDocument(BaseModel):
+    name: str
+    power_kw: float = Field(description="Grid side, as counted")
+    limit_kw: float
+    source: str = Field(description="What sets the limit")
+
+
+class BlockDocument(BaseModel):
+    """The power block now."""
+
+    text: str = Field(description="The contract in words")
+    left_kw: float = Field(description="Not drawn by the measured load; negative: bought beyond it at the market price")
+    unused_usd_per_mwh: float = Field(description="What power brings that is left unused now")
+    marginal_usd_per_mwh: float = Field(description="What one more kW costs now")
+
+    @staticmethod
+    def of(ppa: Ppa, snapshot: Snapshot) -> "BlockDocument":
+        grid_kw, market = snapshot.measured.grid_kw, snapshot.price.usd_per_mwh
+        return BlockDocument(
+            text=ppa.text,
+            left_kw=ppa.block_kw - grid_kw,
+            unused_usd_per_mwh=ppa.unused_usd_per_mwh(market),
+            marginal_usd_per_mwh=ppa.marginal_usd_per_mwh(grid_kw, market),
+        )
+
+
+class Observed(BaseModel):
+    """What one observation saw."""
+
+    at: datetime
+    price: PriceNow
+    ppa: BlockDocument | None = Field(description="Null: all power is bought at the market price")
+    grid: CapDocument
+    feeders: list[CapDocument]
+    measured_kw: float = Field(description="Grid power by the newest readings alone, whatever their age")
+    mining_kw: float = Field(description="As measured, before cooling")
+    hpc_kw: float = Field(description="As measured, before cooling")
+    overhead_kw: float = Field(description="Cooling and distribution, by the measured load")
+    pue: float
+    outdoor_c: float | None
+    outdoor_quality: Quality
+    hashprice_usd_per_ph_day: float
+    hashprice_quality: Quality
+    racks_awake: int
+    racks: int
+    hashrate_phs: float = Field(description="Sum over the fleets with a reading")
+    gpus_busy: int
+    gpus: int
+    jobs_by_phase: dict[str, int] = Field(description="Open jobs")
+    stale: list[str] = Field(description="Inputs that are stale, missing or assumed")
+    breaches: list[BreachDocument] = Field(description="Those not resolved")
+
+
+class StateDocument(BaseModel):
+    site: str
+    clock: Clock
+    curtailments: list[CurtailmentDocument] = Field(description="Those not yet over")
+    plan: PlanOutline = Field(description="How the plan stands; its hours are at /plan")
+    observed: Observed | None = Field(description="Null before the first observation")
+
+    @staticmethod
+    def of(desk: Desk) -> "StateDocument":
+        clock, snapshot = Clock.of(desk), desk.snapshot()
+        return StateDocument(
+            site=desk.site.name,
+            clock=clock,
+            curtailments=running(desk.curtailments(), clock.now),
+            plan=PlanOutline.of(desk.plan(), clock.now, MOST_PROMISES),
+            observed=None if snapshot is None else _observed(snapshot, desk.site),
+        )
+
+
+@router.get("/state")
+async def state(desk: DeskNow) -> StateDocument:
+    """The site at this moment, as the event stream sends it."""
+    return StateDocument.of(desk)
+
+
+def _observed(snapshot: Snapshot, site: Site) -> Observed:
+    power, fleets = snapshot.power, snapshot.fleets.values()
+    return Observed(
+        at=snapshot.at,
+        price=PriceNow.of(snapshot.price),
+        ppa=BlockDocument.of(site.grid.ppa, snapshot) if site.grid.ppa is not None else None,
+        grid=CapDocument(
+            name="grid",
+            power_kw=power.grid_kw,
+            limit_kw=snapshot.limits.grid.limit_kw,
+            source=snapshot.limits.grid.source,
+        ),
+        feeders=[
+            CapDocument(name=name, power_kw=power.feeders_kw.get(name, 0.0), limit_kw=cap.limit_kw, source=cap.source)
+            for name, cap in snapshot.limits.feeders.items()
+        ],
+        measured_kw=snapshot.measured.grid_kw,
+        mining_kw=snapshot.measured.mining_kw,
+        hpc_kw=snapshot.measured.hpc_kw,
+        overhead_kw=snapshot.measured.overhead_kw,
+        pue=snapshot.pue,
+        outdoor_c=snapshot.outdoor.value,
+        outdoor_quality=snapshot.outdoor.quality,
+        hashprice_usd_per_ph_day=hashprice_usd_per_ph_day(snapshot, site),
+        hashprice_quality=snapshot.hashprice.quality,
+        racks_awake=sum(fleet.view.awake for fleet in fleets),
+        racks=sum(fleet.racks for fleet in site.fleets),
+        hashrate_phs=sum(fleet.hashrate_phs or 0.0 for fleet in fleets),
+        gpus_busy=sum(status.view.gpus for status in snapshot.jobs.values() if status.view.phase.holds_gpus),
+        gpus=sum(pool.gpus for pool in site.pools),
+        jobs_by_phase=dict(Counter(status.view.phase.value for status in snapshot.jobs.values())),
+        stale=list(snapshot.stale),
+        breaches=[BreachDocument.of(breach) for breach in snapshot.breaches],
+    )

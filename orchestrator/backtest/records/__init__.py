@@ -1,0 +1,1 @@
+"""Every settled interval of a backtest, as rows of a Parquet file."""

@@ -1,0 +1,5 @@
+"""`python -m orchestrator.cli` is the `wattshift` command."""
+
+from orchestrator.cli.app import main
+
+main()

@@ -1,0 +1,231 @@
+"""Dispatch: which racks in which mode and which jobs, at the price now, inside every cap.
+
+Everything that could run is a block with a value in USD per MWh at the grid. Blocks that must run come first, the
+rest in merit order of value less price; each takes what is left under the connection's and its feeder's cap.
+Precedence: safety limits > grid orders > SLA > profit. A plan says what a block is worth; it changes none of that.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+
+from orchestrator.dispatch.allocate import BlockLeft, changed_fleets, changed_jobs
+from orchestrator.dispatch.blocks import Moment
+from orchestrator.dispatch.decide import Decided, decide
+from orchestrator.dispatch.fleet_target import fleet_target
+from orchestrator.dispatch.headroom import room_left
+from orchestrator.dispatch.live_columns import FleetRows, JobRows, LiveColumns, places
+from orchestrator.dispatch.power_price import PowerPrice, price_for
+from orchestrator.dispatch.relief import short
+from orchestrator.domain.economics import mode_steps, sleep_threshold_usd_per_mwh
+from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
+from orchestrator.domain.work import JobPhase
+from orchestrator.explain.reasons import Explained, Reasons, Worth, fleet_reason, job_reason, pool_reason
+from orchestrator.forecast.outlook import PlanValues, Switch
+from orchestrator.observe.columns import Flags
+
+
+class Gains(Mapping[str, float]):
+    """USD per hour gained by the change to each target that changes, computed when it is asked for."""
+
+    def __init__(self, targets: tuple[str, ...], reasons: Reasons) -> None:
+        self._targets = dict.fromkeys(targets)
+        self._reasons = reasons
+
+    def __getitem__(self, target: str) -> float:
+        if target not in self._targets:
+            raise KeyError(target)
+        return self._reasons.gain(target)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._targets)
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What should run. `racks` counts every rack of each fleet by mode, silent and stuck ones included."""
+
+    racks: Mapping[str, Mapping[str, int]]
+    jobs: Mapping[str, int]
+    """GPUs of each open job that should run."""
+    gpu_limit_w: Mapping[str, float]
+    reasons: Mapping[str, str]
+    """Why, by target: `fleet/<name>`, `job/<name>`, `pool/<name>`."""
+    binding: tuple[str, ...]
+    """Caps that kept a worthwhile block from running."""
+    gains: Mapping[str, float]
+    """USD per hour gained by the change to each target; only fleets and jobs that change, in the snapshot's order."""
+    shortfall_kw: float
+    """Power above the tightest cap that only an interruption of guaranteed jobs could shed."""
+    order: tuple[str, ...]
+    """Fleets and jobs that change and were chosen between, in merit order."""
+    block: BlockLeft | None = None
+    """What is left of the power block; None where the site has none."""
+
+
+def dispatch(
+    site: Site, snapshot: Snapshot, values: PlanValues | None = None, live: LiveColumns | None = None
+) -> Desired:
+    """The best state at the price now; pure, the same snapshot and values give the same answer.
+
+    `live` is the caller's memory of the snapshot before, which saves reading what has not changed.
+    """
+    live = live or LiveColumns()
+    fleets, jobs, pools = live.of(site, snapshot)
+    room, excused, bought = room_left(site, snapshot, fleets, jobs, pools)
+    decided = decide(
+        fleets.columns,
+        jobs.columns,
+        pools,
+        moment_of(site, snapshot),
+        room,
+        snapshot.price.usd_per_mwh,
+        switches=live.switches(values, fleets, jobs) if values is not None else None,
+        places=places(fleets, jobs),
+        excused=excused,
+        bought=bought,
+    )
+    chosen = decided.chosen
+    racks, fleet_changes = _racks(site, snapshot, values, fleets, decided)
+    job_changes = changed_jobs(chosen, jobs.columns)
+    runs = chosen.gpus > 0
+    running = dict(zip(compress(jobs.names, runs.tolist()), chosen.gpus[runs].tolist(), strict=True))
+    gpu_limit_w = {pool.name: limit_w for pool, limit_w in zip(site.pools, decided.gpu_limit_w.tolist(), strict=True)}
+    binding = _binding(site, snapshot, decided)
+    rows: dict[str, int] = {}
+    ppa, market = site.grid.ppa, snapshot.price.usd_per_mwh
+
+    def explain(target: str) -> Explained:
+        if not rows:
+            rows.update((f"fleet/{name}", row) for row, name in enumerate(fleets.names))
+            rows.update((f"job/{name}", row) for row, name in enumerate(jobs.names))
+        kind, name = target.split("/", 1)
+        if kind == "pool":
+            return pool_reason(snapshot.pools[name], gpu_limit_w[name], binding), 0.0
+        row, blocks = rows[target], decided.blocks
+        if kind == "fleet":
+            worth = Worth(
+                float(blocks.fleet_stay_usd_per_mwh[row]),
+                float(blocks.fleet_wake_usd_per_mwh[row]),
+                planned=values is not None and name in values.fleets,
+            )
+            status, wanted = fleets.statuses[row], racks[name]
+            limit = worth.stay_usd_per_mwh if status.view.awake else worth.wake_usd_per_mwh
+            power = price_for(ppa, market, chosen.block_kw, limit, on=wanted.get(SLEEP, 0) < status.fleet.racks)
+            return fleet_reason(status, wanted, snapshot, binding, worth, power)
+        job = jobs.statuses[row]
+        worth = Worth(
+            float(blocks.job_stay_usd_per_mwh[row]),
+            float(blocks.job_wake_usd_per_mwh[row]),
+            planned=values is not None and name in values.jobs,
+        )
+        lacks = _lacks(job, int(chosen.lacks_of[row]), int(chosen.lacks_for[row]))
+        limit = worth.stay_usd_per_mwh if job.view.phase.holds_gpus else worth.wake_usd_per_mwh
+        power = price_for(ppa, market, chosen.block_kw, limit, on=name in running)
+        return job_reason(job, running.get(name, 0), snapshot, lacks, binding, worth, power)
+
+    reasons = Reasons(snapshot.fleets, snapshot.jobs, snapshot.pools, explain)
+    changed = (
+        *(f"fleet/{name}" for name in compress(fleets.names, fleet_changes)),
+        *(f"job/{jobs.names[row]}" for row in np.flatnonzero(job_changes).tolist()),
+    )
+    return Desired(
+        racks=racks,
+        jobs=running,
+        gpu_limit_w=gpu_limit_w,
+        reasons=reasons,
+        binding=binding,
+        gains=Gains(changed, reasons),
+        shortfall_kw=decided.shortfall_kw,
+        order=_order(fleets, jobs, decided, np.array(fleet_changes, dtype=np.bool_), job_changes) if changed else (),
+        block=bought._replace(kw=chosen.block_kw) if ppa is not None else None,
+    )
+
+
+def moment_of(site: Site, snapshot: Snapshot) -> Moment:
+    """What the table of blocks needs to know of the whole site."""
+    hashprice = snapshot.hashprice.value
+    assert hashprice is not None, "the stale policy gives a hashprice"
+    spent = snapshot.interruptions_last_hour
+    return Moment(
+        at=snapshot.at.timestamp(),
+        hashprice_usd_per_ph_day=float(hashprice),
+        pue=float(snapshot.pue),
+        outlook_s=site.controls.outlook.total_seconds(),
+        interruptions_left=np.array(
+            [tenant.interruptions_per_hour - spent.get(tenant.name, 0) for tenant in site.tenants], dtype=np.int64
+        ),
+    )
+
+
+def _racks(
+    site: Site, snapshot: Snapshot, values: PlanValues | None, fleets: FleetRows, decided: Decided
+) -> tuple[dict[str, Mapping[str, int]], list[bool]]:
+    """Racks by mode of each fleet, and which fleets change. Only those that change, or may, are counted anew."""
+    racks = dict(zip(fleets.names, fleets.racks, strict=True))
+    changes = changed_fleets(decided.chosen, fleets.columns) & ~fleets.columns.held
+    above_cap = short(decided.chosen)
+    ppa, market = site.grid.ppa, snapshot.price.usd_per_mwh
+    price = PowerPrice.unused(ppa, market).usd_per_mwh if ppa and decided.chosen.block_kw > 0.0 else market
+    rows = np.flatnonzero(changes | ~(fleets.plain | fleets.columns.held)).tolist()
+    changed = [False] * len(fleets.names)
+    for row in rows:
+        status = fleets.statuses[row]
+        planned = values.fleets.get(status.fleet.name) if values is not None else None
+        target = fleet_target(
+            status,
+            fleets.steps[row],
+            decided.chosen.at_step[row].tolist(),
+            short=above_cap,
+            pays=fleets.unmoved[row] == status.fleet.racks and _pays(site, status, snapshot, planned, price),
+        )
+        changed[row] = target != fleets.racks[row]
+        racks[fleets.names[row]] = target
+    return racks, changed
+
+
+def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, planned: Switch | None, price: float) -> bool:
+    """An awake rack of the fleet is worth its power at `price`, the cost of going to sleep counted in."""
+    if planned is not None:
+        return planned.stay_usd_per_mwh > price
+    hashprice = snapshot.hashprice.value
+    assert hashprice is not None, "the stale policy gives a hashprice"
+    first = mode_steps(status.fleet, hashprice, snapshot.pue)[:1]
+    warm_up, outlook = status.fleet.warm_up, site.controls.outlook
+    return any(sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, warm_up, outlook) > price for step in first)
+
+
+def _binding(site: Site, snapshot: Snapshot, decided: Decided) -> tuple[str, ...]:
+    """The caps that bound, in the order in which they did."""
+    sources = (snapshot.limits.grid.source, *(f"feeder {feeder.name}" for feeder in site.feeders))
+    bound = decided.chosen.bound.tolist()
+    return tuple(sources[cap] for cap in sorted(range(len(bound)), key=bound.__getitem__) if bound[cap])
+
+
+def _order(
+    fleets: FleetRows, jobs: JobRows, decided: Decided, fleet_changes: Flags, job_changes: Flags
+) -> tuple[str, ...]:
+    of_fleet, of_job = decided.blocks.fleet, decided.blocks.job
+    changes = np.zeros(len(of_fleet), dtype=np.bool_)
+    changes[of_fleet >= 0] = fleet_changes[of_fleet[of_fleet >= 0]]
+    changes[of_job >= 0] = job_changes[of_job[of_job >= 0]]
+    targets = (
+        f"fleet/{fleets.names[fleet]}" if fleet >= 0 else f"job/{jobs.names[job]}"
+        for fleet, job in zip(of_fleet[changes].tolist(), of_job[changes].tolist(), strict=True)
+    )
+    return tuple(dict.fromkeys(targets))
+
+
+def _lacks(status: JobStatus, left: int, needs: int) -> str | None:
+    """Why the job has no GPUs, whatever it is worth; `left` were left when it needed so many, -1 if it had them."""
+    if status.view.phase is JobPhase.STOPPING:
+        return "it is still writing its checkpoint"
+    if left < 0:
+        return None
+    return f"{left} GPUs of pool {status.job.pool} are left, it needs {needs}"

@@ -1,0 +1,77 @@
+"""What is left for dispatch to give: caps less what cannot be switched off, from a snapshot."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from orchestrator.accounting.charges.block import Ppa
+from orchestrator.dispatch.allocate import NO_BLOCK, BlockLeft, Room
+from orchestrator.dispatch.blocks import PoolColumns
+from orchestrator.dispatch.live_columns import FleetRows, JobRows
+from orchestrator.dispatch.relief import Excused
+from orchestrator.domain.limits import GRID_CONNECTION, Cap
+from orchestrator.domain.site import Site
+from orchestrator.domain.snapshot import Snapshot
+from orchestrator.observe.columns import Floats, Phase
+
+NEW_BLOCK_MARGIN = 0.003
+"""Share of a cap, or a power block, left free when something new is switched on, so that a small rise does not
+switch it off again."""
+
+
+class Left(NamedTuple):
+    room: Room
+    excused: Excused
+    bought: BlockLeft
+
+
+def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, pools: PoolColumns) -> Left:
+    """What is left under the caps once everything that cannot be switched off has drawn its share."""
+    limits, pue, columns = snapshot.limits, snapshot.pue, jobs.columns
+    order_kw = limits.usable_kw(Cap(site.grid.limit_kw, GRID_CONNECTION)) - limits.usable_kw(limits.grid)
+    feeder_caps = [limits.feeders[feeder.name] for feeder in site.feeders]
+    fixed_kw = np.zeros(len(feeder_caps))
+    assumed_kw = np.zeros(len(feeder_caps))
+    pool_statuses = [snapshot.pools[pool.name] for pool in site.pools]
+
+    racks = np.array([status.fleet.racks for status in fleets.statuses], dtype=np.float64)
+    silent = np.array([len(status.silent) for status in fleets.statuses], dtype=np.float64)
+    asleep_kw = fleets.columns.asleep_kw
+    moved_kw = asleep_kw * (racks - fleets.unmoved) + fleets.strongest_kw * fleets.unmoved
+    moved_kw += [status.excess_kw for status in fleets.statuses]
+    held_kw = np.array([status.committed_kw for status in fleets.statuses])
+    np.add.at(fixed_kw, fleets.columns.feeder, np.where(fleets.columns.held, held_kw, moved_kw))
+    np.add.at(assumed_kw, fleets.columns.feeder, (fleets.strongest_kw - asleep_kw) * silent)
+
+    for status, feeder in zip(pool_statuses, pools.feeder, strict=True):
+        pool, unseen = status.pool, len(status.silent)
+        idle_kw = (pool.nodes - unseen) * pool.node_idle_kw
+        fixed_kw[feeder] += idle_kw + unseen * pool.node_nameplate_kw + status.excess_kw
+        assumed_kw[feeder] += (pool.node_nameplate_kw - pool.node_idle_kw) * unseen
+    held = columns.held & (columns.phase == Phase.RUNNING)
+    if held.any():
+        gpu_rise_w = np.array([max(status.gpu_limit_w - status.pool.gpu_idle_w, 0.0) for status in pool_statuses])
+        of_held = columns.pool[held]
+        np.add.at(fixed_kw, pools.feeder[of_held], columns.on_gpus[held] * gpu_rise_w[of_held] / 1000.0)
+    kept = held | (columns.phase == Phase.STOPPING)
+    gpus = pools.gpus - np.bincount(columns.pool[kept], columns.on_gpus[kept], len(pools.gpus)).astype(np.int64)
+    feeder_kw: Floats = np.array([limits.usable_kw(cap) for cap in feeder_caps]) - fixed_kw * pue
+    return Left(
+        Room(
+            grid_kw=float(limits.usable_kw(limits.grid) - fixed_kw.sum() * pue),
+            feeder_kw=feeder_kw,
+            grid_margin_kw=limits.grid.limit_kw * NEW_BLOCK_MARGIN,
+            feeder_margin_kw=np.array([cap.limit_kw * NEW_BLOCK_MARGIN for cap in feeder_caps]),
+            gpus=gpus,
+        ),
+        Excused(order_kw, assumed_kw * pue),
+        block_left(site.grid.ppa, float(fixed_kw.sum() * pue), snapshot.price.usd_per_mwh),
+    )
+
+
+def block_left(ppa: Ppa | None, fixed_kw: float, market_usd_per_mwh: float) -> BlockLeft:
+    """Of the site's power block, `fixed_kw` being drawn at the grid whatever is decided."""
+    if ppa is None:
+        return NO_BLOCK
+    unused = ppa.unused_usd_per_mwh(market_usd_per_mwh)
+    return BlockLeft(ppa.block_kw - fixed_kw, ppa.block_kw * NEW_BLOCK_MARGIN, unused)

@@ -1,0 +1,234 @@
+"""From what should run to what may be moved now: power-downs at once, power-ups as far as measured room allows."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import floor
+
+from orchestrator.dispatch.dispatch import Desired
+from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
+from orchestrator.domain.economics import gpus_rise_kw
+from orchestrator.domain.site import SLEEP, Fleet, Site
+from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
+from orchestrator.domain.work import JobPhase
+from orchestrator.observe.assess import waiting
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMove:
+    move: Move
+    direction: Direction
+    change_kw: float
+    """Expected change of grid power."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    now: tuple[PlannedMove, ...]
+    """Power-downs, then the power-ups for which there is measured room, in merit order."""
+    waiting: tuple[str, ...]
+    """Targets whose power-up waits for room to be measured or GPUs to be free."""
+
+
+def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
+    """The moves to send now. A fleet that goes both down and up goes down first and up in a later round."""
+    fleets = [target.removeprefix("fleet/") for target in desired.gains if target.startswith("fleet/")]
+    jobs = [target.removeprefix("job/") for target in desired.gains if target.startswith("job/")]
+    downs = [
+        *_fleet_downs(snapshot, desired, fleets),
+        *_job_downs(snapshot, desired, jobs),
+        *_limit_downs(snapshot, desired),
+    ]
+    raised = any(desired.gpu_limit_w[name] > pool.gpu_limit_w for name, pool in snapshot.pools.items())
+    if not desired.gains and not raised:
+        return Moves(now=tuple(downs), waiting=())  # nothing goes up: no need to know the room for it
+    going_down = {planned.move.target for planned in downs}
+    room = MeasuredRoom.measured(site, snapshot)
+    ups: list[PlannedMove] = []
+    held: list[str] = []
+    # Customers' throttled GPUs get the room before mining does.
+    for target in (*(f"pool/{name}" for name in snapshot.pools), *desired.order):
+        if target in going_down:
+            continue
+        kind, name = target.split("/", 1)
+        planned: PlannedMove | None = None
+        wanted = False
+        if kind == "fleet":
+            planned, wanted = _fleet_up(snapshot, desired, name, room)
+        elif kind == "job":
+            planned, wanted = _job_up(snapshot.jobs[name], snapshot, desired, room)
+        else:
+            planned, wanted = _limit_up(snapshot.pools[name], snapshot, desired, room)
+        if planned is not None:
+            ups.append(planned)
+        if wanted:
+            held.append(target)
+    return Moves(now=(*downs, *ups), waiting=tuple(held))
+
+
+@dataclass(slots=True)
+class MeasuredRoom:
+    """Grid-side kW between what is committed and the caps, and GPUs that nobody holds."""
+
+    grid_kw: float
+    feeder_kw: dict[str, float]
+    gpus: dict[str, int]
+
+    @staticmethod
+    def measured(site: Site, snapshot: Snapshot) -> "MeasuredRoom":
+        limits = snapshot.limits
+        grid_kw = limits.usable_kw(limits.grid)
+        feeder_kw = {name: limits.usable_kw(cap) for name, cap in limits.feeders.items()}
+        for feeder, committed_kw in (
+            *((status.fleet.feeder, status.committed_kw) for status in snapshot.fleets.values()),
+            *((status.pool.feeder, status.committed_kw) for status in snapshot.pools.values()),
+        ):
+            grid_kw -= committed_kw * snapshot.pue
+            feeder_kw[feeder] -= committed_kw * snapshot.pue
+        gpus = {pool.name: pool.gpus for pool in site.pools}
+        for job in snapshot.jobs.values():
+            if job.view.phase.holds_gpus:
+                gpus[job.job.pool] -= job.view.gpus
+        return MeasuredRoom(grid_kw, feeder_kw, gpus)
+
+    def units(self, feeder: str, unit_kw: float) -> int:
+        if unit_kw <= 0:
+            return 1 << 30
+        return max(floor(min(self.grid_kw, self.feeder_kw[feeder]) / unit_kw + 1e-9), 0)
+
+    def take(self, feeder: str, kw: float) -> None:
+        self.grid_kw -= kw
+        self.feeder_kw[feeder] -= kw
+
+
+def _at_or_above(fleet: Fleet, racks: Mapping[str, int]) -> list[int]:
+    """For each mode in order of power: racks in it or a stronger one."""
+    counts = [racks.get(mode.name, 0) for mode in fleet.modes]
+    return [sum(counts[index:]) for index in range(len(counts))]
+
+
+def _from_at_or_above(fleet: Fleet, above: list[int]) -> dict[str, int]:
+    counts = {SLEEP: fleet.racks - above[0]}
+    for index, mode in enumerate(fleet.modes):
+        counts[mode.name] = above[index] - (above[index + 1] if index + 1 < len(above) else 0)
+    return {mode: count for mode, count in counts.items() if count}
+
+
+def _fleet_downs(snapshot: Snapshot, desired: Desired, names: Iterable[str]) -> Iterator[PlannedMove]:
+    for name in names:
+        status = snapshot.fleets[name]
+        fleet = status.fleet
+        current, target = _at_or_above(fleet, status.view.racks), _at_or_above(fleet, desired.racks[name])
+        lower = [min(pair) for pair in zip(current, target, strict=True)]
+        if lower != current:
+            racks = _from_at_or_above(fleet, lower)
+            change_kw = (fleet.setpoint_kw(racks) - fleet.setpoint_kw(status.view.racks)) * snapshot.pue
+            fewer = 0 < lower[0] < current[0]
+            move = SetFleet(name, racks, _least_efficient_first(status) if fewer else ())
+            yield PlannedMove(move, Direction.DOWN, change_kw)
+
+
+def _least_efficient_first(status: FleetStatus) -> tuple[str, ...]:
+    """Awake racks by measured J/TH against their mode's nameplate, in whole percents: less is no difference."""
+    worse: dict[str, int] = {}
+    for rack, efficiency_j_per_th in status.efficiency_j_per_th.items():
+        mode = status.view.rack_modes[rack]
+        if mode != SLEEP:
+            worse[rack] = round((efficiency_j_per_th / status.fleet.mode(mode).efficiency_j_per_th - 1.0) * 100.0)
+    return tuple(sorted(worse, key=lambda rack: -worse[rack])) if len(set(worse.values())) > 1 else ()
+
+
+def _fleet_up(snapshot: Snapshot, desired: Desired, name: str, room: MeasuredRoom) -> tuple[PlannedMove | None, bool]:
+    """As many racks up as there is room for, lowest steps first; True when some have to wait."""
+    status = snapshot.fleets[name]
+    fleet = status.fleet
+    current, target = _at_or_above(fleet, status.view.racks), _at_or_above(fleet, desired.racks[name])
+    reached = list(current)
+    below_kw = fleet.rack_kw(SLEEP)
+    for index, mode in enumerate(fleet.modes):
+        unit_kw = (fleet.rack_kw(mode.name) - below_kw) * snapshot.pue
+        below_kw = fleet.rack_kw(mode.name)
+        ceiling = reached[index - 1] if index else fleet.racks
+        wanted = min(target[index], ceiling) - current[index]
+        if wanted <= 0:
+            continue
+        granted = min(wanted, room.units(fleet.feeder, unit_kw))
+        reached[index] += granted
+        room.take(fleet.feeder, granted * unit_kw)
+    waits = any(have < want for have, want in zip(reached, target, strict=True))
+    if reached == current:
+        return None, waits
+    racks = _from_at_or_above(fleet, reached)
+    change_kw = (fleet.setpoint_kw(racks) - fleet.setpoint_kw(status.view.racks)) * snapshot.pue
+    return PlannedMove(SetFleet(name, racks), Direction.UP, change_kw), waits
+
+
+def _job_downs(snapshot: Snapshot, desired: Desired, names: Iterable[str]) -> Iterator[PlannedMove]:
+    """Jobs to pause, and elastic ones to go on with fewer GPUs."""
+    for name in names:
+        status = snapshot.jobs[name]
+        if status.view.phase is not JobPhase.RUNNING:
+            continue
+        pool, gpus = snapshot.pools[status.job.pool], desired.jobs.get(name, 0)
+        if gpus < status.view.gpus:
+            move = RunJob(name, gpus) if gpus else PauseJob(name)
+            change_kw = -gpus_rise_kw(status.view.gpus - gpus, pool.pool, pool.gpu_limit_w) * snapshot.pue
+            yield PlannedMove(move, Direction.DOWN, change_kw)
+
+
+def _job_up(
+    status: JobStatus, snapshot: Snapshot, desired: Desired, room: MeasuredRoom
+) -> tuple[PlannedMove | None, bool]:
+    """The job on as many of its GPUs as there is room for; True when it has to wait for more."""
+    job, view = status.job, status.view
+    has = view.gpus if view.phase is JobPhase.RUNNING else 0
+    more = desired.jobs.get(job.name, 0) - has
+    if more <= 0 or not (has or waiting(view.phase)):
+        return None, False
+    pool = snapshot.pools[job.pool]
+    step = (job.gpu_step or job.gpus) if job.elastic else job.gpus
+    unit_kw = gpus_rise_kw(step, pool.pool, desired.gpu_limit_w[job.pool]) * snapshot.pue
+    units = min(more // step, room.gpus[job.pool] // step, room.units(pool.pool.feeder, unit_kw))
+    gpus = has + units * step
+    least = (job.min_gpus or job.gpus) if job.elastic else job.gpus
+    if not units or gpus < least:
+        return None, True
+    room.gpus[job.pool] -= units * step
+    room.take(pool.pool.feeder, units * unit_kw)
+    move = RunJob(job.name, gpus if job.elastic else None)
+    return PlannedMove(move, Direction.UP, units * unit_kw), gpus < desired.jobs[job.name]
+
+
+def _limit_change_kw(status: PoolStatus, snapshot: Snapshot, gpu_limit_w: float) -> float:
+    """Change of grid power when the jobs now running go to another GPU power limit."""
+    return sum(
+        gpus_rise_kw(job.view.gpus, status.pool, gpu_limit_w) * snapshot.pue
+        - gpus_rise_kw(job.view.gpus, status.pool, status.gpu_limit_w) * snapshot.pue
+        for job in snapshot.jobs.values()
+        if job.job.pool == status.pool.name and job.view.phase.holds_gpus
+    )
+
+
+def _limit_downs(snapshot: Snapshot, desired: Desired) -> Iterator[PlannedMove]:
+    for name, status in snapshot.pools.items():
+        if desired.gpu_limit_w[name] < status.gpu_limit_w:
+            limit_w = desired.gpu_limit_w[name]
+            yield PlannedMove(LimitGpus(name, limit_w), Direction.DOWN, _limit_change_kw(status, snapshot, limit_w))
+
+
+def _limit_up(
+    status: PoolStatus, snapshot: Snapshot, desired: Desired, room: MeasuredRoom
+) -> tuple[PlannedMove | None, bool]:
+    limit_w = desired.gpu_limit_w[status.pool.name]
+    if limit_w <= status.gpu_limit_w:
+        return None, False
+    change_kw = _limit_change_kw(status, snapshot, limit_w)
+    room_kw = min(room.grid_kw, room.feeder_kw[status.pool.feeder])
+    if change_kw > room_kw:  # as far up as there is room for
+        raised_w = int((limit_w - status.gpu_limit_w) * max(room_kw, 0.0) / change_kw)
+        if raised_w < 1:
+            return None, True
+        limit_w = status.gpu_limit_w + raised_w
+        change_kw = _limit_change_kw(status, snapshot, limit_w)
+    room.take(status.pool.feeder, change_kw)
+    waits = limit_w < desired.gpu_limit_w[status.pool.name]
+    return PlannedMove(LimitGpus(status.pool.name, limit_w), Direction.UP, change_kw), waits

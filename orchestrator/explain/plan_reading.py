@@ -1,0 +1,158 @@
+"""A plan's arrays as people read them: hours ahead in kW, and what each fleet and job does in turn."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.domain.site import SLEEP, Site
+from orchestrator.explain.plan_view import PlanStep, PlanView, Stretch, TargetPlan
+from orchestrator.forecast.outlook import Floats, Outlook, PlanValues, Switch
+from orchestrator.observe.columns import hull
+from orchestrator.optimizer.formulate import CapsAhead, pue_at
+from orchestrator.optimizer.plan import Plan
+from orchestrator.optimizer.unkept_promises import BrokenPromise, Promise
+
+LOW, HIGH = 0.1, 0.9
+"""Quantiles between which the price is expected in four cases of five."""
+DONE_H = 1e-6
+NO_PRICE = Switch(float("nan"), float("nan"))
+"""Of a job without a value in the first step: dispatch goes by what it earns."""
+
+
+class Lazily(Mapping[str, TargetPlan]):
+    """Made when asked for: of ten thousand jobs few are looked at."""
+
+    def __init__(self, names: Sequence[str], make: Callable[[int], TargetPlan]) -> None:
+        self._rows = {name: row for row, name in enumerate(names)}
+        self._make = make
+
+    def __getitem__(self, name: str) -> TargetPlan:
+        return self._make(self._rows[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def plan_view(
+    site: Site,
+    plan: Plan,
+    outlook: Outlook,
+    caps: CapsAhead,
+    values: PlanValues,
+    *,
+    fleets: Sequence[str],
+    jobs: Sequence[str],
+    left_h: Floats,
+    made_at: datetime,
+    seconds_to_make: float,
+) -> PlanView:
+    """`fleets` and `jobs` name the plan's rows; `left_h` (J,) is each job's work, hours on all its GPUs."""
+    step = timedelta(seconds=plan.step_s)
+    start = datetime.fromtimestamp(plan.start, UTC)
+    steps = plan.job_gpus.shape[1] if len(plan.job_gpus) else plan.fleet_kw.shape[1]
+    ends = [start + number * step for number in range(steps + 1)]
+    modes = {fleet.name: (fleet.racks, [SLEEP, *(one.to_mode for one in hull(fleet))]) for fleet in site.fleets}
+
+    def of_fleet(row: int) -> TargetPlan:
+        name = fleets[row]
+        total, levels = modes[name]
+        above = plan.fleet_racks[row]
+        texts = [_mix(total, levels, above[:, at]) for at in range(steps)]
+        on = above[0] > 0 if len(above) else np.zeros(steps, dtype=np.bool_)
+        return TargetPlan(values.fleets.get(name), _stretches(ends, texts, on.tolist()))
+
+    def of_job(row: int) -> TargetPlan:
+        gpus = plan.job_gpus[row].tolist()
+        texts = [f"{count} GPUs" if count else "waits" for count in gpus]
+        ended_at = _ends_at(plan, row, float(left_h[row]), ends)
+        stretches = _stretches(ends, texts, [count > 0 for count in gpus])
+        return TargetPlan(values.jobs.get(jobs[row], NO_PRICE), stretches, ended_at)
+
+    return PlanView(
+        made_at=made_at,
+        end=ends[-1],
+        step=step,
+        steps=_steps(site, plan, outlook, caps, ends),
+        profit_usd=plan.profit_usd,
+        bound_usd=plan.bound_usd,
+        gap=plan.gap,
+        seconds_to_make=seconds_to_make,
+        broken_promises=tuple(_told(site, promise, start, step) for promise in plan.broken),
+        fleets=Lazily(fleets, of_fleet),
+        jobs=Lazily(jobs, of_job),
+    )
+
+
+def _steps(site: Site, plan: Plan, outlook: Outlook, caps: CapsAhead, ends: Sequence[datetime]) -> tuple[PlanStep, ...]:
+    pue = pue_at(site.cooling, outlook.outdoor_c)
+    mining_kw = plan.fleet_kw.sum(axis=0) + sum(fleet.racks * fleet.rack_kw(SLEEP) for fleet in site.fleets)
+    hpc_kw = plan.moved_kw.sum(axis=0) - plan.fleet_kw.sum(axis=0) + sum(pool.idle_kw for pool in site.pools)
+    usable_share = 1.0 - site.grid.measurement_uncertainty
+    expected = outlook.price_usd_per_mwh
+    low, high = outlook.price_quantiles.get(LOW, expected), outlook.price_quantiles.get(HIGH, expected)
+    return tuple(
+        PlanStep(
+            start=ends[at],
+            price_usd_per_mwh=float(expected[at]),
+            low_usd_per_mwh=float(min(low[at], expected[at])),
+            high_usd_per_mwh=float(max(high[at], expected[at])),
+            mining_kw=float(mining_kw[at]),
+            hpc_kw=float(hpc_kw[at]),
+            overhead_kw=float((mining_kw[at] + hpc_kw[at]) * (pue[at] - 1.0)),
+            limit_kw=float(caps.grid_kw[at]) / usable_share,
+        )
+        for at in range(len(ends) - 1)
+    )
+
+
+def _mix(racks: int, levels: Sequence[str], above: NDArray[np.int64]) -> str:
+    """`asleep`, or how many racks are in which mode; `above[s]` are in step `s`'s upper mode or a stronger one."""
+    counts = [racks, *above.tolist(), 0]
+    mixed = [(levels[at], counts[at] - counts[at + 1]) for at in range(1, len(levels))]
+    awake = ", ".join(f"{count} {mode}" for mode, count in mixed if count)
+    asleep = counts[0] - counts[1]
+    if not awake:
+        return "asleep"
+    return f"{awake}, {asleep} asleep" if asleep else awake
+
+
+def _stretches(ends: Sequence[datetime], texts: Sequence[str], on: Sequence[bool]) -> tuple[Stretch, ...]:
+    found: list[Stretch] = []
+    first = 0
+    for at in range(1, len(texts) + 1):
+        if at == len(texts) or texts[at] != texts[first]:
+            found.append(Stretch(ends[first], ends[at], texts[first], on[first]))
+            first = at
+    return tuple(found)
+
+
+def _ends_at(plan: Plan, row: int, left_h: float, ends: Sequence[datetime]) -> datetime | None:
+    """When the job's work is done, to the step; None if the plan leaves some of it."""
+    busy = np.flatnonzero(plan.job_gpus[row])
+    return ends[int(busy[-1]) + 1] if len(busy) and plan.done_h[row] >= left_h - DONE_H else None
+
+
+def _told(site: Site, promise: BrokenPromise, start: datetime, step: timedelta) -> str:
+    at = (start + promise.step * step).strftime("%FT%RZ")
+    names = {"grid": "the grid connection"}
+    names |= {f"feeder {row}": f"feeder {feeder.name}" for row, feeder in enumerate(site.feeders)}
+    names |= {f"pool {row}": f"GPU pool {pool.name}" for row, pool in enumerate(site.pools)}
+    of_job = promise.kind in (Promise.DEADLINE, Promise.GUARANTEED_START)
+    subject = f"job {promise.subject}" if of_job else names.get(str(promise.subject), str(promise.subject))
+    why = promise.why.replace(f" {promise.subject} ", f" {subject} ")
+    needs = [
+        text
+        for amount, text in (
+            (promise.kw, f"{promise.kw:,.0f} kW"),
+            (promise.gpus, f"{promise.gpus:,.0f} GPUs"),
+            (promise.hours, f"{promise.hours:,.1f} h"),
+        )
+        if amount > 0.0
+    ]
+    takes = f"; it would take {', '.join(needs)} more" if needs else ""
+    return f"{subject}, from {at}: {why}{takes}"

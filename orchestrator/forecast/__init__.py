@@ -1,0 +1,1 @@
+"""What is expected of the hours ahead: prices with their spread, temperature, jobs yet to come."""

@@ -1,0 +1,192 @@
+"""Did it happen? Actions held against the meter, and promises that are not kept."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from orchestrator.domain.decision import (
+    Action,
+    Breach,
+    BreachKind,
+    BreachState,
+    Direction,
+    LimitGpus,
+    Move,
+    Outcome,
+    OutcomeState,
+    PauseJob,
+    RunJob,
+    SetFleet,
+)
+from orchestrator.domain.limits import Limits
+from orchestrator.domain.site import Site, SlaClass
+from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
+from orchestrator.domain.work import JobPhase
+from orchestrator.observe.assess import names
+
+TOLERANCE = 0.02
+"""Share of the expected power by which a measured power-down may be off."""
+SHORT_KW = 1.0
+"""A shortfall under this is rounding."""
+RISE_SHARE = 0.7
+"""Share of an expected rise that must be measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An action that was sent and is not yet seen in the meter."""
+
+    action: Action
+    outcome: Outcome
+    before_kw: float
+    """IT power of the action's fleet or pool when it was sent."""
+    before: "Mark | None"
+    """How what it moves showed then."""
+    since: datetime
+    """When it was sent, or the first of those before it that were accepted too and changed nothing."""
+
+
+def power_before(action: Action, snapshot: Snapshot) -> float:
+    """IT power, kW, of what the action moves, as counted now."""
+    status = _status(action, snapshot)
+    return status.counted_kw if status is not None else 0.0
+
+
+Mark = tuple[object, ...]
+"""What of a driver's view changes when a move takes effect, whatever the meter says."""
+
+
+def mark_of(move: Move, snapshot: Snapshot) -> Mark | None:
+    """How what is moved shows in the driver's view; None where it is not there any more."""
+    if isinstance(move, SetFleet):
+        fleet = snapshot.fleets.get(move.fleet)
+        if fleet is None:
+            return None
+        return (*sorted(fleet.view.rack_modes.items()), fleet.view.last_up_at, fleet.view.last_down_at)
+    if isinstance(move, LimitGpus):
+        pool = snapshot.pools.get(move.pool)
+        return None if pool is None else (pool.gpu_limit_w,)
+    job = snapshot.jobs.get(move.job)
+    return None if job is None else (job.view.phase, job.view.changed_at, job.view.starts, job.view.given_gpus)
+
+
+def without_effect(pending: Pending, snapshot: Snapshot) -> bool:
+    """The driver accepted it and shows what it moves as before: its power may well be that of the old setpoint."""
+    return pending.before is not None and pending.before == mark_of(pending.action.move, snapshot)
+
+
+def check(pending: Pending, snapshot: Snapshot, verify_within: timedelta) -> Outcome:
+    """The action's outcome as of this snapshot: still acknowledged, measured, or late."""
+    outcome = pending.outcome
+    if _measured(pending, snapshot):
+        return replace(outcome, state=OutcomeState.MEASURED, measured_at=snapshot.at)
+    if snapshot.at - pending.since > verify_within:
+        if without_effect(pending, snapshot):
+            detail = f"accepted, and nothing has changed after {verify_within.total_seconds():.0f} s"
+            return replace(outcome, state=OutcomeState.LATE, detail=detail)
+        status = _status(pending.action, snapshot)
+        silent = len(status.silent) if status is not None else 0
+        counted = f"{status.counted_kw:.0f} kW counted" if status is not None else "no longer there"
+        detail = f"{counted} after {verify_within.total_seconds():.0f} s, {pending.before_kw:.0f} kW before"
+        if silent:
+            detail += f"; {silent} meters are silent and count at nameplate"
+        return replace(outcome, state=OutcomeState.LATE, detail=detail)
+    return outcome
+
+
+def _status(action: Action, snapshot: Snapshot) -> FleetStatus | PoolStatus | None:
+    move = action.move
+    if isinstance(move, SetFleet):
+        return snapshot.fleets.get(move.fleet)
+    if isinstance(move, LimitGpus):
+        return snapshot.pools.get(move.pool)
+    job = snapshot.jobs.get(move.job)
+    return snapshot.pools.get(job.job.pool) if job is not None else None
+
+
+def _measured(pending: Pending, snapshot: Snapshot) -> bool:
+    action, move = pending.action, pending.action.move
+    status = _status(action, snapshot)
+    if status is None:
+        return True  # the job has ended meanwhile
+    if without_effect(pending, snapshot):
+        return False
+    if isinstance(move, (PauseJob, RunJob)):
+        phase = snapshot.jobs[move.job].view.phase
+        if phase is not (JobPhase.PAUSED if isinstance(move, PauseJob) else JobPhase.RUNNING):
+            return False
+    change_kw = action.change_kw / snapshot.pue
+    expected_kw = status.fleet.setpoint_kw(status.view.racks) if isinstance(status, FleetStatus) else status.expected_kw
+    if action.direction is Direction.DOWN:
+        return status.counted_kw <= max(expected_kw * (1.0 + TOLERANCE), expected_kw - TOLERANCE * change_kw)
+    return status.counted_kw >= min(pending.before_kw + RISE_SHARE * change_kw, RISE_SHARE * expected_kw)
+
+
+def above_caps(snapshot: Snapshot, due: Limits) -> tuple[str, ...]:
+    """Caps that measured power exceeds now."""
+    above = []
+    if snapshot.measured.grid_kw > due.grid.limit_kw:
+        above.append(due.grid.source)
+    above.extend(cap.source for name, cap in due.feeders.items() if snapshot.measured.feeders_kw[name] > cap.limit_kw)
+    return tuple(above)
+
+
+def breaches_now(
+    site: Site, snapshot: Snapshot, due: Limits, late: Mapping[str, str], shortfall_kw: float, started_at: datetime
+) -> dict[tuple[BreachKind, str], str]:
+    """What is broken at this moment, each with its figures. `late` holds the details of late power-downs by target."""
+    broken: dict[tuple[BreachKind, str], str] = {}
+    for source in above_caps(snapshot, due):
+        cap_kw = due.feeders[source.removeprefix("feeder ")].limit_kw if source.startswith("feeder ") else None
+        measured_kw = (
+            snapshot.measured.feeders_kw[source.removeprefix("feeder ")] if cap_kw else snapshot.measured.grid_kw
+        )
+        broken[BreachKind.CAP, source] = f"{measured_kw:.0f} kW measured, {cap_kw or due.grid.limit_kw:.0f} kW allowed"
+    for target, detail in late.items():
+        broken[BreachKind.SHED, target] = detail
+    if shortfall_kw > SHORT_KW and due.grid.limit_kw <= snapshot.limits.grid.limit_kw:
+        broken[BreachKind.SHED, snapshot.limits.grid.source] = (
+            f"{shortfall_kw:.0f} kW could be shed only by interrupting guaranteed jobs"
+        )
+    for status in snapshot.fleets.values():
+        if status.stuck:
+            broken[BreachKind.SHED, f"fleet/{status.fleet.name}"] = (
+                f"racks that do not follow their setpoint: {names(status.stuck)}"
+            )
+    for name, job in snapshot.jobs.items():
+        if job.tenant.sla is SlaClass.GUARANTEED and job.view.phase is JobPhase.PAUSED:
+            broken[BreachKind.SLA, name] = "a guaranteed job is not running"
+    silent = snapshot.silent_meters
+    known = any(breach.kind is BreachKind.METER for breach in snapshot.breaches)
+    if silent and (known or snapshot.at - started_at > 2 * site.controls.verify_within):
+        broken[BreachKind.METER, "telemetry"] = f"no fresh reading of {names(frozenset(silent))}"
+    return broken
+
+
+def follow(
+    open_breaches: Iterable[Breach],
+    broken: Mapping[tuple[BreachKind, str], str],
+    now: datetime,
+    escalate_after: timedelta,
+) -> Sequence[Breach]:
+    """The breaches that changed: newly opened, escalated or resolved."""
+    changed: list[Breach] = []
+    known = {(breach.kind, breach.subject): breach for breach in open_breaches}
+    for key, breach in known.items():
+        if key not in broken:
+            changed.append(replace(breach, state=BreachState.RESOLVED, resolved_at=now))
+        elif breach.state is BreachState.ACTIVE and now - breach.opened_at >= escalate_after:
+            changed.append(replace(breach, state=BreachState.ESCALATED, escalated_at=now, detail=broken[key]))
+    for (kind, subject), detail in broken.items():
+        if (kind, subject) not in known:
+            changed.append(
+                Breach(
+                    id=f"b-{now:%Y%m%dT%H%M%S%f}-{kind}-{subject.replace('/', '-').replace(' ', '-')}",
+                    kind=kind,
+                    subject=subject,
+                    state=BreachState.ACTIVE,
+                    opened_at=now,
+                    detail=detail,
+                )
+            )
+    return changed

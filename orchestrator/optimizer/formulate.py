@@ -1,0 +1,214 @@
+"""From columns, forecasts and caps ahead to the problem that a plan solves."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.domain.limits import Curtailment, limits_now
+from orchestrator.domain.site import Cooling, Site
+from orchestrator.domain.units import SECONDS_PER_HOUR
+from orchestrator.forecast.outlook import Outlook
+from orchestrator.observe.columns import FleetColumns, JobColumns, Phase, Sla
+from orchestrator.optimizer.power_block import PowerBlock
+from orchestrator.optimizer.problem import Floats, Ints, Problem, Racks, Supply, Tasks
+
+HASHES_PER_PH = 1e15
+PLANNED_SHARE = 0.997
+"""Share of a cap that is planned with: dispatch switches nothing new on into the rest."""
+LEAST_DRAW_SHARE = 0.01
+"""A fleet whose awake racks draw less of their nameplate is only about to start, or off the network: it is planned at
+nameplate, not as one that costs and earns nothing and so may sleep for the next day."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapsAhead:
+    """Power that may be drawn over time, kW at the grid, the uncertainty of measurement taken off."""
+
+    grid_kw: Floats
+    """(T,)"""
+    feeder_kw: Floats
+    """(K, T) in the order of the site file."""
+
+
+def caps_ahead(
+    site: Site, curtailments: Iterable[Curtailment], start: datetime, step: timedelta, steps: int
+) -> CapsAhead:
+    """Each step under the lowest cap in force at any moment of it."""
+    orders = [order for order in curtailments if order.cancelled_at is None]
+    limits = limits_now(site, (), start)
+    grid_kw = np.full(steps, limits.usable_kw(limits.grid))
+    for order in orders:
+        first = max(int((order.start - start) // step), 0)
+        last = min(int(-((start - order.until) // step)), steps)
+        usable_kw = order.limit_kw * (1.0 - site.grid.measurement_uncertainty)
+        grid_kw[first:last] = np.minimum(grid_kw[first:last], usable_kw)
+    feeder_kw = np.array([limits.usable_kw(limits.feeders[feeder.name]) for feeder in site.feeders])
+    return CapsAhead(grid_kw, np.repeat(feeder_kw[:, None], steps, axis=1))
+
+
+def pue_at(cooling: Cooling, outdoor_c: Floats) -> Floats:
+    """PUE at each temperature: linear between the cooling's points, flat beyond."""
+    points = np.array(cooling.pue_by_temperature_c)
+    pue: Floats = np.interp(outdoor_c, points[:, 0], points[:, 1])
+    return pue
+
+
+def fixed_kw(site: Site, fleets: FleetColumns, jobs: JobColumns) -> Floats:
+    """(K,) IT power on each feeder that no plan moves: sleeping machines, racks that do not follow, what is held, idle
+    nodes."""
+    fixed = np.zeros(len(site.feeders))
+    strongest_kw = fleets.asleep_kw + fleets.step_kw.sum(axis=1)
+    held_kw = fleets.racks * fleets.asleep_kw + (fleets.at_step * fleets.step_kw).sum(axis=1) * fleets.draw_share
+    free_kw = fleets.movable * fleets.asleep_kw + (fleets.racks - fleets.movable) * strongest_kw
+    np.add.at(fixed, fleets.feeder, np.where(fleets.held, held_kw, free_kw))
+    row = {feeder.name: number for number, feeder in enumerate(site.feeders)}
+    for number, pool in enumerate(site.pools):
+        held = jobs.held & (jobs.phase == Phase.RUNNING) & (jobs.pool == number)
+        busy = float(jobs.on_gpus[held].sum())
+        fixed[row[pool.feeder]] += pool.idle_kw + busy * (pool.gpu_power_w - pool.gpu_idle_w) / 1000.0
+    return fixed
+
+
+def problem_of(
+    site: Site,
+    fleets: FleetColumns,
+    jobs: JobColumns,
+    outlook: Outlook,
+    caps: CapsAhead,
+    *,
+    job_keys: Sequence[object],
+    fixed: Floats | None = None,
+    release: NDArray[np.float64] | None = None,
+    until: NDArray[np.float64] | None = None,
+    planned_share: float = PLANNED_SHARE,
+    credits_beyond: bool = True,
+) -> Problem:
+    """The problem of the hours that `outlook` covers.
+
+    `fixed` (K,): IT power that no plan moves, where more is known of it than the columns say. `release` and `until`
+    (J,): unix seconds from when and till when a job is there, for a plan that knows what is to come. `planned_share` of
+    each cap is used; 1 for a bound. `credits_beyond`: deadlines after the last step count in part; not for a bound
+    on what is settled till then.
+    """
+    steps, step_s, start = len(outlook), outlook.step.total_seconds(), outlook.start.timestamp()
+    step_h = step_s / SECONDS_PER_HOUR
+    pue = pue_at(site.cooling, outlook.outdoor_c)
+    fixed = fixed_kw(site, fleets, jobs) if fixed is None else fixed
+    feeder_of = {feeder.name: number for number, feeder in enumerate(site.feeders)}
+    fixed_grid_kw = fixed.sum() * pue
+    spot, ppa = outlook.price_usd_per_mwh, site.grid.ppa
+    block = PowerBlock.of(ppa, spot) if ppa is not None else None
+    supply = Supply(
+        step_h=step_h,
+        price_usd_per_mwh=np.ascontiguousarray(spot),
+        sell_usd_per_mwh=block.sell_usd_per_mwh if block is not None else spot.copy(),
+        block_kw=(block.block_kw if block is not None else 0.0) - fixed_grid_kw,
+        pue=pue,
+        import_kw=np.maximum(caps.grid_kw * planned_share / pue - fixed.sum(), 0.0),
+        feeder_kw=np.maximum(caps.feeder_kw * planned_share / pue - fixed[:, None], 0.0),
+        gpus=_gpus(site, jobs, steps),
+        pool_feeder=np.array([feeder_of[pool.feeder] for pool in site.pools], dtype=np.int64),
+        gpu_kw=np.array([max(pool.gpu_power_w - pool.gpu_idle_w, 0.0) / 1000.0 for pool in site.pools]),
+        hashprice_usd_per_ph_day=np.ascontiguousarray(outlook.hashprice_usd_per_ph_day),
+    )
+    expected = np.zeros((len(site.pools), steps))
+    for number, pool in enumerate(site.pools):
+        if pool.name in outlook.arrivals_gpus:
+            expected[number] = outlook.arrivals_gpus[pool.name]
+    return Problem(
+        start=start,
+        supply=supply,
+        racks=_racks(fleets, start, step_s),
+        tasks=_tasks(jobs, start, step_s, steps, release, until, credits_beyond=credits_beyond),
+        expected_gpus=expected,
+        job_keys=job_keys,
+        ppa=ppa,
+    )
+
+
+def _gpus(site: Site, jobs: JobColumns, steps: int) -> Floats:
+    """(G, T): GPUs of jobs that are held are not to be had, those of jobs that stop are from the next step on."""
+    gpus = np.repeat(np.array([[float(pool.gpus)] for pool in site.pools]).reshape(-1, 1), steps, axis=1)
+    for number in range(len(gpus)):
+        of_pool = jobs.pool == number
+        gpus[number] -= float(jobs.on_gpus[of_pool & jobs.held & (jobs.phase == Phase.RUNNING)].sum())
+        gpus[number, 0] -= float(jobs.on_gpus[of_pool & (jobs.phase == Phase.STOPPING)].sum())
+    left: Floats = np.maximum(gpus, 0.0)
+    return left
+
+
+def _whole_steps(seconds: Floats, step_s: float) -> Ints:
+    return np.ceil(np.maximum(seconds, 0.0) / step_s - 1e-9).astype(np.int64)
+
+
+def _racks(fleets: FleetColumns, start: float, step_s: float) -> Racks:
+    movable = np.where(fleets.held, 0, fleets.movable)
+    width = fleets.step_kw.shape[1]
+    awake = fleets.at_step[:, 0] if width else np.zeros(len(fleets), dtype=np.int64)
+    on = np.minimum(awake, movable)
+    share = np.where(fleets.draw_share > LEAST_DRAW_SHARE, fleets.draw_share, 1.0)[:, None]
+    pad = ((0, 0), (0, 0 if width else 1))
+    return Racks(
+        feeder=fleets.feeder,
+        on=on,
+        off=movable - on,
+        step_kw=np.pad(fleets.step_kw * share, pad),
+        step_phs=np.pad(fleets.step_hs * share / HASHES_PER_PH, pad),
+        warm_up_h=fleets.warm_up_s / SECONDS_PER_HOUR,
+        min_on=_whole_steps(fleets.min_on_s, step_s),
+        min_off=np.maximum(_whole_steps(fleets.min_off_s, step_s), 1),
+        warm_left_h=np.maximum(fleets.woken_at + fleets.warm_up_s - start, 0.0) / SECONDS_PER_HOUR,
+        on_left=_whole_steps(fleets.woken_at + fleets.min_on_s - start, step_s),
+        off_left=_whole_steps(fleets.slept_at + fleets.min_off_s - start, step_s),
+    )
+
+
+def _tasks(
+    jobs: JobColumns,
+    start: float,
+    step_s: float,
+    steps: int,
+    release: NDArray[np.float64] | None,
+    until: NDArray[np.float64] | None,
+    *,
+    credits_beyond: bool,
+) -> Tasks:
+    """Jobs that are held keep their row and can't run; those that stop can from the next step on.
+
+    The credit of a job whose deadline is beyond the last step is owed for that part of its work alone that would not
+    fit between the two.
+    """
+    gpus = jobs.gpus.astype(np.float64)
+    left_h = jobs.left_s / SECONDS_PER_HOUR / gpus
+    stopping = jobs.phase == Phase.STOPPING
+    first = stopping.astype(np.int64)
+    if release is not None:
+        first = np.maximum(first, _whole_steps(release - start, step_s))
+    last = np.full(len(jobs), steps, dtype=np.int64)
+    if until is not None:
+        last = np.minimum(last, np.maximum(np.floor((until - start) / step_s + 1e-9), 0.0).astype(np.int64))
+    deadline = (jobs.deadline - start) / step_s
+    after_h = np.maximum(deadline - steps, 0.0) * step_s / SECONDS_PER_HOUR
+    due = np.clip((left_h - after_h) / np.maximum(left_h, 1e-9), 0.0, 1.0)
+    if not credits_beyond:
+        due = np.where(deadline <= steps, 1.0, 0.0)
+    credit = np.where(deadline > 0.0, jobs.usd_per_gpu_h * jobs.credit_share * due, 0.0)
+    last[jobs.held] = 0
+    return Tasks(
+        pool=jobs.pool,
+        gpus=gpus,
+        usd_per_gpu_h=jobs.usd_per_gpu_h,
+        credit_usd_per_gpu_h=np.where(jobs.held, 0.0, credit),
+        left_h=left_h,
+        first=np.minimum(first, steps),
+        last=last,
+        deadline=deadline,
+        restart_h=jobs.restart_s / SECONDS_PER_HOUR,
+        running=jobs.phase == Phase.RUNNING,
+        guaranteed=jobs.sla == Sla.GUARANTEED,
+        least_share=jobs.least_gpus / gpus,
+        step_share=jobs.step_gpus / gpus,
+    )

@@ -1,0 +1,249 @@
+"""Prices of what is scarce: power under the grid cap and each feeder, GPUs of each pool, the marginal kWh.
+
+Lagrangian relaxation: caps are dropped and paid for instead, so that each rack and each job decides alone. At any
+prices what they then earn, plus what the caps are worth, is an upper bound of what any plan earns; the prices that
+make it least come from Adam on its subgradient (Kingma and Ba, 2015), averaged over the last iterations.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.compiled import compiled
+from orchestrator.optimizer.kernels.rack_dp import Scratch, scratch
+from orchestrator.optimizer.kernels.response import KWH, Answer, empty_answer, respond, tightened, unit_costs
+from orchestrator.optimizer.problem import Problem, Racks, Supply, Tasks
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+FIRST_RATE, LAST_RATE = 0.3, 0.004
+"""Step of a price at the first and the last cold iteration, as a share of what it can be worth."""
+FIRST_TRIES, NEXT_TRIES, BOUND_TRIES = 10, 4, 12
+"""Programmes a job for the price of its own work: at the first iteration, at each later one, for the bound."""
+WARM_RATE = 0.03
+MOMENTUM, SQUARES = 0.8, 0.95
+"""Decays of Adam's means."""
+
+
+class Prices(NamedTuple):
+    """The dual variables."""
+
+    scarce: Floats
+    """(1 + K + G + 1, T): USD per kWh of IT load under the grid cap, USD per kWh on each feeder, USD per GPU-hour of
+    each pool, and the marginal price of energy in USD/MWh, between sell-back and spot."""
+    work: Floats
+    """(J,) USD per GPU-hour: what an hour of each job's work is worth to the job itself at another time."""
+
+
+@compiled
+def _room_usd(supply: Supply, scarce: Floats) -> float:
+    """What the caps and the block are worth at the prices, USD."""
+    feeders, steps = supply.feeder_kw.shape
+    pools = len(supply.pool_feeder)
+    usd = 0.0
+    for t in range(steps):
+        usd += scarce[0, t] * supply.import_kw[t] + scarce[1 + feeders + pools, t] * supply.block_kw[t] / KWH
+        for k in range(feeders):
+            usd += scarce[1 + k, t] * supply.feeder_kw[k, t]
+        for g in range(pools):
+            usd += scarce[1 + feeders + g, t] * supply.gpus[g, t]
+    return usd * supply.step_h
+
+
+@compiled
+def descend(
+    supply: Supply,
+    racks: Racks,
+    tasks: Tasks,
+    expected: Floats,
+    expected_usd: Floats,
+    scale: Floats,
+    delay: float,
+    iterations: int,
+    first_rate: float,
+    last_rate: float,
+    scarce: Floats,
+    work_price: Floats,
+    scratch: Scratch,
+    answer: Answer,
+) -> None:
+    """Improve the prices in place: `iterations` steps, then the mean of the last half.
+
+    `scale` (as `scarce`): what each price can be worth; `expected_usd` (G,): what a GPU-hour of jobs yet to come
+    earns. Steps shrink geometrically from `first_rate` to `last_rate`.
+    """
+    feeders, steps = supply.feeder_kw.shape
+    pools = len(supply.pool_feeder)
+    rows = 2 + feeders + pools
+    power, gpu_cost = np.zeros((feeders, steps)), np.zeros((pools, steps))
+    mean, square = np.zeros((rows, steps)), np.zeros((rows, steps))
+    sum_scarce = np.zeros((rows, steps))
+    averaged = 0
+    slope = np.zeros(rows)
+    for iteration in range(iterations):
+        done = iteration / max(iterations - 1, 1)
+        rate = first_rate * (last_rate / first_rate) ** done
+        # Both means start at nothing: Adam's correction of that.
+        mean_up, square_up = 1.0 / (1.0 - MOMENTUM ** (iteration + 1)), 1.0 / (1.0 - SQUARES ** (iteration + 1))
+        unit_costs(supply, scarce, power, gpu_cost)
+        tries = FIRST_TRIES if iteration == 0 else NEXT_TRIES
+        respond(supply, racks, tasks, power, gpu_cost, work_price, delay, tries, max(rate, 0.01), True, scratch, answer)
+        for t in range(steps):
+            import_kw = 0.0
+            for k in range(feeders):
+                load_kw = answer.feeder_kw[k, t]
+                for g in range(pools):
+                    if supply.pool_feeder[g] == k:
+                        load_kw += answer.gpus[g, t] * supply.gpu_kw[g]
+                import_kw += load_kw
+                slope[1 + k] = (supply.feeder_kw[k, t] - load_kw) / max(supply.feeder_kw[k, t], 1.0)
+            slope[0] = (supply.import_kw[t] - import_kw) / max(supply.import_kw[t], 1.0)
+            for g in range(pools):
+                row = 1 + feeders + g
+                asked = answer.gpus[g, t]
+                if expected[g, t] > 0.0:
+                    asked += expected[g, t] * min(max(4.0 * (1.0 - scarce[row, t] / expected_usd[g]), 0.0), 1.0)
+                slope[row] = (supply.gpus[g, t] - asked) / max(supply.gpus[g, t], 1.0)
+            block_kw = supply.block_kw[t]
+            slope[rows - 1] = (block_kw - import_kw * supply.pue[t]) / max(abs(block_kw), 1.0)
+            for row in range(rows):
+                if scale[row, t] <= 0.0:
+                    continue
+                mean[row, t] = MOMENTUM * mean[row, t] + (1.0 - MOMENTUM) * slope[row]
+                square[row, t] = SQUARES * square[row, t] + (1.0 - SQUARES) * slope[row] ** 2
+                first = mean[row, t] * mean_up
+                second = square[row, t] * square_up
+                moved = scarce[row, t] - rate * scale[row, t] * first / (np.sqrt(second) + 1e-3)
+                low, high = 0.0, np.inf
+                if row == rows - 1:
+                    low, high = supply.sell_usd_per_mwh[t], supply.price_usd_per_mwh[t]
+                scarce[row, t] = min(max(moved, low), high)
+        if iteration >= iterations // 2:
+            averaged += 1
+            sum_scarce += scarce
+    if averaged > 0:
+        scarce[:] = sum_scarce / averaged
+
+
+def scales(problem: Problem) -> Floats:
+    """What each price of `Prices.scarce` can be worth; 0 for one that can't move.
+
+    Power is worth what mining makes of it, but where jobs alone take more than a cap leaves, what jobs make of it: by
+    mining's figure, a tenth of theirs, prices never came near, and a bound was two and a half times as high.
+    """
+    supply, racks, tasks = problem.supply, problem.racks, problem.tasks
+    hashprice = float(np.mean(supply.hashprice_usd_per_ph_day))
+    has_kw = racks.step_kw[:, :1].ravel() > 0.0
+    mining = racks.step_phs[has_kw, 0] / 24.0 * hashprice / racks.step_kw[has_kw, 0] if has_kw.any() else np.zeros(0)
+    power = float(mining.max()) if len(mining) else float(np.mean(np.abs(supply.price_usd_per_mwh))) / KWH
+    worth = tasks.usd_per_gpu_h + tasks.credit_usd_per_gpu_h
+    gpu_hours = tasks.gpus * tasks.left_h
+    gpu = float(np.dot(worth, gpu_hours) / gpu_hours.sum()) if gpu_hours.sum() > 0.0 else 1.0
+    spread = float(np.max(supply.price_usd_per_mwh - supply.sell_usd_per_mwh))
+    feeders, pools = len(supply.feeder_kw), len(supply.pool_feeder)
+    by_row = np.array([power] * (1 + feeders) + [gpu] * pools + [spread])
+    found = np.repeat(by_row[:, None], problem.steps, axis=1)
+    kwh = float(np.dot(gpu_hours, supply.gpu_kw[tasks.pool]))
+    if kwh > 0.0:
+        jobs = float(np.dot(worth, gpu_hours)) / kwh
+        found[: 1 + feeders][jobs_beyond_caps(problem)] = max(power, jobs)
+    return found
+
+
+def jobs_beyond_caps(problem: Problem) -> Flags:
+    """(1 + K, T): where the work of the jobs alone, each one's spread evenly over the time it is there, takes more than
+    the cap on the grid (row 0) or on a feeder leaves."""
+    supply, tasks = problem.supply, problem.tasks
+    rows = np.flatnonzero((tasks.first < tasks.last) & (tasks.left_h > 0.0))
+    first, last = tasks.first[rows], tasks.last[rows]
+    gpus = tasks.gpus[rows] * np.minimum(tasks.left_h[rows] / ((last - first) * supply.step_h), 1.0)
+    change = np.zeros((len(supply.gpus), problem.steps + 1))
+    np.add.at(change, (tasks.pool[rows], first), gpus)
+    np.add.at(change, (tasks.pool[rows], last), -gpus)
+    busy = np.minimum(np.cumsum(change, axis=1)[:, :-1], supply.gpus)
+    feeder_kw = np.zeros_like(supply.feeder_kw)
+    np.add.at(feeder_kw, supply.pool_feeder, busy * supply.gpu_kw[:, None])
+    beyond: Flags = np.vstack([feeder_kw.sum(axis=0) > supply.import_kw, feeder_kw > supply.feeder_kw])
+    return beyond
+
+
+def no_prices(problem: Problem) -> Prices:
+    """Nothing is scarce, and energy costs what it does at spot."""
+    supply = problem.supply
+    scarce = np.zeros((2 + len(supply.feeder_kw) + len(supply.pool_feeder), problem.steps))
+    scarce[-1] = supply.price_usd_per_mwh
+    return Prices(scarce, np.zeros(len(problem.tasks.pool)))
+
+
+def find_prices(
+    problem: Problem, start: Prices, iterations: int, first_rate: float, last_rate: float, delay: float
+) -> Prices:
+    """Better prices than `start`; `delay` is USD per GPU-hour of work for each hour that it is put off."""
+    prices = Prices(start.scarce.copy(), start.work.copy())
+    worth = np.zeros(len(problem.supply.pool_feeder))
+    tasks = problem.tasks
+    for pool in range(len(worth)):
+        of_pool = tasks.usd_per_gpu_h[tasks.pool == pool]
+        worth[pool] = float(of_pool.mean()) if len(of_pool) else 1.0
+    descend(
+        problem.supply,
+        problem.racks,
+        tasks,
+        problem.expected_gpus,
+        np.maximum(worth, 1e-6),
+        scales(problem),
+        delay,
+        iterations,
+        first_rate,
+        last_rate,
+        prices.scarce,
+        prices.work,
+        scratch(problem.steps),
+        empty_answer(problem.supply),
+    )
+    return prices
+
+
+def bound_at(problem: Problem, prices: Prices, tries: int = BOUND_TRIES) -> float:
+    """The bound at these prices, USD, credits if no work were done not counted.
+
+    Improves `prices.work` in place.
+    """
+    supply = problem.supply
+    power, gpu_cost = np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus)
+    unit_costs(supply, prices.scarce, power, gpu_cost)
+    answer = empty_answer(supply)
+    usd = respond(
+        supply,
+        problem.racks,
+        problem.tasks,
+        power,
+        gpu_cost,
+        prices.work,
+        0.0,
+        tries,
+        0.0,
+        False,
+        scratch(problem.steps),
+        answer,
+    )
+    return float(usd) + float(_room_usd(supply, prices.scarce)) + _paid_restarts_usd(problem.tasks, gpu_cost)
+
+
+def _paid_restarts_usd(tasks: Tasks, gpu_cost: Floats) -> float:
+    """What programmes of jobs may miss where power is paid for, USD; `gpu_cost` (G, T).
+
+    A job that does its last work in a part of a step, just after a restart, draws power for all of the restart. Its
+    programme mixes paths of whole steps, and has that restart in the same part. That is no less than what the job
+    earns while a restart costs something, but not where power brings something.
+    """
+    rows = np.flatnonzero(~tasks.guaranteed & (tasks.restart_h > 0.0) & (tasks.first < tasks.last))
+    if not len(rows) or gpu_cost.min() >= 0.0:
+        return 0.0
+    lowest = np.array([gpu_cost[tasks.pool[j], tasks.first[j] : tasks.last[j]].min() for j in rows])
+    return float(np.dot(np.maximum(-lowest, 0.0), tasks.gpus[rows] * tasks.restart_h[rows]))
+
+
+__all__ = ["KWH", "Prices", "bound_at", "find_prices", "jobs_beyond_caps", "no_prices", "tightened", "unit_costs"]

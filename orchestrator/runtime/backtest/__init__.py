@@ -1,0 +1,1 @@
+"""`wattshift backtest`: files to inputs, strategies to processes, results to files."""

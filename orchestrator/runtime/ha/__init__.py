@@ -1,0 +1,1 @@
+"""A controller among its replicas on a cluster: standing by, elected, leading for a term."""

@@ -1,0 +1,283 @@
+"""Every metric family of the controller: the one table from which it exports and `docs/metrics.md` is made."""
+
+from collections.abc import Iterable
+from types import MappingProxyType
+
+from orchestrator.controller.rounds import Part, Result
+from orchestrator.domain.decision import BreachKind, OutcomeState, Trigger
+from orchestrator.domain.market import PRICE_BASES
+from orchestrator.domain.site import SlaClass
+from orchestrator.domain.work import JobPhase
+from orchestrator.runtime.observability.metrics.family import PREFIX, Family, Kind, Label
+
+WHOLE = "whole"
+"""A round from its beginning to its end, beside its parts."""
+USES = ("mining", "hpc", "overhead")
+IT_USES = ("mining", "hpc")
+INPUTS = ("price", "hashprice", "temperature", "telemetry")
+STAGES = ("price_seen", "decided", "sent", "acknowledged", "measured")
+TARGETS = ("fleet", "job", "pool")
+ENDS = ("on_time", "late", "failed")
+"""How a job's record ends (`JobRecord.outcome`)."""
+OUTCOMES = tuple(state.value for state in OutcomeState if state is not OutcomeState.SENT)
+"""What is put on record of an action: it goes there with its answer, so never as merely sent."""
+
+LATENCY_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+"""From an order answered at once to watts that move slowly; a demo at 60x counts a wall second as a minute."""
+ROUND_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+def _one_of(name: str, values: Iterable[str]) -> Label:
+    return Label(name, tuple(str(value) for value in values))
+
+
+_USE = _one_of("use", USES)
+_IT_USE = _one_of("use", IT_USES)
+_ACCOUNT = _one_of("account", USES)
+_PAYING = _one_of("account", (*USES, "ppa"))
+_EARNING = _one_of("account", IT_USES)
+_INPUT = _one_of("input", INPUTS)
+_CLASS = _one_of("sla_class", SlaClass)
+_FLEET, _POOL, _FEEDER, _TENANT = Label("fleet"), Label("pool"), Label("feeder"), Label("tenant")
+
+
+def _gauge(name: str, help: str, *labels: Label, unit: str = "") -> Family:
+    return Family(PREFIX + name, Kind.GAUGE, help, labels, unit)
+
+
+def _counter(name: str, help: str, *labels: Label, unit: str = "") -> Family:
+    return Family(PREFIX + name, Kind.COUNTER, help, labels, unit)
+
+
+SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
+    (
+        "The process",
+        (
+            Family(PREFIX + "build_info", Kind.INFO, "The running version.", (Label("version"),)),
+            Family(
+                PREFIX + "site_info",
+                Kind.INFO,
+                "Whether site time is simulated, and how many of its seconds pass in one on the wall.",
+                (_one_of("simulated", ("true", "false")), Label("speed")),
+            ),
+            _gauge("site_speed_ratio", "The same speed as a number: 1 on a real site.", unit="ratio"),
+            _gauge("leader", "1 where this controller leads, 0 where it stands by; on a cluster only."),
+            _gauge(
+                "store_shared",
+                "1 where the store lets two replicas run, so that a standby is expected; on a cluster only.",
+            ),
+        ),
+    ),
+    (
+        "Power against limits",
+        (
+            _gauge(
+                "power_watts",
+                "Measured power. Mining and HPC are IT power, overhead is cooling and distribution by PUE.",
+                _USE,
+                unit="watts",
+            ),
+            _gauge("setpoint_watts", "IT power that the setpoints in force should draw.", _IT_USE, unit="watts"),
+            _gauge("grid_power_watts", "Measured power at the grid connection, all uses together.", unit="watts"),
+            _gauge("grid_limit_watts", "The cap on the grid connection in force, orders included.", unit="watts"),
+            _gauge("grid_connection_watts", "The grid connection's limit by the site file.", unit="watts"),
+            _gauge("feeder_power_watts", "Measured power, overhead included.", _FEEDER, unit="watts"),
+            _gauge("feeder_limit_watts", "The feeder's limit.", _FEEDER, unit="watts"),
+            _gauge(
+                "tenant_power_watts",
+                "IT power of its running jobs: their share, by GPUs, of what their pool measures.",
+                _TENANT,
+                unit="watts",
+            ),
+        ),
+    ),
+    (
+        "Fleets and pools",
+        (
+            _gauge(
+                "fleet_power_watts",
+                "Measured IT power, racks without a fresh reading at nameplate; absent where none has one.",
+                _FLEET,
+                unit="watts",
+            ),
+            _gauge("fleet_setpoint_watts", "IT power that its setpoint should draw.", _FLEET, unit="watts"),
+            _gauge(
+                "fleet_hashrate_hashes_per_second",
+                "Measured; absent where nothing is.",
+                _FLEET,
+                unit="hashes_per_second",
+            ),
+            _gauge("fleet_racks", "Racks that there are.", _FLEET),
+            _gauge("fleet_racks_awake", "Racks whose setpoint is not sleep.", _FLEET),
+            _gauge("fleet_racks_silent", "Racks without a fresh reading.", _FLEET),
+            _gauge("fleet_racks_stuck", "Racks that did not follow a power-down in time.", _FLEET),
+            _gauge(
+                "pool_power_watts",
+                "Measured IT power, nodes without a fresh reading at nameplate; absent where none has one.",
+                _POOL,
+                unit="watts",
+            ),
+            _gauge(
+                "pool_setpoint_watts",
+                "IT power of idle nodes and of the running jobs at the GPUs' power limit.",
+                _POOL,
+                unit="watts",
+            ),
+            _gauge("pool_gpus", "GPUs that there are.", _POOL),
+            _gauge("pool_gpus_busy", "GPUs that jobs hold.", _POOL),
+            _gauge("pool_nodes_silent", "Nodes without a fresh reading.", _POOL),
+        ),
+    ),
+    (
+        "Prices and other inputs",
+        (
+            _gauge("price_usd_per_mwh", "The price of energy in force.", unit="usd_per_mwh"),
+            _gauge("price_basis", "1 for the source of the price in force.", _one_of("basis", PRICE_BASES)),
+            _gauge(
+                "day_ahead_price_usd_per_mwh",
+                "The day-ahead price of this hour; absent where unknown.",
+                unit="usd_per_mwh",
+            ),
+            _gauge(
+                "break_even_usd_per_mwh",
+                "The price of energy above which the fleet's most efficient mode loses money.",
+                _FLEET,
+                unit="usd_per_mwh",
+            ),
+            _gauge("hashprice_usd_per_phs_day", "USD per PH/s and day, in force.", unit="usd_per_phs_day"),
+            _gauge("outdoor_celsius", "Outdoor temperature in force.", unit="celsius"),
+            _gauge("pue_ratio", "Power at the grid over IT power, by the outdoor temperature.", unit="ratio"),
+            _gauge(
+                "input_age_seconds",
+                "Age by site time: since the newest reading; for the price since the end of the newest real-time "
+                "interval, never below 0; for telemetry since the device read longest ago was. Absent before the first "
+                "reading.",
+                _INPUT,
+                unit="seconds",
+            ),
+            _gauge("input_stale", "1 while the stale policy holds in place of a fresh reading.", _INPUT),
+        ),
+    ),
+    (
+        "The loop",
+        (
+            Family(
+                PREFIX + "round_seconds",
+                Kind.HISTOGRAM,
+                "Wall time of the control loop's rounds, by part and as a whole.",
+                (_one_of("part", (*Part, WHOLE)),),
+                "seconds",
+                ROUND_BUCKETS_S,
+            ),
+            _counter("rounds_total", "Rounds of the control loop by how they ended.", _one_of("result", Result)),
+            _gauge(
+                "last_round_timestamp_seconds",
+                "Wall time, unix, at which the last round ended that ended well.",
+                unit="seconds",
+            ),
+            Family(
+                PREFIX + "decision_latency_seconds",
+                Kind.HISTOGRAM,
+                "Site time since a price was published or an order accepted, until: the round that saw it began, its "
+                "decision was on disk, each action was sent, was acknowledged, and showed in the meter.",
+                (_one_of("stage", STAGES),),
+                "seconds",
+                LATENCY_BUCKETS_S,
+            ),
+            _counter("decisions_total", "Decisions made.", _one_of("trigger", Trigger)),
+            _counter(
+                "actions_total",
+                "Actions by what they move and what came of them; one that is acknowledged comes to another end later.",
+                _one_of("kind", TARGETS),
+                _one_of("state", OUTCOMES),
+            ),
+            _gauge("actions_pending", "Actions acknowledged that do not show in the meter yet."),
+            _counter("breaches_total", "Breaches opened.", _one_of("kind", BreachKind)),
+            _gauge("breaches_active", "Breaches open now.", _one_of("kind", BreachKind)),
+            _gauge("curtailments_active", "Curtailment orders in force."),
+            _gauge("watched_objects", "What the workload driver sees.", _one_of("kind", ("fleet", "job"))),
+        ),
+    ),
+    (
+        "The plan",
+        (
+            _gauge(
+                "plan_age_seconds",
+                "Site time since the plan in force was made. Before the first, nothing of the plan is there but "
+                "`wattshift_plan_failed`.",
+                unit="seconds",
+            ),
+            _gauge("plan_gap_ratio", "(bound - profit) / |bound|: at most so much is left on the table.", unit="ratio"),
+            _gauge("plan_profit_usd", "Expected over the 24 hours from when it was made.", unit="usd"),
+            _gauge("plan_bound_usd", "What no plan could exceed on the same forecasts.", unit="usd"),
+            _gauge("plan_failed", "1 where the newest attempt to plan failed or is late."),
+            _gauge("plan_broken_promises", "Promises that the plan can't keep."),
+            _gauge("plan_solve_seconds", "Wall time that it took to make.", unit="seconds"),
+        ),
+    ),
+    (
+        "Energy and money",
+        (
+            _counter("energy_joules_total", "Energy settled.", _ACCOUNT, unit="joules"),
+            _counter("revenue_usd_total", "Revenue settled.", _EARNING, unit="usd"),
+            _counter(
+                "energy_cost_usd_total",
+                "Paid for energy at prices above 0; `ppa`: what a power block cost more than the market.",
+                _PAYING,
+                unit="usd",
+            ),
+            _counter(
+                "energy_income_usd_total",
+                "Earned with energy taken at prices below 0; `ppa`: what a power block cost less than the market.",
+                _PAYING,
+                unit="usd",
+            ),
+            _counter("sla_credit_usd_total", "Credited for promises not kept.", _TENANT, unit="usd"),
+            _counter(
+                "always_on_revenue_usd_total",
+                "Modelled: what every rack in its fleet's default mode, as far as the caps let it, would have brought; "
+                "and HPC's revenue as it was.",
+                unit="usd",
+            ),
+            _counter(
+                "always_on_energy_cost_usd_total",
+                "Modelled: what that would have cost at prices above 0, HPC's energy as it was.",
+                unit="usd",
+            ),
+            _counter(
+                "always_on_energy_income_usd_total",
+                "Modelled: what that would have earned at prices below 0, HPC's energy as it was.",
+                unit="usd",
+            ),
+        ),
+    ),
+    (
+        "Jobs and promises",
+        (
+            _gauge("jobs", "Jobs that the workload driver lists.", _CLASS, _one_of("phase", JobPhase)),
+            _gauge(
+                "jobs_at_risk",
+                "Open jobs that would take more than 90 % of the time left before their deadline at full speed.",
+                _CLASS,
+            ),
+            _counter("job_interruptions_total", "Interruptions of jobs, whoever caused them.", _CLASS),
+            _counter(
+                "jobs_ended_total",
+                "Jobs by how their promise ended; one that is late counts at its deadline.",
+                _CLASS,
+                _one_of("outcome", ENDS),
+            ),
+            _gauge(
+                "sla_budget_burnt_ratio",
+                "Jobs interrupted in the last hour over the tenant's budget; absent where the budget is 0.",
+                _TENANT,
+                unit="ratio",
+            ),
+        ),
+    ),
+)
+
+FAMILIES = MappingProxyType(
+    {family.name.removeprefix(PREFIX): family for _, families in SECTIONS for family in families}
+)
+"""By name without the prefix."""

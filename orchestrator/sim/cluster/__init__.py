@@ -1,0 +1,1 @@
+"""How simulated agents in pods follow their cluster."""

@@ -1,0 +1,1 @@
+"""Simulated HPC jobs and the tenants who hand them in."""

@@ -1,0 +1,1 @@
+"""Simulated ASIC racks, their agents and exporters."""

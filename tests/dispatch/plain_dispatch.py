@@ -1,0 +1,383 @@
+"""Dispatch written out plainly, object by object: what the compiled walk on columns is held against."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from math import floor
+from typing import NamedTuple
+
+from orchestrator.accounting.charges.block import Ppa
+from orchestrator.dispatch.blocks import Rank
+from orchestrator.dispatch.headroom import NEW_BLOCK_MARGIN
+from orchestrator.dispatch.relief import ROUNDING_KW
+from orchestrator.domain.economics import gpus_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
+from orchestrator.domain.limits import GRID_CONNECTION, Cap
+from orchestrator.domain.site import SLEEP, Site, SlaClass
+from orchestrator.domain.snapshot import FleetStatus, Snapshot
+from orchestrator.domain.work import JobPhase
+from orchestrator.forecast.outlook import PlanValues
+from tests.dispatch.plain_blocks import Block, fleet_blocks, job_blocks
+
+
+@dataclass(slots=True)
+class CapRoom:
+    """Power left under the caps while blocks are taken, grid-side kW."""
+
+    grid_kw: float
+    feeder_kw: dict[str, float]
+    grid_margin_kw: float
+    feeder_margin_kw: dict[str, float]
+    gpus: dict[str, int]
+    """By pool, those that no job holds which is stopping or must stay as it is."""
+    block_kw: float = 0.0
+    """Of the power block."""
+    binding: dict[str, None] = field(default_factory=dict)
+
+    def units(self, block: Block, units: int, pue: float) -> int:
+        """How many of `units` units of the block fit; names the cap that stops the rest."""
+        if block.unit_kw <= 0:
+            return units
+        unit_kw = block.unit_kw * pue
+        new = 0.0 if block.running else 1.0
+        grid = (self.grid_kw - new * self.grid_margin_kw) / unit_kw
+        feeder = (self.feeder_kw[block.feeder] - new * self.feeder_margin_kw[block.feeder]) / unit_kw
+        fits = max(min(units, floor(min(grid, feeder) + 1e-9)), 0)
+        if fits < units:
+            self.binding[f"feeder {block.feeder}" if feeder < grid else "grid"] = None
+        return fits
+
+    def paid_ahead(self, block: Block, ppa: Ppa, price: float, pue: float) -> int:
+        """Units that are worth what they cost, one after the other: first what unused power brings, then the price."""
+        left_kw = self.block_kw - (0.0 if block.running else ppa.block_kw * NEW_BLOCK_MARGIN)
+        unit_kw, unused = block.unit_kw * pue, ppa.unused_usd_per_mwh(price)
+        for units in range(block.units):
+            within_kw = min(max(left_kw - units * unit_kw, 0.0), unit_kw)
+            whole = within_kw >= unit_kw * (1.0 - 1e-9)
+            mean = unused if whole else (within_kw * unused + (unit_kw - within_kw) * price) / unit_kw
+            if not block.worth(mean):
+                return units
+        return block.units
+
+    def take(self, block: Block, units: int, pue: float) -> None:
+        self.grid_kw -= units * block.unit_kw * pue
+        self.block_kw -= units * block.unit_kw * pue
+        self.feeder_kw[block.feeder] -= units * block.unit_kw * pue
+        if block.gpus:
+            self.gpus[block.pool] -= block.gpus * units
+
+
+class Wanted(NamedTuple):
+    racks: dict[str, Mapping[str, int]]
+    jobs: dict[str, int]
+    gpu_limit_w: dict[str, float]
+    binding: tuple[str, ...]
+    shortfall_kw: float
+    changed: set[str]
+    order: tuple[str, ...]
+    """Targets in merit order."""
+
+
+def walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
+    """What should run: of all walks that let go fewer and fewer, the one with the fewest beyond budgets."""
+    tenants = [tenant for tenant in site.tenants if tenant.sla is not SlaClass.GUARANTEED]
+    spent = snapshot.interruptions_last_hour
+    left = {tenant.name: max(tenant.interruptions_per_hour - spent.get(tenant.name, 0), 0) for tenant in tenants}
+    let_go, fewer = dict(left), 1
+    found: list[tuple[int, Wanted]] = []
+    while True:
+        counted = {tenant.name: tenant.interruptions_per_hour - let_go[tenant.name] for tenant in tenants}
+        wanted = _walk(site, replace(snapshot, interruptions_last_hour=counted), values)
+        over = {name: max(_stopped(snapshot, wanted, name) - left[name], 0) for name in left}
+        found.append((sum(over.values()), wanted))
+        beyond = [name for name in left if over[name] and let_go[name]]
+        if not beyond:
+            return min(found, key=lambda pair: pair[0])[1]
+        let_go.update((name, max(let_go[name] - fewer, 0)) for name in beyond)
+        fewer *= 2
+
+
+def _stopped(snapshot: Snapshot, wanted: Wanted, tenant: str) -> int:
+    return sum(
+        job.tenant.name == tenant and job.view.phase is JobPhase.RUNNING and name not in wanted.jobs
+        for name, job in snapshot.jobs.items()
+    )
+
+
+def _walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
+    price, ppa = snapshot.price.usd_per_mwh, site.grid.ppa
+    room = _room(site, snapshot)
+    jobs = job_blocks(site, snapshot, values)
+    blocks: list[Block] = [*jobs]
+    for status in snapshot.fleets.values():
+        blocks.extend(fleet_blocks(status, snapshot, site.controls.outlook, values))
+    blocks.sort(key=lambda block: block.order)
+
+    taken: dict[str, list[tuple[Block, int]]] = {}
+    reached: dict[tuple[str, int], int] = {}
+    for block in blocks:
+        worth = block.rank is not Rank.WORTH or block.worth(price)
+        if not worth and (ppa is None or room.block_kw <= 0.0 or not block.worth(ppa.unused_usd_per_mwh(price))):
+            continue
+        offered = min(block.units, _below(block, reached))
+        if block.gpus:
+            offered = min(offered, room.gpus.get(block.pool, 0) // block.gpus)
+            if offered < block.least_units:
+                continue
+        if not worth and ppa is not None and block.unit_kw > 0.0:
+            offered = min(offered, room.paid_ahead(block, ppa, price, snapshot.pue))
+        units = room.units(block, offered, snapshot.pue)
+        if units < block.least_units:
+            units = 0
+        if block.rank is Rank.GUARANTEED and block.running:
+            units = block.units  # kept even above a cap: throttled first, then reported short
+        if units:
+            room.take(block, units, snapshot.pue)
+            taken.setdefault(block.target, []).append((block, units))
+            reached[block.target, block.level] = reached.get((block.target, block.level), 0) + units
+    gpu_limit_w = _make_room(site, snapshot, room, taken)
+
+    marginal = ppa.unused_usd_per_mwh(price) if ppa is not None and room.block_kw > 0.0 else price
+    short = min(room.grid_kw, *room.feeder_kw.values()) < -ROUNDING_KW
+    racks = {
+        name: _racks(site, status, taken.get(f"fleet/{name}", []), snapshot, values, marginal, short=short)
+        for name, status in snapshot.fleets.items()
+    }
+    running = {
+        name: job.view.gpus
+        for name, job in snapshot.jobs.items()
+        if job.view.held and job.view.phase is JobPhase.RUNNING
+    }
+    for block in jobs:
+        if block.target in taken and block.name not in running:
+            running[block.name] = sum(other.gpus * units for other, units in taken[block.target])
+    binding = tuple(snapshot.limits.grid.source if cap == "grid" else cap for cap in room.binding)
+
+    changed = {
+        *(
+            f"fleet/{name}"
+            for name, status in snapshot.fleets.items()
+            if racks[name] != {mode: count for mode, count in status.view.racks.items() if count}
+        ),
+        *(
+            f"job/{name}"
+            for name, job in snapshot.jobs.items()
+            if running.get(name, 0) != (job.view.gpus if job.view.phase.holds_gpus else 0)
+        ),
+    }
+    over_kw = max(-room.grid_kw, *(-left for left in room.feeder_kw.values()), 0.0)
+    return Wanted(
+        racks=racks,
+        jobs=running,
+        gpu_limit_w=gpu_limit_w,
+        binding=binding,
+        shortfall_kw=over_kw,
+        changed=changed,
+        order=tuple(dict.fromkeys(block.target for block in blocks)),
+    )
+
+
+def _below(block: Block, reached: Mapping[tuple[str, int], int]) -> int:
+    """Racks that have taken the step below and not this one yet; any number for a first step or a job."""
+    if block.level == 0:
+        return block.units
+    return reached.get((block.target, block.level - 1), 0) - reached.get((block.target, block.level), 0)
+
+
+def _room(site: Site, snapshot: Snapshot) -> CapRoom:
+    """What is left under the caps once everything that cannot be switched off has drawn its share."""
+    limits, pue = snapshot.limits, snapshot.pue
+    grid_kw = limits.usable_kw(limits.grid)
+    feeder_kw = {name: limits.usable_kw(cap) for name, cap in limits.feeders.items()}
+    gpus = {name: status.pool.gpus for name, status in snapshot.pools.items()}
+    for status in snapshot.jobs.values():
+        if status.view.phase is JobPhase.STOPPING or (status.view.held and status.view.phase is JobPhase.RUNNING):
+            gpus[status.job.pool] -= status.view.gpus
+    block_kw = site.grid.ppa.block_kw if site.grid.ppa is not None else 0.0
+    for feeder, fixed_kw in _fixed(snapshot):
+        grid_kw -= fixed_kw * pue
+        block_kw -= fixed_kw * pue
+        feeder_kw[feeder] -= fixed_kw * pue
+    return CapRoom(
+        grid_kw=grid_kw,
+        feeder_kw=feeder_kw,
+        grid_margin_kw=limits.grid.limit_kw * NEW_BLOCK_MARGIN,
+        feeder_margin_kw={name: cap.limit_kw * NEW_BLOCK_MARGIN for name, cap in limits.feeders.items()},
+        gpus=gpus,
+        block_kw=block_kw,
+    )
+
+
+def _fixed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
+    """IT power by feeder that dispatch cannot move: sleeping machines, idle GPUs, what is held or does not follow."""
+    for status in snapshot.fleets.values():
+        fleet = status.fleet
+        if status.view.held:
+            yield fleet.feeder, status.committed_kw
+            continue
+        unmoved = status.silent | status.stuck
+        asleep_kw = fleet.rack_kw(SLEEP)
+        yield fleet.feeder, asleep_kw * (fleet.racks - len(unmoved))
+        if unmoved:
+            strongest_kw = fleet.rack_kw(fleet.modes[-1].name)
+            yield fleet.feeder, strongest_kw * len(unmoved)
+        yield fleet.feeder, status.excess_kw
+    for pool_status in snapshot.pools.values():
+        pool = pool_status.pool
+        silent = len(pool_status.silent)
+        idle_kw = (pool.nodes - silent) * pool.node_idle_kw
+        yield pool.feeder, idle_kw + silent * pool.node_nameplate_kw + pool_status.excess_kw
+    for job in snapshot.jobs.values():
+        if job.view.held and job.view.phase is JobPhase.RUNNING:
+            job_pool = snapshot.pools[job.job.pool]
+            yield job_pool.pool.feeder, gpus_rise_kw(job.view.gpus, job_pool.pool, job_pool.gpu_limit_w)
+
+
+def _make_room(
+    site: Site, snapshot: Snapshot, room: CapRoom, taken: dict[str, list[tuple[Block, int]]]
+) -> dict[str, float]:
+    """Where guaranteed jobs exceed a cap: GPU power limits first, then, for safety limits alone, jobs given up.
+
+    Leaves in `room` what is left after both, and returns the power limits.
+    """
+    job_units = [(block, units) for blocks in taken.values() for block, units in blocks if block.step is None]
+    jobs = [block for block, _ in job_units]
+    pool_of = {block.target: snapshot.jobs[block.name].job.pool for block in jobs}
+    running_kw = dict.fromkeys(snapshot.pools, 0.0)
+    for block, units in job_units:
+        running_kw[pool_of[block.target]] += block.unit_kw * units * snapshot.pue
+    limits_w = throttle(
+        snapshot, running_kw, -room.grid_kw, {feeder: -left for feeder, left in room.feeder_kw.items() if left < 0}
+    )
+    drawn_share: dict[str, float] = {}
+    for name, status in snapshot.pools.items():
+        pool = status.pool
+        drawn_share[name] = (limits_w[name] - pool.gpu_idle_w) / (pool.gpu_power_w - pool.gpu_idle_w)
+        room.grid_kw += running_kw[name] * (1.0 - drawn_share[name])
+        room.feeder_kw[pool.feeder] += running_kw[name] * (1.0 - drawn_share[name])
+
+    # A customer is not interrupted for power that is only assumed, nor for an order.
+    assumed_kw = dict.fromkeys(room.feeder_kw, 0.0)
+    for feeder, kw in _assumed(snapshot):
+        assumed_kw[feeder] += kw * snapshot.pue
+    order_kw = snapshot.limits.usable_kw(Cap(site.grid.limit_kw, GRID_CONNECTION)) - snapshot.limits.usable_kw(
+        snapshot.limits.grid
+    )
+    spare_kw = order_kw + sum(assumed_kw.values())
+    guaranteed = [block for block in jobs if block.rank is Rank.GUARANTEED]
+    for block in sorted(guaranteed, key=_given_up_first):
+        feeder_left_kw = room.feeder_kw[block.feeder] + assumed_kw[block.feeder]
+        if room.grid_kw + spare_kw >= -ROUNDING_KW and feeder_left_kw >= -ROUNDING_KW:
+            continue
+        drawn_kw = block.unit_kw * snapshot.pue * drawn_share[pool_of[block.target]]
+        del taken[block.target]
+        room.grid_kw += drawn_kw
+        room.feeder_kw[block.feeder] += drawn_kw
+    return limits_w
+
+
+def _given_up_first(block: Block) -> tuple[bool, float, str]:
+    """A job that waits before one that runs, then by what an hour of it earns."""
+    return (block.running, block.value_usd_per_mwh * block.unit_kw, block.target)
+
+
+def _assumed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
+    """IT power by feeder that is counted for racks and nodes only because nobody measures them."""
+    for status in snapshot.fleets.values():
+        fleet = status.fleet
+        beyond_sleep_kw = fleet.rack_kw(fleet.modes[-1].name) - fleet.rack_kw(SLEEP)
+        yield fleet.feeder, beyond_sleep_kw * len(status.silent)
+    for pool_status in snapshot.pools.values():
+        pool = pool_status.pool
+        yield pool.feeder, (pool.node_nameplate_kw - pool.node_idle_kw) * len(pool_status.silent)
+
+
+def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, values: PlanValues | None, price: float) -> bool:
+    """An awake rack of the fleet is worth its power now, the cost of going to sleep counted in."""
+    if values is not None and status.fleet.name in values.fleets:
+        return values.fleets[status.fleet.name].stay_usd_per_mwh > price
+    hashprice = snapshot.hashprice.value
+    assert hashprice is not None, "the stale policy gives a hashprice"
+    first = mode_steps(status.fleet, hashprice, snapshot.pue)[:1]
+    return any(
+        sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, status.fleet.warm_up, site.controls.outlook) > price
+        for step in first
+    )
+
+
+def _racks(
+    site: Site,
+    status: FleetStatus,
+    taken: list[tuple[Block, int]],
+    snapshot: Snapshot,
+    values: PlanValues | None,
+    price: float,
+    *,
+    short: bool,
+) -> Mapping[str, int]:
+    """Counts by mode from the steps taken.
+
+    Racks that do not follow go down with the rest of the fleet and never up: which rack is woken is not ours to say,
+    and another one woken in the place of a silent one would draw power that nothing was kept free for. Where the
+    whole fleet is such, it stays as it is while that pays and no cap is `short`: a meter that fails is no reason to
+    stop earning.
+    """
+    fleet = status.fleet
+    if status.view.held:
+        return {mode: count for mode, count in status.view.racks.items() if count}
+    unmoved = status.silent | status.stuck
+    by_step: dict[tuple[str, str], int] = {}
+    for block, units in taken:
+        assert block.step is not None, "fleet blocks carry their step"
+        key = (block.step.from_mode, block.step.to_mode)
+        by_step[key] = by_step.get(key, 0) + units
+    counts = {SLEEP: fleet.racks - len(unmoved)}
+    for (low, high), units in sorted(by_step.items(), key=lambda item: fleet.rack_kw(item[0][0])):
+        moved = min(units, counts.get(low, 0))
+        counts[low] = counts.get(low, 0) - moved
+        counts[high] = counts.get(high, 0) + moved
+    if len(unmoved) == fleet.racks and not short and _pays(site, status, snapshot, values, price):
+        return {mode: count for mode, count in status.view.racks.items() if count}
+    awake = [mode for mode, count in counts.items() if mode != SLEEP and count]
+    with_rest = min(awake, key=fleet.rack_kw) if awake else SLEEP
+    for rack in unmoved:
+        mode = min(status.view.rack_modes[rack], with_rest, key=fleet.rack_kw)
+        counts[mode] = counts.get(mode, 0) + 1
+    return {mode: count for mode, count in counts.items() if count}
+
+
+def throttle(
+    snapshot: Snapshot, running_kw: Mapping[str, float], grid_over_kw: float, feeder_over_kw: Mapping[str, float]
+) -> dict[str, float]:
+    """Power limits in W by pool that bring grid and feeders down by what they are over, as far as limits can.
+
+    `running_kw` is what each pool's jobs draw above idle at full power, at the grid. Pools under one cap give the
+    same share of it, each down to its lowest limit.
+    """
+    drawn_kw = dict(running_kw)
+    floor_kw: dict[str, float] = {}
+    for name, status in snapshot.pools.items():
+        pool = status.pool
+        span_w = pool.gpu_power_w - pool.gpu_idle_w
+        floor_kw[name] = running_kw[name] * (pool.gpu_min_power_w - pool.gpu_idle_w) / span_w
+    for feeder, over_kw in feeder_over_kw.items():
+        on_feeder = [name for name, status in snapshot.pools.items() if status.pool.feeder == feeder]
+        _lower(drawn_kw, floor_kw, on_feeder, over_kw)
+    _lower(drawn_kw, floor_kw, list(drawn_kw), grid_over_kw - (sum(running_kw.values()) - sum(drawn_kw.values())))
+    limits_w: dict[str, float] = {}
+    for name, status in snapshot.pools.items():
+        pool, full_kw = status.pool, running_kw[name]
+        limits_w[name] = pool.gpu_power_w
+        if drawn_kw[name] < full_kw:
+            share = drawn_kw[name] / full_kw
+            limit_w = float(int(pool.gpu_idle_w + (pool.gpu_power_w - pool.gpu_idle_w) * share + 1e-9))
+            limits_w[name] = max(limit_w, pool.gpu_min_power_w)
+    return limits_w
+
+
+def _lower(drawn_kw: dict[str, float], floor_kw: Mapping[str, float], pools: list[str], over_kw: float) -> None:
+    """Take `over_kw` from `pools`, the same share from each that is above its floor."""
+    while over_kw > 1e-6 and (lowerable := [name for name in pools if drawn_kw[name] > floor_kw[name]]):
+        share = max(1.0 - over_kw / sum(drawn_kw[name] for name in lowerable), 0.0)
+        for name in lowerable:
+            lower_kw = max(drawn_kw[name] * share, floor_kw[name])
+            over_kw -= drawn_kw[name] - lower_kw
+            drawn_kw[name] = lower_kw

@@ -1,0 +1,63 @@
+"""What a block of power makes of the prices that a plan looks at."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.accounting.charges.block import Ppa
+from orchestrator.optimizer.power_block import PowerBlock, marginal_paths, unused_usd_per_mwh
+from orchestrator.optimizer.problem import Supply
+from tests.accounting.test_ppa import PPAS
+
+MARKET = np.array([50.0, 20.0, -10.0])
+PATHS = np.array([[900.0, 20.0, 30.0], [10.0, -5.0, -40.0]])
+
+
+def supply(ppa: Ppa) -> Supply:
+    nothing, none = np.zeros(3), np.zeros(0, dtype=np.int64)
+    block = PowerBlock.of(ppa, MARKET)
+    empty = np.zeros((0, 3))
+    return Supply(
+        0.25,
+        MARKET,
+        block.sell_usd_per_mwh,
+        block.block_kw,
+        np.ones(3),
+        nothing,
+        empty,
+        empty,
+        none,
+        np.zeros(0),
+        nothing,
+    )
+
+
+@given(PPAS, st.lists(st.floats(-500, 5000), min_size=1, max_size=20))
+def test_many_prices_at_once_are_as_one_by_one(ppa: Ppa, prices: list[float]) -> None:
+    assert unused_usd_per_mwh(ppa, np.array(prices)).tolist() == [ppa.unused_usd_per_mwh(price) for price in prices]
+
+
+@pytest.mark.parametrize(
+    ("spread", "energy", "expected"),
+    [
+        pytest.param(3.0, MARKET, PATHS, id="the block is used up: the market's paths"),
+        pytest.param(3.0, MARKET - 3.0, PATHS - 3.0, id="some of it is left: what unused power brings on them"),
+        pytest.param(3.0, MARKET - 1.0, PATHS - 1.0, id="just used up: between the two, as far as expected"),
+        pytest.param(0.0, MARKET, PATHS, id="sold at the market price: the market's paths"),
+        pytest.param(None, np.array([0.0, 0.0, -10.0]), [[0.0, 0.0, 30.0], [0.0, -5.0, -40.0]], id="some of it lost"),
+        pytest.param(
+            None, np.array([25.0, 20.0, -10.0]), [[450.0, 20.0, 30.0], [5.0, -5.0, -40.0]], id="half of it lost"
+        ),
+    ],
+)
+def test_on_each_path_the_block_covers_as_much_as_on_the_expected_one(
+    spread: float | None, energy: np.ndarray, expected: np.ndarray
+) -> None:
+    ppa = Ppa(1000.0, 38.0, spread)
+    assert marginal_paths(ppa, supply(ppa), energy, PATHS) == pytest.approx(np.array(expected))
+
+
+def test_without_a_block_paths_are_the_markets() -> None:
+    ppa = Ppa(1000.0, 38.0, 3.0)
+    assert marginal_paths(None, supply(ppa), MARKET, PATHS) is PATHS
