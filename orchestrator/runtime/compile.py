@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 
+from numba.core.dispatcher import Dispatcher
+
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.store import SqlStore
 from orchestrator.domain.market import Market, Price
@@ -53,7 +55,7 @@ def misses() -> int:
         for name, module in list(sys.modules.items())
         if name.startswith("orchestrator.") and isinstance(module, ModuleType)
         for item in vars(module).values()
-        if hasattr(item, "stats") and hasattr(item, "py_func")
+        if isinstance(item, Dispatcher)
     }
     return sum(sum(item.stats.cache_misses.values()) for item in found.values())
 
