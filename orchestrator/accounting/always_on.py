@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.economics import hash_revenue_usd
+from orchestrator.domain.headroom import left_it_kw
 from orchestrator.domain.limits import Limits
 from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.site import Fleet
@@ -64,7 +65,7 @@ def always_on_pace(loads: Sequence[FeederLoad], limits: Limits, hpc_kw: Mapping[
     """What is mined under `limits` beside `hpc_kw` (IT power by feeder)."""
     shares = [
         _awake_share(
-            limits.usable_kw(limits.feeders[load.feeder]) / pue - hpc_kw.get(load.feeder, 0.0),
+            left_it_kw(limits.usable_kw(limits.feeders[load.feeder]), hpc_kw.get(load.feeder, 0.0), pue),
             load.asleep_kw,
             load.awake_kw - load.asleep_kw,
         )
@@ -72,7 +73,8 @@ def always_on_pace(loads: Sequence[FeederLoad], limits: Limits, hpc_kw: Mapping[
     ]
     asleep_kw = sum(load.asleep_kw for load in loads)
     rise_kw = sum(share * (load.awake_kw - load.asleep_kw) for share, load in zip(shares, loads, strict=True))
-    grid_share = _awake_share(limits.usable_kw(limits.grid) / pue - sum(hpc_kw.values()), asleep_kw, rise_kw)
+    left_kw = left_it_kw(limits.usable_kw(limits.grid), sum(hpc_kw.values()), pue)
+    grid_share = _awake_share(left_kw, asleep_kw, rise_kw)
     return Pace(
         mining_kw=asleep_kw + grid_share * rise_kw,
         hashrate_phs=grid_share * sum(share * load.hashrate_phs for share, load in zip(shares, loads, strict=True)),

@@ -21,7 +21,8 @@ from orchestrator.backtest.result import MarketSeries
 from orchestrator.dispatch.allocate import BlockLeft, Room
 from orchestrator.dispatch.blocks import Moment
 from orchestrator.dispatch.break_even import BUDGET_SPAN
-from orchestrator.dispatch.headroom import NEW_BLOCK_MARGIN, block_left
+from orchestrator.dispatch.headroom import block_left
+from orchestrator.domain.headroom import left_kw, margin_kw, usable_kw
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH
 from orchestrator.observe.columns import FleetColumns, Floats, Ints, JobColumns, hull
@@ -202,9 +203,9 @@ class Fixed:
 
     def room(self, site: Site, pue: float) -> Room:
         """What is left under the caps for what can move."""
-        left_kw = self.limit_kw * (1.0 - site.grid.measurement_uncertainty) - self.asleep_kw * pue
-        margin_kw = self.limit_kw * NEW_BLOCK_MARGIN
-        return Room(float(left_kw[0]), left_kw[1:], float(margin_kw[0]), margin_kw[1:], self.pool_gpus)
+        room_kw = left_kw(usable_kw(self.limit_kw, site.grid.measurement_uncertainty), self.asleep_kw, pue)
+        free_kw = margin_kw(self.limit_kw)
+        return Room(float(room_kw[0]), room_kw[1:], float(free_kw[0]), free_kw[1:], self.pool_gpus)
 
     def bought(self, pue: float, market_usd_per_mwh: float) -> BlockLeft:
         """What is left of the power block for what can move."""

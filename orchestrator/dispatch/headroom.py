@@ -1,4 +1,4 @@
-"""What is left for dispatch to give: caps less what cannot be switched off, from a snapshot."""
+"""What is left for dispatch to choose with: what no choice can switch off, by feeder, from a snapshot."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,11 @@ from orchestrator.dispatch.allocate import NO_BLOCK, BlockLeft, Room
 from orchestrator.dispatch.blocks import PoolColumns
 from orchestrator.dispatch.live_columns import FleetRows, JobRows
 from orchestrator.dispatch.relief import Excused
+from orchestrator.domain.headroom import left_kw, margin_kw
 from orchestrator.domain.limits import GRID_CONNECTION, Cap
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.observe.columns import Floats, Phase
-
-NEW_BLOCK_MARGIN = 0.003
-"""Share of a cap, or a power block, left free when something new is switched on, so that a small rise does not
-switch it off again."""
 
 
 class Left(NamedTuple):
@@ -55,13 +52,13 @@ def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, 
         np.add.at(fixed_kw, pools.feeder[of_held], columns.on_gpus[held] * gpu_rise_w[of_held] / 1000.0)
     kept = held | (columns.phase == Phase.STOPPING)
     gpus = pools.gpus - np.bincount(columns.pool[kept], columns.on_gpus[kept], len(pools.gpus)).astype(np.int64)
-    feeder_kw: Floats = np.array([limits.usable_kw(cap) for cap in feeder_caps]) - fixed_kw * pue
+    feeders_usable_kw: Floats = np.array([limits.usable_kw(cap) for cap in feeder_caps])
     return Left(
         Room(
-            grid_kw=float(limits.usable_kw(limits.grid) - fixed_kw.sum() * pue),
-            feeder_kw=feeder_kw,
-            grid_margin_kw=limits.grid.limit_kw * NEW_BLOCK_MARGIN,
-            feeder_margin_kw=np.array([cap.limit_kw * NEW_BLOCK_MARGIN for cap in feeder_caps]),
+            grid_kw=left_kw(limits.usable_kw(limits.grid), float(fixed_kw.sum()), pue),
+            feeder_kw=left_kw(feeders_usable_kw, fixed_kw, pue),
+            grid_margin_kw=margin_kw(limits.grid.limit_kw),
+            feeder_margin_kw=np.array([margin_kw(cap.limit_kw) for cap in feeder_caps]),
             gpus=gpus,
         ),
         Excused(order_kw, assumed_kw * pue),
@@ -74,4 +71,4 @@ def block_left(ppa: Ppa | None, fixed_kw: float, market_usd_per_mwh: float) -> B
     if ppa is None:
         return NO_BLOCK
     unused = ppa.unused_usd_per_mwh(market_usd_per_mwh)
-    return BlockLeft(ppa.block_kw - fixed_kw, ppa.block_kw * NEW_BLOCK_MARGIN, unused)
+    return BlockLeft(ppa.block_kw - fixed_kw, margin_kw(ppa.block_kw), unused)

@@ -7,6 +7,7 @@ from math import floor
 from orchestrator.dispatch.dispatch import Desired
 from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.economics import gpus_rise_kw
+from orchestrator.domain.headroom import left_kw
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.work import JobPhase
@@ -75,15 +76,16 @@ class MeasuredRoom:
 
     @staticmethod
     def measured(site: Site, snapshot: Snapshot) -> "MeasuredRoom":
-        limits = snapshot.limits
-        grid_kw = limits.usable_kw(limits.grid)
-        feeder_kw = {name: limits.usable_kw(cap) for name, cap in limits.feeders.items()}
-        for feeder, committed_kw in (
-            *((status.fleet.feeder, status.committed_kw) for status in snapshot.fleets.values()),
-            *((status.pool.feeder, status.committed_kw) for status in snapshot.pools.values()),
-        ):
-            grid_kw -= committed_kw * snapshot.pue
-            feeder_kw[feeder] -= committed_kw * snapshot.pue
+        limits, committed_kw = snapshot.limits, dict.fromkeys(snapshot.limits.feeders, 0.0)
+        for of_fleet in snapshot.fleets.values():
+            committed_kw[of_fleet.fleet.feeder] += of_fleet.committed_kw
+        for of_pool in snapshot.pools.values():
+            committed_kw[of_pool.pool.feeder] += of_pool.committed_kw
+        grid_kw = left_kw(limits.usable_kw(limits.grid), sum(committed_kw.values()), snapshot.pue)
+        feeder_kw = {
+            name: left_kw(limits.usable_kw(cap), committed_kw[name], snapshot.pue)
+            for name, cap in limits.feeders.items()
+        }
         gpus = {pool.name: pool.gpus for pool in site.pools}
         for job in snapshot.jobs.values():
             if job.view.phase.holds_gpus:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from orchestrator.domain.headroom import usable_kw
 from orchestrator.domain.site import Site
 
 GRID_CONNECTION = "grid connection"
@@ -53,7 +54,7 @@ class Limits:
     measurement_uncertainty: float
 
     def usable_kw(self, cap: Cap) -> float:
-        return cap.limit_kw * (1.0 - self.measurement_uncertainty)
+        return usable_kw(cap.limit_kw, self.measurement_uncertainty)
 
 
 def limits_now(site: Site, curtailments: Iterable[Curtailment], now: datetime) -> Limits:

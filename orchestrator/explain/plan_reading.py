@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.domain.headroom import usable_share
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.explain.plan_view import PlanStep, PlanView, Stretch, TargetPlan
 from orchestrator.forecast.outlook import Floats, Outlook, PlanValues, Switch
@@ -92,7 +93,7 @@ def _steps(site: Site, plan: Plan, outlook: Outlook, caps: CapsAhead, ends: Sequ
     pue = pue_at(site.cooling, outlook.outdoor_c)
     mining_kw = plan.fleet_kw.sum(axis=0) + sum(fleet.racks * fleet.rack_kw(SLEEP) for fleet in site.fleets)
     hpc_kw = plan.moved_kw.sum(axis=0) - plan.fleet_kw.sum(axis=0) + sum(pool.idle_kw for pool in site.pools)
-    usable_share = 1.0 - site.grid.measurement_uncertainty
+    usable = usable_share(site.grid.measurement_uncertainty)
     expected = outlook.price_usd_per_mwh
     low, high = outlook.price_quantiles.get(LOW, expected), outlook.price_quantiles.get(HIGH, expected)
     return tuple(
@@ -104,7 +105,7 @@ def _steps(site: Site, plan: Plan, outlook: Outlook, caps: CapsAhead, ends: Sequ
             mining_kw=float(mining_kw[at]),
             hpc_kw=float(hpc_kw[at]),
             overhead_kw=float((mining_kw[at] + hpc_kw[at]) * (pue[at] - 1.0)),
-            limit_kw=float(caps.grid_kw[at]) / usable_share,
+            limit_kw=float(caps.grid_kw[at]) / usable,
         )
         for at in range(len(ends) - 1)
     )

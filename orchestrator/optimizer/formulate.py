@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.domain.headroom import PLANNED_SHARE, left_it_kw, usable_kw
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.site import Cooling, Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
@@ -16,8 +17,6 @@ from orchestrator.optimizer.power_block import PowerBlock
 from orchestrator.optimizer.problem import Floats, Ints, Problem, Racks, Supply, Tasks
 
 HASHES_PER_PH = 1e15
-PLANNED_SHARE = 0.997
-"""Share of a cap that is planned with: dispatch switches nothing new on into the rest."""
 LEAST_DRAW_SHARE = 0.01
 """A fleet whose awake racks draw less of their nameplate is only about to start, or off the network: it is planned at
 nameplate, not as one that costs and earns nothing and so may sleep for the next day."""
@@ -43,8 +42,8 @@ def caps_ahead(
     for order in orders:
         first = max(int((order.start - start) // step), 0)
         last = min(int(-((start - order.until) // step)), steps)
-        usable_kw = order.limit_kw * (1.0 - site.grid.measurement_uncertainty)
-        grid_kw[first:last] = np.minimum(grid_kw[first:last], usable_kw)
+        ordered_kw = usable_kw(order.limit_kw, site.grid.measurement_uncertainty)
+        grid_kw[first:last] = np.minimum(grid_kw[first:last], ordered_kw)
     feeder_kw = np.array([limits.usable_kw(limits.feeders[feeder.name]) for feeder in site.feeders])
     return CapsAhead(grid_kw, np.repeat(feeder_kw[:, None], steps, axis=1))
 
@@ -107,8 +106,8 @@ def problem_of(
         sell_usd_per_mwh=block.sell_usd_per_mwh if block is not None else spot.copy(),
         block_kw=(block.block_kw if block is not None else 0.0) - fixed_grid_kw,
         pue=pue,
-        import_kw=np.maximum(caps.grid_kw * planned_share / pue - fixed.sum(), 0.0),
-        feeder_kw=np.maximum(caps.feeder_kw * planned_share / pue - fixed[:, None], 0.0),
+        import_kw=np.maximum(left_it_kw(caps.grid_kw * planned_share, float(fixed.sum()), pue), 0.0),
+        feeder_kw=np.maximum(left_it_kw(caps.feeder_kw * planned_share, fixed[:, None], pue), 0.0),
         gpus=_gpus(site, jobs, steps),
         pool_feeder=np.array([feeder_of[pool.feeder] for pool in site.pools], dtype=np.int64),
         gpu_kw=np.array([max(pool.gpu_power_w - pool.gpu_idle_w, 0.0) / 1000.0 for pool in site.pools]),

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.blocks import Rank
-from orchestrator.dispatch.headroom import NEW_BLOCK_MARGIN
 from orchestrator.dispatch.relief import ROUNDING_KW
 from orchestrator.domain.economics import gpus_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
+from orchestrator.domain.headroom import START_MARGIN
 from orchestrator.domain.limits import GRID_CONNECTION, Cap
 from orchestrator.domain.site import SLEEP, Site, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
@@ -47,7 +47,7 @@ class CapRoom:
 
     def paid_ahead(self, block: Block, ppa: Ppa, price: float, pue: float) -> int:
         """Units that are worth what they cost, one after the other: first what unused power brings, then the price."""
-        left_kw = self.block_kw - (0.0 if block.running else ppa.block_kw * NEW_BLOCK_MARGIN)
+        left_kw = self.block_kw - (0.0 if block.running else ppa.block_kw * START_MARGIN)
         unit_kw, unused = block.unit_kw * pue, ppa.unused_usd_per_mwh(price)
         for units in range(block.units):
             within_kw = min(max(left_kw - units * unit_kw, 0.0), unit_kw)
@@ -199,8 +199,8 @@ def _room(site: Site, snapshot: Snapshot) -> CapRoom:
     return CapRoom(
         grid_kw=grid_kw,
         feeder_kw=feeder_kw,
-        grid_margin_kw=limits.grid.limit_kw * NEW_BLOCK_MARGIN,
-        feeder_margin_kw={name: cap.limit_kw * NEW_BLOCK_MARGIN for name, cap in limits.feeders.items()},
+        grid_margin_kw=limits.grid.limit_kw * START_MARGIN,
+        feeder_margin_kw={name: cap.limit_kw * START_MARGIN for name, cap in limits.feeders.items()},
         gpus=gpus,
         block_kw=block_kw,
     )

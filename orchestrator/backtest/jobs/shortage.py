@@ -11,7 +11,7 @@ from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.play import Period
 from orchestrator.backtest.racks import Racks
 from orchestrator.backtest.result import Floats, Ints, MarketSeries
-from orchestrator.dispatch.headroom import NEW_BLOCK_MARGIN
+from orchestrator.domain.headroom import START_MARGIN, left_kw, usable_share
 from orchestrator.observe.columns import Sla
 
 
@@ -41,8 +41,8 @@ def shortages(period: Period) -> tuple[str, ...]:
     start = datetime.fromtimestamp(int(market.start_s[0]), UTC)
     fixed = Fixed.of(site, Racks(site, start, awake=True).columns)
     # What dispatch may fill with what it switches on.
-    usable = 1.0 - site.grid.measurement_uncertainty - NEW_BLOCK_MARGIN
-    left_kw = fixed.limit_kw[:, None] * usable - fixed.asleep_kw[:, None] * market.pue
+    usable = usable_share(site.grid.measurement_uncertainty, START_MARGIN)
+    room_kw = left_kw(fixed.limit_kw[:, None] * usable, fixed.asleep_kw[:, None], market.pue)
     rise_kw = np.array([pool.gpu_rise_kw for pool in site.pools])
     names = ("the grid connection", *(f"feeder {feeder.name}" for feeder in site.feeders))
     guaranteed = workload.at(workload.sla == Sla.GUARANTEED)
@@ -52,13 +52,13 @@ def shortages(period: Period) -> tuple[str, ...]:
         feeder_kw = np.zeros((len(site.feeders), len(market)))
         np.add.at(feeder_kw, fixed.pool_feeder, gpus * rise_kw[:, None] * market.pue)
         need_kw = np.vstack([feeder_kw.sum(axis=0), feeder_kw])
-        for row in np.flatnonzero((need_kw > left_kw + ROUNDING_KW).any(axis=1)).tolist():
-            over_kw = need_kw[row] - left_kw[row]
+        for row in np.flatnonzero((need_kw > room_kw + ROUNDING_KW).any(axis=1)).tolist():
+            over_kw = need_kw[row] - room_kw[row]
             at = np.flatnonzero(over_kw > ROUNDING_KW)
             yield Shortage(
                 cap=names[row],
                 need_kw=float(need_kw[row].max()),
-                left_kw=(max(float(left_kw[row].min()), 0.0), max(float(left_kw[row].max()), 0.0)),
+                left_kw=(max(float(room_kw[row].min()), 0.0), max(float(room_kw[row].max()), 0.0)),
                 intervals=len(at),
                 first=datetime.fromtimestamp(int(market.start_s[at[0]]), UTC),
                 lack_kw=float(over_kw.max()) / usable,
