@@ -1,4 +1,4 @@
-"""A running site: the controller on its clock, APScheduler calling it, the API looking in."""
+"""A running site: the controller on its clock, woken by `wake_ups.py`, the API looking in."""
 
 import asyncio
 import logging
@@ -17,12 +17,12 @@ from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.store import StoreAheadError, StoreInUseError
 from orchestrator.api.desk import ClockInfo, DeskRefusalError, Event, Readiness
 from orchestrator.api.routes.events import EventHub
-from orchestrator.controller import VERIFY_EVERY, Controller, Doors
+from orchestrator.controller import Controller, Doors
 from orchestrator.controller.planner import Planner, planned
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.limits import Curtailment
-from orchestrator.domain.market import Price, PriceBook
+from orchestrator.domain.market import Price
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobView
@@ -39,16 +39,13 @@ from orchestrator.runtime.observability.record_log import RecordLog
 from orchestrator.runtime.observability.tracing import both, traces_of
 from orchestrator.runtime.orders import new_order
 from orchestrator.runtime.plan_worker import PlanWorker
-from orchestrator.runtime.schedule import Schedule
+from orchestrator.runtime.wake_ups import WakeUps
 
 if TYPE_CHECKING:
     from orchestrator.runtime.observability.spans import Spans
 
 log = logging.getLogger(__name__)
 
-SHORTEST_TICK_S = 1.0
-"""On the wall: a tick scrapes the whole site."""
-SHORTEST_VERIFY_S = 0.5
 GIVE_BACK_S = 60.0
 """On the wall: how often memory that a plan or a thousand moves have left behind is given back, on a thread."""
 
@@ -93,8 +90,7 @@ class LiveSite:
         self._deciding = asyncio.Lock()
         self._events = EventHub()
         self._metrics = SiteMetrics(site, self.now, simulated=day is not None, speed=clock.speed)
-        self._schedule = Schedule()
-        self._book: PriceBook | None = None
+        self._wake_ups = WakeUps(clock, site.controls.tick, prices, look=self._look, on_price=self._on_price)
         self._planner = Planner(site)
         self._ticked_at: float | None = None
         self._looked_at: float | None = None
@@ -125,25 +121,19 @@ class LiveSite:
     def now(self) -> datetime:
         return self._clock.at(time.time())
 
-    # --- the schedule --------------------------------------------------------------------------------------------
+    # --- going round ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to tick: on an interval, at each new price, and soon again while an action is under way."""
-        every_s = max(self._clock.wall_seconds(self.site.controls.tick), SHORTEST_TICK_S)
-        self._schedule.every("tick", every_s, self._look, at_once=True)
-        self._schedule.every_on_a_thread("memory", GIVE_BACK_S, give_back)
-        if isinstance(self._prices, ReplayedPrices):
-            self._await_price()
-        elif isinstance(self._prices, PolledPrices):
-            self._schedule.every("poll", SHORTEST_TICK_S, self._poll)
+        """Begin to go round."""
+        self._wake_ups.schedule.every_on_a_thread("memory", GIVE_BACK_S, give_back)
         self._looked_at = time.monotonic()
-        self._schedule.start()
+        self._wake_ups.start()
 
     async def pause(self) -> None:
         """Tick no more, and settle to the last joule."""
-        self._schedule.pause()
+        self._wake_ups.schedule.pause()
         async with self._round, self._deciding:  # what is under way is let finish
-            self._schedule.end()
+            self._wake_ups.schedule.end()
         await self._latest.refresh(self.now())
         await self._controller.tick(self.now(), final=True)
 
@@ -153,7 +143,7 @@ class LiveSite:
         A round under way is cut off wherever it waits, as by a kill, and whoever follows closes what it left open.
         """
         self._halted = True
-        await self._schedule.cut_off()
+        await self._wake_ups.schedule.cut_off()
         async with self._round, self._deciding:  # what was cut off has let go
             pass
 
@@ -187,30 +177,16 @@ class LiveSite:
                 # The next round starts from the doors again; /readyz shows that this one is missing.
                 log.exception("a round of the control loop failed")
         self._look_soon()
-        if self._schedule.running and self._controller.snapshot is not None:
+        if self._wake_ups.schedule.running and self._controller.snapshot is not None:
             self._plans.consider(self._controller.snapshot)
+
+    async def _on_price(self) -> None:
+        await self._tick(Trigger.PRICE)
 
     def _look_soon(self) -> None:
         """While an action is under way the meter is read again before the next tick."""
-        if self._schedule.running and self._controller.unsettled:
-            wait_s = max(self._clock.wall_seconds(VERIFY_EVERY), SHORTEST_VERIFY_S)
-            self._schedule.once("verify", wait_s, self._look)
-
-    def _await_price(self) -> None:
-        assert isinstance(self._prices, ReplayedPrices), "only replayed prices are known to come"
-        change = self._prices.next_change(self.now())
-        if change is not None:
-            self._schedule.once("price", self._clock.wall_at(change) - time.time(), self._on_price)
-
-    async def _on_price(self) -> None:
-        self._await_price()
-        await self._tick(Trigger.PRICE)
-
-    async def _poll(self) -> None:
-        book = await self._prices.read(self.now())
-        if self._book is not None and book != self._book:
-            await self._tick(Trigger.PRICE)
-        self._book = book
+        if self._controller.unsettled:
+            self._wake_ups.look_soon()
 
     def _publish(self, records: Sequence[Record]) -> None:
         self._metrics.count(records)
@@ -278,11 +254,11 @@ class LiveSite:
         if not isinstance(self._prices, PushedPrices):
             raise DeskRefusalError("this site's prices are not pushed; its site file names another source")
         changes = self._prices.accept(prices, self.now())
-        await self._tick(Trigger.PRICE)
+        await self._on_price()
         return len(prices) - changes.out_of_range
 
     def loop(self) -> Readiness:
-        ticking = self._looked_at is not None and self._schedule.running
+        ticking = self._looked_at is not None and self._wake_ups.schedule.running
         return readiness.of_loop(_age_s(self._looked_at) if ticking else None, self._tick_wall_s)
 
     def readiness(self) -> Sequence[Readiness]:

@@ -1,8 +1,8 @@
 // What an operator must not miss: a lost connection, breaches, stale inputs.
 
-import { byId, el } from "./dom.js";
-import * as format from "./format.js";
-import { linkAlert } from "./clock.js";
+import { byId, el } from "./base/dom.js";
+import * as format from "./base/format.js";
+import { linkAlert } from "./base/clock.js";
 import { planAlerts } from "./plan.js";
 
 let observed = null;

@@ -1,19 +1,19 @@
 // The operator's page: what comes in by the event stream is drawn by the module named after it.
 
 import { drawAlerts, setFailure, setObserved } from "./alerts.js";
-import { get } from "./api.js";
-import { now, setClock, setConnected, startClock } from "./clock.js";
+import { get } from "./base/api.js";
+import { now, setClock, setConnected, startClock } from "./base/clock.js";
 import { setCurtailState, startCurtail } from "./curtail.js";
 import { SHOWN as DECISIONS_SHOWN, addDecision, loadDecisions } from "./decisions.js";
-import { byId, setText, throttled } from "./dom.js";
+import { byId, setText, throttled } from "./base/dom.js";
 import { SHOWN, drawFleets } from "./fleets.js";
-import { addToHistory, loadHistory, redrawPower, startHistory } from "./history.js";
+import { addToHistory, loadHistory, redrawPower, startHistory } from "./charts/power_history.js";
 import { drawJobs } from "./jobs.js";
 import { drawNow } from "./now.js";
 import { drawOrders, setOrders } from "./orders.js";
 import { loadPlan, setPlan, stepsAhead } from "./plan.js";
-import { drawPrices } from "./price_chart.js";
-import { listen } from "./stream.js";
+import { drawPrices } from "./charts/price_chart.js";
+import { listen } from "./base/stream.js";
 
 let prices = null;
 let fleets = [];

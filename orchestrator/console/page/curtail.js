@@ -1,9 +1,9 @@
 // Ordering a curtailment: fill in, review, order.
 
-import { post } from "./api.js";
-import { byId, el } from "./dom.js";
-import * as format from "./format.js";
-import { now, speed } from "./clock.js";
+import { post } from "./base/api.js";
+import { byId, el } from "./base/dom.js";
+import * as format from "./base/format.js";
+import { now, speed } from "./base/clock.js";
 
 let state = null;
 let order = null; // what is under review; null while the form is filled in

@@ -1,7 +1,7 @@
 // The latest decisions: what was done, why, and how far each action is: sent, acknowledged, measured.
 
-import { byId, el, setText } from "./dom.js";
-import * as format from "./format.js";
+import { byId, el, setText } from "./base/dom.js";
+import * as format from "./base/format.js";
 
 export const SHOWN = 40;
 const rows = new Map(); // id -> { item, text, at }

@@ -1,7 +1,7 @@
 // Draws /openapi.json as a page, so that no script library is fetched from elsewhere.
 
-import { ask } from "./api.js";
-import { byId, el } from "./dom.js";
+import { ask } from "./base/api.js";
+import { byId, el } from "./base/dom.js";
 
 const answer = await ask("/openapi.json");
 const document_ = await answer.json();

@@ -1,7 +1,7 @@
 // Mining fleets: what was asked of them, what they measure, what their hash is worth, and why.
 
-import { byId, el, setText } from "./dom.js";
-import * as format from "./format.js";
+import { byId, el, setText } from "./base/dom.js";
+import * as format from "./base/format.js";
 
 export const SHOWN = 200;
 

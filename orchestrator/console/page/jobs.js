@@ -1,8 +1,8 @@
 // The tenants' jobs: what was promised, how far they are, and why they run or wait.
 
-import { byId, el, setText } from "./dom.js";
-import * as format from "./format.js";
-import { now } from "./clock.js";
+import { byId, el, setText } from "./base/dom.js";
+import * as format from "./base/format.js";
+import { now } from "./base/clock.js";
 import { why } from "./fleets.js";
 
 export function drawJobs(document) {

@@ -1,7 +1,7 @@
 // The key figures: price, grid power against its cap, the uses of power, hashprice.
 
-import { byId, el, setText } from "./dom.js";
-import * as format from "./format.js";
+import { byId, el, setText } from "./base/dom.js";
+import * as format from "./base/format.js";
 
 const BASIS = {
   real_time: "real-time",

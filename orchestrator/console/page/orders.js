@@ -1,9 +1,9 @@
 // Running curtailments, and ending one.
 
-import { remove } from "./api.js";
-import { byId, el } from "./dom.js";
-import * as format from "./format.js";
-import { now } from "./clock.js";
+import { remove } from "./base/api.js";
+import { byId, el } from "./base/dom.js";
+import * as format from "./base/format.js";
+import { now } from "./base/clock.js";
 
 let orders = [];
 let drawn = "";

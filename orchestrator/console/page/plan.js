@@ -1,9 +1,9 @@
 // The plan in force: its hours for the charts, and a line that says how old and how good it is.
 
-import { get } from "./api.js";
-import { byId, setText } from "./dom.js";
-import * as format from "./format.js";
-import { now } from "./clock.js";
+import { get } from "./base/api.js";
+import { byId, setText } from "./base/dom.js";
+import * as format from "./base/format.js";
+import { now } from "./base/clock.js";
 
 const PROMISES = 3; // shown one by one
 let outline = null; // as each state event brings it

@@ -1,9 +1,9 @@
 // Power over the window shown: fetched once, then carried on by the events.
 
-import { get } from "./api.js";
-import { byId, throttled } from "./dom.js";
-import { now } from "./clock.js";
-import { stepsAhead } from "./plan.js";
+import { get } from "../base/api.js";
+import { byId, throttled } from "../base/dom.js";
+import { now } from "../base/clock.js";
+import { stepsAhead } from "../plan.js";
 import { drawPower } from "./power_chart.js";
 
 const MOST_POINTS = 1200;

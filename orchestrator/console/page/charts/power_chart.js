@@ -1,9 +1,9 @@
 // Power at the grid connection: as it was, and right of now as the plan has it.
 
-import { byId } from "./dom.js";
-import * as format from "./format.js";
-import { now } from "./clock.js";
-import { plannedText } from "./plan.js";
+import { byId } from "../base/dom.js";
+import * as format from "../base/format.js";
+import { now } from "../base/clock.js";
+import { plannedText } from "../plan.js";
 import { CONFIG, aheadMark, faded, layout, local, look, nowLine } from "./charts.js";
 
 const USES = [["HPC", "hpc"], ["Mining", "mining"], ["Overhead", "overhead"]];

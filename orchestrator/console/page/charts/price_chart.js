@@ -1,8 +1,8 @@
 // The price of the last 24 hours and of the next: real-time, day-ahead, and what the plan expects with its spread.
 
-import { byId } from "./dom.js";
-import * as format from "./format.js";
-import { now } from "./clock.js";
+import { byId } from "../base/dom.js";
+import * as format from "../base/format.js";
+import { now } from "../base/clock.js";
 import { CONFIG, faded, layout, local, look, nowLine } from "./charts.js";
 
 const BEND = 40; // USD/MWh up to which the price scale is nearly linear
