@@ -11,7 +11,6 @@ from orchestrator.domain.headroom import left_kw
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.work import JobPhase
-from orchestrator.observe.assess import waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +183,7 @@ def _job_up(
     job, view = status.job, status.view
     has = view.gpus if view.phase is JobPhase.RUNNING else 0
     more = desired.jobs.get(job.name, 0) - has
-    if more <= 0 or not (has or waiting(view.phase)):
+    if more <= 0 or not (has or view.phase.may_start):
         return None, False
     pool = snapshot.pools[job.pool]
     step = (job.gpu_step or job.gpus) if job.elastic else job.gpus

@@ -72,9 +72,15 @@ class JobPhase(StrEnum):
     def holds_gpus(self) -> bool:
         return self in _HOLDS_GPUS
 
+    @property
+    def may_start(self) -> bool:
+        """For the first time, or again."""
+        return self in _MAY_START
+
 
 _ENDED = (JobPhase.SUCCEEDED, JobPhase.FAILED)
 _HOLDS_GPUS = (JobPhase.RUNNING, JobPhase.STOPPING)
+_MAY_START = (JobPhase.WAITING, JobPhase.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Did it happen? Actions held against the meter, and promises that are not kept."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -22,7 +23,6 @@ from orchestrator.domain.limits import Limits
 from orchestrator.domain.site import Site, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.work import JobPhase
-from orchestrator.observe.assess import names
 
 TOLERANCE = 0.02
 """Share of the expected power by which a measured power-down may be off."""
@@ -151,7 +151,7 @@ def breaches_now(
     for status in snapshot.fleets.values():
         if status.stuck:
             broken[BreachKind.SHED, f"fleet/{status.fleet.name}"] = (
-                f"racks that do not follow their setpoint: {names(status.stuck)}"
+                f"racks that do not follow their setpoint: {_names(status.stuck)}"
             )
     for name, job in snapshot.jobs.items():
         if job.tenant.sla is SlaClass.GUARANTEED and job.view.phase is JobPhase.PAUSED:
@@ -159,7 +159,7 @@ def breaches_now(
     silent = snapshot.silent_meters
     known = any(breach.kind is BreachKind.METER for breach in snapshot.breaches)
     if silent and (known or snapshot.at - started_at > 2 * site.controls.verify_within):
-        broken[BreachKind.METER, "telemetry"] = f"no fresh reading of {names(frozenset(silent))}"
+        broken[BreachKind.METER, "telemetry"] = f"no fresh reading of {_names(frozenset(silent))}"
     return broken
 
 
@@ -190,3 +190,10 @@ def follow(
                 )
             )
     return changed
+
+
+def _names(items: AbstractSet[str], limit: int = 5) -> str:
+    """A short list of names for a reason."""
+    ordered = sorted(items)
+    shown = ", ".join(ordered[:limit])
+    return shown if len(ordered) <= limit else f"{shown} and {len(ordered) - limit} more"
