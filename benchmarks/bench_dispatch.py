@@ -47,10 +47,10 @@ from orchestrator.domain.site import (
     Grid,
     Mode,
     Site,
-    SlaClass,
     StalePolicies,
     Tenant,
 )
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads
 from orchestrator.explain.decision_record import write_up

@@ -23,10 +23,10 @@ from orchestrator.domain.site import (
     Grid,
     Mode,
     Site,
-    SlaClass,
     StalePolicies,
     Tenant,
 )
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads
 from orchestrator.observe.assess import Inputs, assess

@@ -16,10 +16,10 @@ from orchestrator.domain.site import (
     Grid,
     Mode,
     Site,
-    SlaClass,
     StalePolicies,
     Tenant,
 )
+from orchestrator.domain.sla import SlaClass
 
 CHEAP, DEAR = 20.0, 4000.0
 """USD/MWh: everything runs, and only guaranteed jobs do."""

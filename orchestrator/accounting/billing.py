@@ -6,7 +6,7 @@ from datetime import datetime
 
 from orchestrator.accounting.ledger import Account, Posting
 from orchestrator.domain.market import CurrentPrice
-from orchestrator.domain.site import SlaClass, Tenant
+from orchestrator.domain.site import Tenant
 from orchestrator.domain.units import SECONDS_PER_HOUR
 from orchestrator.domain.work import Arrival, JobPhase, JobView
 
@@ -96,8 +96,8 @@ def _late_gpu_hours(view: JobView, record: JobRecord, now: datetime) -> float:
 def interruption_credit(
     view: JobView, tenant: Tenant, record: JobRecord, price: CurrentPrice
 ) -> tuple[JobRecord, list[Posting]]:
-    """The credit for interrupting a guaranteed job: `credit_share` of the whole job's price, once a job."""
-    if tenant.sla is not SlaClass.GUARANTEED:
+    """The credit for interrupting a job, where its class owes one: `credit_share` of its whole price, once a job."""
+    if not tenant.sla.rules.interruption_credited:
         return record, []
     return _credit(view, tenant, record, _most_usd(view, tenant), price)
 

@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from functools import cache
 from typing import TypeVar
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.market import PricePolicy
+from orchestrator.domain.sla import SlaClass
 
 SLEEP = "sleep"
 """The setpoint of a rack whose machines hash nothing and draw their sleep power."""
@@ -22,12 +22,6 @@ _Named = TypeVar("_Named", "Feeder", "Fleet", "GpuPool", "Tenant")
 def _numbered(name: str, count: int) -> tuple[str, ...]:
     """Names of racks or nodes; asked for several times in each round, and always the same."""
     return tuple(f"{name}-{number}" for number in range(count))
-
-
-class SlaClass(StrEnum):
-    GUARANTEED = "guaranteed"
-    FLEXIBLE = "flexible"
-    BEST_EFFORT = "best-effort"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orchestrator.domain.site import SLEEP, SlaClass
+from orchestrator.domain.site import SLEEP
 from orchestrator.domain.snapshot import FleetStatus, JobStatus
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.local_times import apart_text, clock_text, span_text
@@ -176,8 +176,8 @@ def _job_now(status: JobStatus, plan: TargetPlan, moment: Moment) -> str:
 
 def _running_now(status: JobStatus, stay_usd_per_mwh: float, moment: Moment) -> str:
     runs = f"Runs on {status.view.gpus} GPUs"
-    if status.tenant.sla is SlaClass.GUARANTEED:
-        return f"{runs} whatever power costs: it is guaranteed."
+    if status.tenant.sla.rules.at_any_price:
+        return f"{runs} whatever power costs: it is {status.tenant.sla}."
     if stay_usd_per_mwh == math.inf:
         return f"{runs}; the plan would not pause it at any price."
     at, limit = told_apart(moment.price_usd_per_mwh, stay_usd_per_mwh)

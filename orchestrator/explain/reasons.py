@@ -6,7 +6,7 @@ from datetime import datetime
 
 from orchestrator.dispatch.power_price import PowerPrice
 from orchestrator.domain.economics import gpus_rise_kw, job_value_usd_per_mwh, mode_steps
-from orchestrator.domain.site import SLEEP, SlaClass
+from orchestrator.domain.site import SLEEP
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.units import KWH_PER_MWH
 
@@ -194,8 +194,8 @@ def job_reason(
 
 def _why_runs(status: JobStatus, value: float, power: PowerPrice, switch: Worth) -> str:
     price = power.usd_per_mwh
-    if status.tenant.sla is SlaClass.GUARANTEED:
-        return f": guaranteed, whatever power costs ({price:.0f} USD/MWh now)"
+    if status.tenant.sla.rules.at_any_price:
+        return f": {status.tenant.sla}, whatever power costs ({price:.0f} USD/MWh now)"
     limit = switch.stay_usd_per_mwh if status.view.phase.holds_gpus else switch.wake_usd_per_mwh
     costs = "power costs" if power.what == "power" else f"{power.what} is worth"
     if limit <= price:

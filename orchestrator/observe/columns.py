@@ -4,7 +4,7 @@ The live controller makes them from a snapshot; a backtest keeps them itself. Ti
 load, work GPU-seconds. Rows of pools and feeders are in the order of the site file.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from math import inf
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.domain.economics import Step, mode_steps
-from orchestrator.domain.site import SLEEP, Fleet, Site, SlaClass
+from orchestrator.domain.site import SLEEP, Fleet, Site
+from orchestrator.domain.sla import SlaClass, SlaRules
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 
@@ -40,7 +41,6 @@ class Phase(IntEnum):
     PAUSED = 3
 
 
-SLA = {SlaClass.GUARANTEED: Sla.GUARANTEED, SlaClass.FLEXIBLE: Sla.FLEXIBLE, SlaClass.BEST_EFFORT: Sla.BEST_EFFORT}
 PHASE = {
     JobPhase.WAITING: Phase.WAITING,
     JobPhase.RUNNING: Phase.RUNNING,
@@ -57,7 +57,7 @@ class JobColumns:
     tenant: Ints
     """Row of the tenant in the site file."""
     sla: Ints
-    """As `Sla`."""
+    """As `SlaClass.number`."""
     phase: Ints
     """As `Phase`."""
     held: Flags
@@ -123,6 +123,11 @@ class FleetColumns:
         return len(self.feeder)
 
 
+def by_class(sla: Ints, rule: Callable[[SlaRules], bool]) -> Flags:
+    """Where a rule of the class holds; `sla` are numbers of classes."""
+    return np.array([rule(of_class.rules) for of_class in SlaClass])[sla]
+
+
 def job_columns(site: Site, jobs: Iterable[JobStatus]) -> JobColumns:
     """In the order of `jobs`."""
     pools = {pool.name: row for row, pool in enumerate(site.pools)}
@@ -144,11 +149,11 @@ def columns_of(rows: Floats) -> JobColumns:
 def job_row(status: JobStatus, pool: int, tenant: int) -> tuple[float, ...]:
     """The figures of `JobColumns` in order; `pool` and `tenant` are their rows in the site file."""
     job, view, promise = status.job, status.view, status.tenant
-    elastic = job.elastic and promise.sla is not SlaClass.GUARANTEED  # what is guaranteed is all of its GPUs
+    elastic = job.elastic and promise.sla.rules.shrinkable
     return (
         pool,
         tenant,
-        SLA[promise.sla],
+        promise.sla.number,
         PHASE[view.phase],
         bool(view.held),
         job.gpus,

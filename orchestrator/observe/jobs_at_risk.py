@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.domain.site import SlaClass
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import JobStatus, PoolStatus
 
 SPARE_SHARE = 0.1

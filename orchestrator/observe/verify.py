@@ -20,7 +20,7 @@ from orchestrator.domain.decision import (
     SetFleet,
 )
 from orchestrator.domain.limits import Limits
-from orchestrator.domain.site import Site, SlaClass
+from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 
@@ -154,8 +154,8 @@ def breaches_now(
                 f"racks that do not follow their setpoint: {_names(status.stuck)}"
             )
     for name, job in snapshot.jobs.items():
-        if job.tenant.sla is SlaClass.GUARANTEED and job.view.phase is JobPhase.PAUSED:
-            broken[BreachKind.SLA, name] = "a guaranteed job is not running"
+        if not job.tenant.sla.rules.interruptible and job.view.phase is JobPhase.PAUSED:
+            broken[BreachKind.SLA, name] = f"a {job.tenant.sla} job is not running"
     silent = snapshot.silent_meters
     known = any(breach.kind is BreachKind.METER for breach in snapshot.breaches)
     if silent and (known or snapshot.at - started_at > 2 * site.controls.verify_within):

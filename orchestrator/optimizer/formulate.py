@@ -12,7 +12,7 @@ from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.site import Cooling, Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
 from orchestrator.forecast.outlook import Outlook
-from orchestrator.observe.columns import FleetColumns, JobColumns, Phase, Sla
+from orchestrator.observe.columns import FleetColumns, JobColumns, Phase, by_class
 from orchestrator.optimizer.power_block import PowerBlock
 from orchestrator.optimizer.problem import Floats, Ints, Problem, Racks, Supply, Tasks
 
@@ -207,7 +207,7 @@ def _tasks(
         deadline=deadline,
         restart_h=jobs.restart_s / SECONDS_PER_HOUR,
         running=jobs.phase == Phase.RUNNING,
-        guaranteed=jobs.sla == Sla.GUARANTEED,
+        guaranteed=by_class(jobs.sla, lambda rules: rules.at_any_price),
         least_share=jobs.least_gpus / gpus,
         step_share=jobs.step_gpus / gpus,
     )

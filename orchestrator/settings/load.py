@@ -15,10 +15,10 @@ from orchestrator.domain.site import (
     Grid,
     Mode,
     Site,
-    SlaClass,
     StalePolicies,
     Tenant,
 )
+from orchestrator.domain.sla import SlaClass
 from orchestrator.settings import schema
 from orchestrator.settings.crosscheck import cross_check
 from orchestrator.settings.document import parse

@@ -11,7 +11,8 @@ from orchestrator.accounting.billing import JobRecord, interruption_credit, new_
 from orchestrator.accounting.ledger import Account, Posting
 from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.observation import Quality, Reading
-from orchestrator.domain.site import SlaClass, Tenant
+from orchestrator.domain.site import Tenant
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job, JobPhase, JobView
 
 ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -35,10 +35,10 @@ from orchestrator.domain.site import (
     Grid,
     Mode,
     Site,
-    SlaClass,
     StalePolicies,
     Tenant,
 )
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView
 from orchestrator.explain.plan_view import PlanState

@@ -18,7 +18,6 @@ from orchestrator.backtest.result import (
 )
 from orchestrator.backtest.tally import Tally
 from orchestrator.domain.site import Site
-from orchestrator.observe.columns import SLA
 
 STEP = timedelta(minutes=15)
 LEVELS = ["all asleep", "8 normal, 2 eco", "10 turbo"]
@@ -53,7 +52,7 @@ def made_up_jobs(site: Site, market: MarketSeries) -> SubmittedJobs:
     return SubmittedJobs(
         pool=number % len(site.pools),
         tenant=tenant,
-        sla=np.array([SLA[of.sla] for of in site.tenants], dtype=np.int64)[tenant],
+        sla=np.array([of.sla.number for of in site.tenants], dtype=np.int64)[tenant],
         gpus=np.full(len(market), 8),
         work_gpu_seconds=(7200 * (1 + number % 30)).astype(np.float64),
         submitted_at=submitted_at,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from orchestrator.backtest.jobs.scaling import LARGEST_SHARE, RUN_S, Scaled, ScalingError, scaled_jobs
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
-from orchestrator.domain.site import Site, SlaClass
+from orchestrator.domain.site import Site
+from orchestrator.domain.sla import SlaClass
 from orchestrator.observe.columns import Sla
 from orchestrator.runtime.backtest.job_files import load_workload
 from orchestrator.settings import Settings, load_settings

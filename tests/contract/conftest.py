@@ -17,10 +17,10 @@ from orchestrator.domain.site import (
     Grid,
     Mode,
     Site,
-    SlaClass,
     StalePolicies,
     Tenant,
 )
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job
 
 WAIT_S = 60.0

@@ -26,10 +26,10 @@ from orchestrator.domain.site import (
     Grid,
     Mode,
     Site,
-    SlaClass,
     StalePolicies,
     Tenant,
 )
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import Job, JobPhase, Workloads
 from orchestrator.explain.plan_view import PlanState

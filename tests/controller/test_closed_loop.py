@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.decision import Direction, OutcomeState, Trigger
-from orchestrator.domain.site import SlaClass
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import JobPhase
 from orchestrator.sim.racks.asic_rack import NO_FAULTS, FaultRates
 

@@ -16,7 +16,8 @@ from orchestrator.domain.economics import (
     sleep_threshold_usd_per_mwh,
     wake_value_usd_per_mwh,
 )
-from orchestrator.domain.site import SLEEP, GpuPool, Site, SlaClass
+from orchestrator.domain.site import SLEEP, GpuPool, Site
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.outlook import PlanValues, Switch

@@ -11,7 +11,8 @@ from orchestrator.dispatch.relief import ROUNDING_KW
 from orchestrator.domain.economics import gpus_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.headroom import START_MARGIN
 from orchestrator.domain.limits import GRID_CONNECTION, Cap
-from orchestrator.domain.site import SLEEP, Site, SlaClass
+from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.outlook import PlanValues

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.dispatch import Desired, dispatch
 from orchestrator.dispatch.live_columns import LiveColumns
-from orchestrator.domain.site import SLEEP, Feeder, Grid, Site, SlaClass
+from orchestrator.domain.site import SLEEP, Feeder, Grid, Site
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.outlook import PlanValues, Switch
 from orchestrator.observe.columns import hull

@@ -17,7 +17,8 @@ from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.decision import Direction, RunJob
 from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.limits import GRID_CONNECTION
-from orchestrator.domain.site import SLEEP, Feeder, Fleet, GpuPool, Grid, Mode, Site, SlaClass
+from orchestrator.domain.site import SLEEP, Feeder, Fleet, GpuPool, Grid, Mode, Site
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase
 

@@ -24,7 +24,8 @@ from orchestrator.domain.economics import (
     throughput_at_limit,
     wake_value_usd_per_mwh,
 )
-from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Mode, SlaClass, Tenant
+from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Mode, Tenant
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job
 
 ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

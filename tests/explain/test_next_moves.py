@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from orchestrator.domain.site import SLEEP, Fleet, Mode, SlaClass, Tenant
+from orchestrator.domain.site import SLEEP, Fleet, Mode, Tenant
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView
 from orchestrator.explain.next_moves import NextMove, fleet_next, is_old, job_next

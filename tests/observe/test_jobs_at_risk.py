@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.domain.site import GpuPool, SlaClass, Tenant
+from orchestrator.domain.site import GpuPool, Tenant
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import JobStatus, PoolStatus
 from orchestrator.domain.work import Job, JobPhase, JobView
 from orchestrator.observe.jobs_at_risk import at_risk, tenant_power_kw, watch_jobs

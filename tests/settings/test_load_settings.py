@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.site import Mode, SlaClass
+from orchestrator.domain.site import Mode
+from orchestrator.domain.sla import SlaClass
 from orchestrator.settings import (
     Cluster,
     ConstantSeries,

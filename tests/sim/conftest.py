@@ -15,10 +15,10 @@ from orchestrator.domain.site import (
     Grid,
     Mode,
     Site,
-    SlaClass,
     StalePolicies,
     Tenant,
 )
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job
 
 START = datetime(2023, 9, 6, 20, 0, tzinfo=UTC)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.site import Site, SlaClass
+from orchestrator.domain.site import Site
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job
 from orchestrator.sim.jobs.arrivals import job_stream
 

@@ -27,10 +27,10 @@ from orchestrator.domain.site import (
     Grid,
     Mode,
     Site,
-    SlaClass,
     StalePolicies,
     Tenant,
 )
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job, JobPhase
 
 START = datetime(2023, 9, 6, 18, 0, tzinfo=UTC)

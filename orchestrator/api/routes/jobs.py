@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.api.asking import DeskNow, Limit, Offset, SnapshotNow
 from orchestrator.api.next_moves import Teller
-from orchestrator.domain.site import Site, SlaClass
+from orchestrator.domain.site import Site
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import JobStatus
 from orchestrator.domain.units import SECONDS_PER_HOUR
 from orchestrator.domain.work import JobPhase, JobView

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.api.asking import DeskNow
 from orchestrator.api.desk import Desk
-from orchestrator.domain.site import Site, SlaClass
+from orchestrator.domain.site import Site
+from orchestrator.domain.sla import SlaClass
 
 router = APIRouter(tags=["site"])
 

@@ -8,7 +8,7 @@ from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.records.batch import NONE, Outcome
 from orchestrator.domain.site import Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
-from orchestrator.observe.columns import Flags, Floats, Ints, JobColumns, Phase, Sla
+from orchestrator.observe.columns import Flags, Floats, Ints, JobColumns, Phase, by_class
 
 DONE_S = 1e-6
 """GPU-seconds that are no work left, by rounding."""
@@ -114,7 +114,7 @@ class JobBook:
         self.restart_left_s[again] = workload.restart_s[again]
         self.on_gpus[again] = np.concatenate([gpus[start], gpus[resized]])
         self.changed_at[np.concatenate([self._stopped, again])] = at_s
-        broken = self._stopped[workload.sla[self._stopped] == Sla.GUARANTEED]
+        broken = self._stopped[by_class(workload.sla[self._stopped], lambda rules: rules.interruption_credited)]
         self._credit(broken, self._most_usd(broken))
 
     def settle(self, at_s: float, interval_s: float) -> JobsSettled:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.backtest.jobs.submitted import SubmittedJobs, withdrawn_at
-from orchestrator.domain.site import Site, SlaClass
-from orchestrator.observe.columns import SLA, Sla
+from orchestrator.domain.site import Site
+from orchestrator.domain.sla import SlaClass
+from orchestrator.observe.columns import by_class
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -105,10 +106,10 @@ def scaled_jobs(
     tenant = _drawn(key, "tenant", seed, _tenant_shares(site))
     asked, ran = _sized(size[row], run_s[row], cap[pool], wanted, _uniform(key, "gpus", seed))
     work = asked * ran
-    sla = np.array([SLA[of.sla] for of in site.tenants], dtype=np.int64)[tenant]
+    sla = np.array([of.sla.number for of in site.tenants], dtype=np.int64)[tenant]
     submitted_at = np.round(at - offset.total_seconds())
     due = submitted_at + np.round(np.maximum(DEADLINE_RUNS * ran, ran + DEADLINE_S))
-    deadline = np.where(sla == Sla.BEST_EFFORT, inf, due)
+    deadline = np.where(by_class(sla, lambda rules: rules.time_promised), due, inf)
     jobs = SubmittedJobs(
         pool=pool,
         tenant=tenant,

@@ -12,7 +12,7 @@ from orchestrator.backtest.play import Period
 from orchestrator.backtest.racks import Racks
 from orchestrator.backtest.result import Floats, Ints, MarketSeries
 from orchestrator.domain.headroom import START_MARGIN, left_kw, usable_share
-from orchestrator.observe.columns import Sla
+from orchestrator.observe.columns import by_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def shortages(period: Period) -> tuple[str, ...]:
     room_kw = left_kw(fixed.limit_kw[:, None] * usable, fixed.asleep_kw[:, None], market.pue)
     rise_kw = np.array([pool.gpu_rise_kw for pool in site.pools])
     names = ("the grid connection", *(f"feeder {feeder.name}" for feeder in site.feeders))
-    guaranteed = workload.at(workload.sla == Sla.GUARANTEED)
+    guaranteed = workload.at(by_class(workload.sla, lambda rules: rules.at_any_price))
 
     def short(gpus: Ints | Floats) -> Iterator[Shortage]:
         """The caps under which GPUs (G, N) at work are too many."""

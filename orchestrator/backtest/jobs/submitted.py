@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job
-from orchestrator.observe.columns import SLA
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -30,7 +29,7 @@ class SubmittedJobs:
     tenant: Ints
     """Row of the tenant in the site file."""
     sla: Ints
-    """As `Sla` of `observe/columns.py`."""
+    """As `SlaClass.number`."""
     gpus: Ints
     work_gpu_seconds: Floats
     submitted_at: Floats
@@ -70,7 +69,7 @@ def submitted_jobs(site: Site, jobs: Sequence[Job]) -> SubmittedJobs:
     tenants = {tenant.name: row for row, tenant in enumerate(site.tenants)}
     ordered = sorted(jobs, key=lambda job: job.submitted_at)
     tenant = np.array([tenants[job.tenant] for job in ordered], dtype=np.int64)
-    sla = np.array([SLA[of.sla] for of in site.tenants], dtype=np.int64)
+    sla = np.array([of.sla.number for of in site.tenants], dtype=np.int64)
     submitted_at = np.array([job.submitted_at.timestamp() for job in ordered], dtype=np.float64)
     deadline = np.array(
         [inf if job.deadline is None else job.deadline.timestamp() for job in ordered], dtype=np.float64

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 from orchestrator.backtest.figures import Money, capture, money
 from orchestrator.backtest.report.markup import Markup, joined, number, percent, strong, unbroken, usd_in_words
 from orchestrator.backtest.result import BacktestResult, StrategyResult
-from orchestrator.domain.site import SlaClass
 
 ALWAYS_ON = "always-on"
 PLAN = "plan"
@@ -192,7 +191,7 @@ def _left_undone(shown: StrategyResult, other: StrategyResult | None) -> Markup:
 
 
 def _guaranteed(result: BacktestResult, shown: StrategyResult) -> Markup:
-    of_class = [outcome for outcome in shown.outcomes if result.site.tenant(outcome.tenant).sla is SlaClass.GUARANTEED]
+    of_class = [outcome for outcome in shown.outcomes if not result.site.tenant(outcome.tenant).sla.rules.interruptible]
     if not any(outcome.handed_in for outcome in of_class):
         return Markup("")
     count = sum(outcome.interruptions for outcome in of_class)

@@ -5,7 +5,6 @@ import numpy as np
 from orchestrator.backtest.report.headline import PERFECT, shown_strategy
 from orchestrator.backtest.report.markup import Head, Markup, items, joined, markup, number, paragraph, strong, table
 from orchestrator.backtest.result import BacktestResult, Source
-from orchestrator.domain.site import SlaClass
 
 
 def what_they_do(result: BacktestResult) -> Markup:
@@ -42,7 +41,7 @@ def beyond_pay(result: BacktestResult) -> str:
     usd = sum(
         outcome.unpaid_power_usd
         for outcome in shown.outcomes
-        if result.site.tenant(outcome.tenant).sla is not SlaClass.BEST_EFFORT
+        if result.site.tenant(outcome.tenant).sla.rules.time_promised
     )
     return (
         f"Work that was promised and cost more than it paid: {number(usd)} USD under {shown.name}. That is the cost "

@@ -25,7 +25,6 @@ from orchestrator.backtest.report.markup import (
     unbroken,
 )
 from orchestrator.backtest.result import BacktestResult, SlaOutcome, StrategyResult
-from orchestrator.domain.site import SlaClass
 
 
 def strategies_table(result: BacktestResult) -> Markup:
@@ -247,7 +246,7 @@ def _ended(result: BacktestResult, outcome: SlaOutcome) -> tuple[str, ...]:
         number(outcome.failed),
         number(outcome.open),
         percent(outcome.on_time / outcome.handed_in, 2) if outcome.handed_in else NOTHING,
-        percent(outcome.on_time / due, 2) if due and sla is not SlaClass.BEST_EFFORT else NOTHING,
+        percent(outcome.on_time / due, 2) if due and sla.rules.time_promised else NOTHING,
     )
 
 

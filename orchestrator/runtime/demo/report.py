@@ -11,7 +11,8 @@ from rich.table import Table
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.ledger import totals
 from orchestrator.domain.decision import Decision, Direction, Outcome, OutcomeState, Trigger
-from orchestrator.domain.site import Site, SlaClass
+from orchestrator.domain.site import Site
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.units import INSTANT
 from orchestrator.ports import Store
 

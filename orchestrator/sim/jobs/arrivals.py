@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
-from orchestrator.domain.site import GpuPool, Site, SlaClass, Tenant
+from orchestrator.domain.site import GpuPool, Site, Tenant
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job
 
 FILL = (0.85, 0.95)
@@ -56,13 +57,13 @@ def pool_stream(pool: GpuPool, tenants: Sequence[Tenant], start: datetime, end: 
             able = [
                 tenant
                 for tenant in tenants
-                if tenant.sla is not SlaClass.GUARANTEED or promised + gpus <= GUARANTEED_SHARE * pool.gpus
+                if not tenant.sla.rules.at_any_price or promised + gpus <= GUARANTEED_SHARE * pool.gpus
             ]
             if not able:
                 break
             tenant = random.choice(able)
             job = _job(random, tenant, pool, gpus, at, begun=at == start)
-            if job.deadline is not None and tenant.sla is SlaClass.GUARANTEED:
+            if job.deadline is not None and tenant.sla.rules.at_any_price:
                 guaranteed.append((job.deadline, gpus))
             heapq.heappush(ends, (at + job.restart + job.run_time, gpus))
             busy += gpus

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from orchestrator.domain.site import GpuPool, SlaClass, Tenant
+from orchestrator.domain.site import GpuPool, Tenant
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job
 from orchestrator.sim.cluster.connection import ConnectionUnknownError, connect, own_namespace
 from orchestrator.sim.jobs.arrivals import label, pool_stream

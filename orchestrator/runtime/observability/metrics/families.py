@@ -6,7 +6,7 @@ from types import MappingProxyType
 from orchestrator.controller.rounds import Part, Result
 from orchestrator.domain.decision import BreachKind, OutcomeState, Trigger
 from orchestrator.domain.market import PRICE_BASES
-from orchestrator.domain.site import SlaClass
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import JobPhase
 from orchestrator.runtime.observability.metrics.family import PREFIX, Family, Kind, Label
 

@@ -16,7 +16,8 @@ from orchestrator.domain.economics import mining_value_usd_per_mwh
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PRICE_BASES
 from orchestrator.domain.observation import Metric, Telemetry
-from orchestrator.domain.site import Fleet, Site, SlaClass
+from orchestrator.domain.site import Fleet, Site
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.plan_view import PlanState
