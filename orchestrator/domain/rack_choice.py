@@ -6,17 +6,6 @@ from collections.abc import Mapping, Sequence
 from orchestrator.domain.site import SLEEP, Fleet
 
 
-def refusal(fleet: Fleet, wanted: Mapping[str, int]) -> str:
-    """Why counts by mode can't be set on a fleet; empty if they can."""
-    known = [SLEEP, *(mode.name for mode in fleet.modes)]
-    unknown = [mode for mode in wanted if mode not in known]
-    if unknown:
-        return f"fleet {fleet.name} has no mode {', '.join(unknown)}; it has {', '.join(known)}"
-    if any(count < 0 for count in wanted.values()) or sum(wanted.values()) != fleet.racks:
-        return f"fleet {fleet.name} has {fleet.racks} racks; {dict(wanted)} does not add up to them"
-    return ""
-
-
 def choose_racks(
     fleet: Fleet, current: Mapping[str, str], wanted: Mapping[str, int], sleep_first: Sequence[str] = ()
 ) -> dict[str, str]:

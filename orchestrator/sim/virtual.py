@@ -3,14 +3,15 @@
 It is a simulation and answers to the controller's ports `WorkloadDriver` and `MetricSource`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
-from orchestrator.domain.rack_choice import choose_racks, refusal
-from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Site
+from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.refusals import fleet_refusal, limit_refusal
+from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import utc
 from orchestrator.domain.work import FleetView, Job, PoolView, Workloads
 from orchestrator.sim.gpus.gpu_node import NodeModel
@@ -179,11 +180,9 @@ class VirtualSite:
         )
 
     def _set_fleet(self, move: SetFleet) -> str:
-        fleet = next((fleet for fleet in self.site.fleets if fleet.name == move.fleet), None)
-        if fleet is None:
-            return f"no fleet {move.fleet}; there is {_names(self.site.fleets)}"
-        if why := refusal(fleet, move.racks):
+        if why := fleet_refusal(self.site.fleets, move):
             return why
+        fleet = self.site.fleet(move.fleet)
         chosen = choose_racks(
             fleet, {rack: self._setpoints[rack] for rack in fleet.rack_names()}, move.racks, move.sleep_first
         )
@@ -201,11 +200,9 @@ class VirtualSite:
         return ""
 
     def _limit_gpus(self, move: LimitGpus) -> str:
-        pool = next((pool for pool in self.site.pools if pool.name == move.pool), None)
-        if pool is None:
-            return f"no GPU pool {move.pool}; there is {_names(self.site.pools)}"
-        if not pool.gpu_min_power_w <= move.gpu_limit_w <= pool.gpu_power_w:
-            return f"pool {pool.name} takes limits of {pool.gpu_min_power_w:g} to {pool.gpu_power_w:g} W"
+        if why := limit_refusal(self.site.pools, move):
+            return why
+        pool = self.site.pool(move.pool)
         self._limit_w[pool.name] = move.gpu_limit_w
         self._jobs.limit(pool, move.gpu_limit_w, self._now)
         for node in pool.node_names():
@@ -236,10 +233,6 @@ class VirtualSite:
             yield Sample(NODE_POWER, name, Reading(node.power_w, "W", at, FRESH))
             yield Sample(NODE_ENERGY, name, Reading(node.energy_j(self._now), "J", at, FRESH))
         yield from self._jobs.samples(self._now, besides=silent)
-
-
-def _names(items: Iterable[Fleet | GpuPool]) -> str:
-    return ", ".join(item.name for item in items)
 
 
 def _instant(at: float) -> datetime:

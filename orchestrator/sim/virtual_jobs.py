@@ -1,15 +1,16 @@
 """Jobs of the virtual site: placed on its nodes, worked, checkpointed, ended. Times are unix seconds of site time."""
 
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.domain.decision import RunJob
 from orchestrator.domain.economics import throughput_at_limit
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample
-from orchestrator.domain.placement import Placement, place
-from orchestrator.domain.site import GpuPool, Site, Tenant
+from orchestrator.domain.placement import Placement, free_gpus, place
+from orchestrator.domain.refusals import ended_job, run_refusal, submission_refusal, unknown_job
+from orchestrator.domain.site import GpuPool, Site
 from orchestrator.domain.work import Job, JobPhase, JobView
 from orchestrator.sim.gpus.gpu_node import NodeModel
 from orchestrator.sim.jobs.job_model import LOADING_UTILISATION, JobModel
@@ -61,13 +62,8 @@ class VirtualJobs:
     def submit(self, job: Job, at: float) -> None:
         if job.name in self._entries:
             return
-        pool = next((pool for pool in self._site.pools if pool.name == job.pool), None)
-        if pool is None:
-            raise ValueError(f"job {job.name}: no pool {job.pool}; there is {_names(self._site.pools)}")
-        if all(tenant.name != job.tenant for tenant in self._site.tenants):
-            raise ValueError(f"job {job.name}: no tenant {job.tenant}; there is {_names(self._site.tenants)}")
-        if not 0 < job.gpus <= pool.gpus:
-            raise ValueError(f"job {job.name}: {job.gpus} GPUs of pool {pool.name}, which has {pool.gpus}")
+        if why := submission_refusal(self._site, job):
+            raise ValueError(why)
         self._entries[job.name] = JobEntry(job, JobPhase.WAITING, at)
 
     def views(self, at: float) -> dict[str, JobView]:
@@ -77,17 +73,18 @@ class VirtualJobs:
         name = move.job
         entry = self._entries.get(name)
         if entry is None:
-            return f"no job {name}"
-        if move.gpus not in (None, entry.job.gpus):
-            return f"job {name} is simulated on all {entry.job.gpus} GPUs, not on {move.gpus}"
-        if entry.phase is JobPhase.RUNNING:
+            return unknown_job(name)
+        if entry.phase.ended:
+            return ended_job(name, entry.phase)
+        needed = entry.job.gpus if move.gpus is None else move.gpus
+        if entry.phase is JobPhase.RUNNING and needed == entry.job.gpus:
             return ""
-        if entry.phase.ended or entry.phase is JobPhase.STOPPING:
-            return f"job {name} is {entry.phase}"
         pool = self._site.pool(entry.job.pool)
-        placement = place(pool, entry.job.gpus, self._taken(pool))
-        if placement is None:
-            return f"job {name} needs {entry.job.gpus} GPUs and pool {pool.name} has fewer free"
+        taken = self._taken(pool)
+        if why := run_refusal(entry.job, entry.phase, needed, free_gpus(pool, taken)):
+            return why
+        placement = place(pool, needed, taken)
+        assert placement is not None, "as many are free"
         entry.model = JobModel(
             gpus=entry.job.gpus,
             work_gpu_seconds=entry.job.work_gpu_seconds,
@@ -106,9 +103,9 @@ class VirtualJobs:
     def pause(self, name: str, at: float) -> str:
         entry = self._entries.get(name)
         if entry is None:
-            return f"no job {name}"
+            return unknown_job(name)
         if entry.phase.ended:
-            return f"job {name} is {entry.phase}"
+            return ended_job(name, entry.phase)
         if entry.phase is JobPhase.RUNNING:
             self._work(entry, at)
             entry.running.checkpoint()
@@ -206,7 +203,3 @@ def _view(entry: JobEntry, at: float) -> JobView:
         starts=entry.starts,
         elapsed=timedelta(seconds=entry.ran_s + running_s),
     )
-
-
-def _names(items: Iterable[GpuPool | Tenant]) -> str:
-    return ", ".join(item.name for item in items)

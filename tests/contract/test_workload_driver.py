@@ -1,6 +1,5 @@
 """What every workload driver does, by the port alone. A new driver passes this suite with a harness of its own."""
 
-import math
 import os
 import signal
 import time
@@ -16,7 +15,7 @@ import pytest
 from orchestrator.adapters.workloads.processes.documents import read_document
 from orchestrator.adapters.workloads.processes.process_site import ProcessSite
 from orchestrator.domain.clock import SiteClock
-from orchestrator.domain.decision import LimitGpus, PauseJob, RunJob, SetFleet
+from orchestrator.domain.decision import LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.work import Job, JobPhase, Workloads
@@ -24,6 +23,7 @@ from orchestrator.ports import WorkloadDriver
 from orchestrator.sim.virtual import VirtualSite
 from tests.cluster.harness import kubernetes_harness
 from tests.cluster.kind_cluster import KindCluster
+from tests.refused_moves import REFUSED_MOVES
 
 START = datetime(2023, 9, 6, 18, 0, tzinfo=UTC)
 JobOf = Callable[..., Job]
@@ -204,6 +204,9 @@ def job_of(harness: Harness, job_of: JobOf) -> JobOf:
 REAL = pytest.mark.parametrize("world", ["processes", KUBERNETES], indirect=True)
 """For what needs objects that outlive the driver, and workloads that can be killed."""
 
+SIMULATED = pytest.mark.parametrize("world", ["virtual"], indirect=True)
+"""For what is over before it could be seen, where time goes by itself."""
+
 
 async def view(harness: Harness) -> Workloads:
     return await harness.driver.observe(harness.now())
@@ -265,30 +268,12 @@ async def test_racks_already_in_a_wanted_mode_stay_in_it(harness: Harness) -> No
     assert {rack for rack, mode in modes.items() if mode == "normal"} < awake
 
 
-@pytest.mark.parametrize(
-    ("move", "says"),
-    [
-        (SetFleet("s19", {SLEEP: 3}), "s19"),
-        (SetFleet("s21", {"turbo": 3}), "turbo"),
-        (SetFleet("s21", {"normal": 4}), "3 racks"),
-        (SetFleet("s21", {"normal": 2}), "3 racks"),
-        (SetFleet("s21", {"normal": 4, SLEEP: -1}), "-1"),
-        (LimitGpus("a100", 400.0), "a100"),
-        (LimitGpus("h100", 199.0), "200 to 700 W"),
-        (LimitGpus("h100", 701.0), "200 to 700 W"),
-        (LimitGpus("h100", math.nan), "200 to 700 W"),
-        (RunJob("nobody"), "nobody"),
-        (PauseJob("nobody"), "nobody"),
-    ],
-    ids=str,
-)
-async def test_a_move_that_cannot_be_made_is_refused_with_a_reason(
-    harness: Harness, move: SetFleet | LimitGpus | RunJob | PauseJob, says: str
-) -> None:
+@pytest.mark.parametrize(("move", "says"), REFUSED_MOVES, ids=str)
+async def test_a_move_that_cannot_be_made_is_refused_with_a_reason(harness: Harness, move: Move, says: str) -> None:
     before = await view(harness)
     ack = await harness.driver.apply(move, "a mistake", harness.now())
     assert not ack.accepted
-    assert says in ack.detail
+    assert ack.detail == says
     after = await view(harness)
     assert (after.fleets, after.pools, after.jobs) == (before.fleets, before.pools, before.jobs)
 
@@ -328,7 +313,7 @@ async def test_a_job_runs_to_its_end(harness: Harness, job_of: JobOf) -> None:
     for move in (RunJob("train"), PauseJob("train")):
         ack = await harness.driver.apply(move, "a mistake", harness.now())
         assert not ack.accepted
-        assert "succeeded" in ack.detail
+        assert ack.detail.startswith("job train has succeeded")
 
 
 async def test_running_a_running_job_changes_nothing(harness: Harness, job_of: JobOf) -> None:
@@ -382,12 +367,33 @@ async def test_a_job_without_free_gpus_is_refused_until_there_are(harness: Harne
         ack = await harness.driver.apply(RunJob(name), "pays", harness.now())
         assert ack.accepted is accepted, ack.detail
         if not accepted:
-            assert "needs 4 GPUs" in ack.detail
+            assert ack.detail == "job medium needs 4 GPUs of pool h100; 2 are free"
     assert await phase(harness, "medium") is JobPhase.WAITING
     await harness.driver.apply(PauseJob("big"), "price 900 USD/MWh", harness.now())
     await harness.until(lambda seen: seen.jobs["big"].phase is JobPhase.PAUSED)
     ack = await harness.driver.apply(RunJob("medium"), "pays", harness.now())
     assert ack.accepted, ack.detail
+
+
+async def test_a_job_that_is_not_elastic_runs_on_all_its_gpus_or_not(harness: Harness, job_of: JobOf) -> None:
+    await harness.submit(job_of("train"))
+    for before in (JobPhase.WAITING, JobPhase.RUNNING):
+        assert await phase(harness, "train") is before
+        ack = await harness.driver.apply(RunJob("train", 2), "a mistake", harness.now())
+        assert not ack.accepted
+        assert ack.detail == "job train is not elastic: it runs on 4 GPUs, not on 2"
+        assert await phase(harness, "train") is before
+        await harness.driver.apply(RunJob("train"), "pays", harness.now())
+
+
+@SIMULATED
+async def test_a_job_that_writes_its_checkpoint_is_not_run_again_meanwhile(harness: Harness, job_of: JobOf) -> None:
+    await harness.submit(job_of("train"))
+    await harness.driver.apply(RunJob("train"), "pays", harness.now())
+    await harness.driver.apply(PauseJob("train"), "price 900 USD/MWh", harness.now())
+    ack = await harness.driver.apply(RunJob("train"), "pays", harness.now())
+    assert not ack.accepted
+    assert ack.detail == "job train is still writing its checkpoint"
 
 
 @REAL

@@ -16,10 +16,11 @@ import pytest
 from orchestrator.adapters.workloads.kubernetes import keys
 from orchestrator.adapters.workloads.kubernetes.api import ClusterApi, ClusterError, Document
 from orchestrator.adapters.workloads.kubernetes.driver import ClusterSite
-from orchestrator.domain.decision import PauseJob, RunJob, SetFleet
+from orchestrator.domain.decision import Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.work import JobPhase, Workloads
 from tests.cluster.site import small_site
+from tests.refused_moves import REFUSED_MOVES
 
 if TYPE_CHECKING:
     from tests.kubernetes.fake_api import FakeApi
@@ -109,6 +110,35 @@ async def test_a_new_leader_finishes_what_the_one_before_began(fake_api: FakeApi
     async with running(cluster_api, small_site()) as driver:
         await until(driver, lambda seen: seen.fleets["s21"].awake == 1)
     assert fake_api.objects[f"{DEPLOYMENTS}/s21"]["spec"]["replicas"] == 1
+
+
+@pytest.mark.parametrize(("move", "says"), REFUSED_MOVES, ids=str)
+async def test_a_move_that_cannot_be_made_is_refused_as_by_every_driver(
+    fake_api: FakeApi, cluster_api: ClusterApi, move: Move, says: str
+) -> None:
+    await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 0))
+    async with running(cluster_api, small_site()) as driver:
+        await until(driver, lambda seen: "s21" in seen.fleets)
+        ack = await driver.apply(move, "a mistake", datetime.now(UTC))
+    assert (ack.accepted, ack.detail) == (False, says)
+
+
+async def test_a_job_is_refused_as_by_every_driver(fake_api: FakeApi, cluster_api: ClusterApi) -> None:
+    await fake_api.put(f"{JOBS}/train", job_object("train"))
+    await fake_api.put(f"{JOBS}/big", job_object("big", **{keys.GPUS: "6"}))
+    done = job_object("done")
+    done["status"] = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": FOREVER}]}
+    await fake_api.put(f"{JOBS}/done", done)
+    async with running(cluster_api, small_site()) as driver:
+        await until(driver, lambda seen: len(seen.jobs) == 3)
+
+        async def said(move: Move) -> str:
+            return (await driver.apply(move, "pays", datetime.now(UTC))).detail
+
+        assert await said(RunJob("train", 2)) == "job train is not elastic: it runs on 4 GPUs, not on 2"
+        assert await said(RunJob("done")) == "job done has succeeded"
+        assert (await driver.apply(RunJob("train"), "pays", datetime.now(UTC))).accepted
+        assert await said(RunJob("big")) == "job big needs 6 GPUs of pool h100; 4 are free"
 
 
 async def test_an_object_that_takes_no_write_stops_neither_the_start_nor_the_others(

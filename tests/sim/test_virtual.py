@@ -78,9 +78,9 @@ def test_racks_stay_where_they_are_and_the_highest_numbered_go_first(site: Site)
         (SetFleet("s21", {"turbo": 4}), "no mode turbo; it has sleep, eco, normal"),
         (RunJob("ghost-0001"), "no job ghost-0001"),
         (PauseJob("ghost-0001"), "no job ghost-0001"),
-        (LimitGpus("a100", 400.0), "no GPU pool a100; there is h100"),
-        (LimitGpus("h100", 100.0), "takes limits of 200 to 700 W"),
-        (LimitGpus("h100", float("nan")), "takes limits of 200 to 700 W"),
+        (LimitGpus("a100", 400.0), "no pool a100; there is h100"),
+        (LimitGpus("h100", 100.0), "a GPU takes a limit of 200 to 700 W"),
+        (LimitGpus("h100", float("nan")), "a GPU takes a limit of 200 to 700 W"),
     ],
 )
 async def test_a_move_that_cannot_be_made_is_refused_and_changes_nothing(
@@ -122,7 +122,7 @@ async def test_a_paused_job_writes_its_checkpoint_frees_its_gpus_and_resumes_wit
     assert (await mock.observe(asked)).jobs["acme-0001"].phase is JobPhase.STOPPING
     ack = await mock.apply(RunJob("acme-0001"), "test", asked)
     assert not ack.accepted
-    assert "stopping" in ack.detail
+    assert ack.detail == "job acme-0001 is still writing its checkpoint"
     await accept(mock, PauseJob("acme-0001"), asked + timedelta(seconds=5))
     view = (await mock.observe(asked + MINUTE)).jobs["acme-0001"]
     assert (view.phase, view.changed_at) == (JobPhase.PAUSED, asked + timedelta(seconds=20))

@@ -16,6 +16,7 @@ from orchestrator.adapters.workloads.kubernetes.fleets.fleets import Fleets
 from orchestrator.adapters.workloads.kubernetes.jobs.jobs import Jobs
 from orchestrator.adapters.workloads.kubernetes.setpoints.board import SetpointsBoard
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
+from orchestrator.domain.refusals import limit_refusal
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import PoolView, Workloads
 
@@ -144,15 +145,9 @@ class ClusterSite:
             log.warning("the lease on the setpoints was not renewed: %s", error)
 
     async def _limit_gpus(self, move: LimitGpus, now: datetime) -> Ack:
-        pool = next((pool for pool in self._site.pools if pool.name == move.pool), None)
-        if pool is None:
-            names = ", ".join(pool.name for pool in self._site.pools)
-            return Ack(accepted=False, at=now, detail=f"no pool {move.pool}; there is {names}")
-        low, high = pool.gpu_min_power_w, pool.gpu_power_w
-        if not low <= move.gpu_limit_w <= high:
-            detail = f"pool {pool.name}: a GPU takes a limit of {low:g} to {high:g} W, not {move.gpu_limit_w:g}"
-            return Ack(accepted=False, at=now, detail=detail)
-        await self._board.change(gpu_limit_w={pool.name: move.gpu_limit_w})
+        if why := limit_refusal(self._site.pools, move):
+            return Ack(accepted=False, at=now, detail=why)
+        await self._board.change(gpu_limit_w={move.pool: move.gpu_limit_w})
         return Ack(accepted=True, at=now)
 
     # --- upkeep --------------------------------------------------------------------------------------------------

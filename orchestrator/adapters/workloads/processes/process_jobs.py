@@ -1,7 +1,7 @@
 """The life of jobs as processes: started on free GPUs, paused by SIGTERM, resumed from their checkpoint."""
 
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from orchestrator.adapters.workloads.processes.job_notes import JobFolder, JobNo
 from orchestrator.adapters.workloads.processes.process_table import ProcessTable
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Ack, RunJob
-from orchestrator.domain.placement import place
-from orchestrator.domain.site import GpuPool, Site, Tenant
+from orchestrator.domain.placement import free_gpus, place
+from orchestrator.domain.refusals import ended_job, run_refusal, submission_refusal, unknown_job
+from orchestrator.domain.site import GpuPool, Site
 from orchestrator.domain.work import Job, JobPhase, JobView
 
 PROGRAM = "orchestrator.sim.jobs.hpc_job"
@@ -43,15 +44,10 @@ class ProcessJobs:
         if job.name in self._records:
             return
         check_job(job)
-        pool = next((pool for pool in self._site.pools if pool.name == job.pool), None)
-        if pool is None:
-            raise ValueError(f"job {job.name}: no pool {job.pool}; there is {_names(self._site.pools)}")
-        if all(tenant.name != job.tenant for tenant in self._site.tenants):
-            raise ValueError(f"job {job.name}: no tenant {job.tenant}; there is {_names(self._site.tenants)}")
+        if why := submission_refusal(self._site, job):
+            raise ValueError(why)
         if any(job.name == node for _, node in self._site.nodes()):  # both would write one file of scrape targets
             raise ValueError(f"job {job.name}: a GPU node has that name")
-        if job.gpus > pool.gpus:
-            raise ValueError(f"job {job.name}: {job.gpus} GPUs of pool {pool.name}, which has {pool.gpus}")
         record = JobNote(job=job, phase=JobPhase.WAITING, changed_at=now)
         self._folder.save_spec(record)
         self._folder.save_state(record)
@@ -66,19 +62,17 @@ class ProcessJobs:
         self._refresh(now)
         name = move.job
         record = self._records.get(name)
-        if record is None or record.phase.ended or move.gpus not in (None, record.job.gpus):
+        if record is None or record.phase.ended:
             return _refused(name, record, now)
-        if record.phase is JobPhase.RUNNING:
+        needed = record.job.gpus if move.gpus is None else move.gpus
+        if record.phase is JobPhase.RUNNING and needed == record.job.gpus:
             return Ack(accepted=True, at=now, detail="runs already")
-        if record.phase is JobPhase.STOPPING:
-            return Ack(accepted=False, at=now, detail=f"job {name} is still writing its checkpoint")
         pool = self._site.pool(record.job.pool)
         taken = self._taken(pool)
-        placement = place(pool, record.job.gpus, taken)
-        if placement is None:
-            free = pool.gpus - sum(len(gpus) for gpus in taken.values())
-            detail = f"job {name} needs {record.job.gpus} GPUs of pool {pool.name}; {free} are free"
-            return Ack(accepted=False, at=now, detail=detail)
+        if why := run_refusal(record.job, record.phase, needed, free_gpus(pool, taken)):
+            return Ack(accepted=False, at=now, detail=why)
+        placement = place(pool, needed, taken)
+        assert placement is not None, "as many are free"
         # On record before it is done: a controller that dies here finds a run without a process and pauses it.
         record.placement = placement
         record.reason = reason
@@ -171,12 +165,5 @@ def _process(job: str) -> str:
 
 
 def _refused(name: str, record: JobNote | None, now: datetime) -> Ack:
-    if record is None:
-        return Ack(accepted=False, at=now, detail=f"no job {name}")
-    if not record.phase.ended:
-        return Ack(accepted=False, at=now, detail=f"job {name} is a process: it runs on all {record.job.gpus} GPUs")
-    return Ack(accepted=False, at=now, detail=f"job {name} has {record.phase.value}: {record.detail}")
-
-
-def _names(items: Iterable[GpuPool | Tenant]) -> str:
-    return ", ".join(item.name for item in items)
+    why = unknown_job(name) if record is None else ended_job(name, record.phase, record.detail)
+    return Ack(accepted=False, at=now, detail=why)

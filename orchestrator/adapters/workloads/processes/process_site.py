@@ -21,7 +21,8 @@ from orchestrator.adapters.workloads.processes.process_table import ProcessTable
 from orchestrator.adapters.workloads.processes.setpoints import Setpoints, asleep, load_setpoints, save_setpoints
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
-from orchestrator.domain.rack_choice import choose_racks, refusal
+from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.refusals import fleet_refusal, limit_refusal
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job, Workloads
 
@@ -163,12 +164,9 @@ class ProcessSite:
                 log.warning("%s could not be started: %s", name, error)
 
     def _set_fleet(self, move: SetFleet, reason: str, now: datetime) -> Ack:
-        fleet = next((fleet for fleet in self._site.fleets if fleet.name == move.fleet), None)
-        if fleet is None:
-            names = ", ".join(fleet.name for fleet in self._site.fleets)
-            return Ack(accepted=False, at=now, detail=f"no fleet {move.fleet}; there is {names}")
-        if why := refusal(fleet, move.racks):
+        if why := fleet_refusal(self._site.fleets, move):
             return Ack(accepted=False, at=now, detail=why)
+        fleet = self._site.fleet(move.fleet)
         racks = fleet.rack_names()
         modes = choose_racks(fleet, self._setpoints.racks, move.racks, move.sleep_first)
         if any(modes[rack] != self._setpoints.racks[rack] for rack in racks):
@@ -176,16 +174,10 @@ class ProcessSite:
         return Ack(accepted=True, at=now)
 
     def _limit_gpus(self, move: LimitGpus, now: datetime) -> Ack:
-        pool = next((pool for pool in self._site.pools if pool.name == move.pool), None)
-        if pool is None:
-            names = ", ".join(pool.name for pool in self._site.pools)
-            return Ack(accepted=False, at=now, detail=f"no pool {move.pool}; there is {names}")
-        low, high = pool.gpu_min_power_w, pool.gpu_power_w
-        if not low <= move.gpu_limit_w <= high:
-            detail = f"pool {pool.name}: a GPU takes a limit of {low:g} to {high:g} W, not {move.gpu_limit_w:g}"
-            return Ack(accepted=False, at=now, detail=detail)
-        if self._setpoints.gpu_limit_w[pool.name] != move.gpu_limit_w:
-            limits = {**self._setpoints.gpu_limit_w, pool.name: move.gpu_limit_w}
+        if why := limit_refusal(self._site.pools, move):
+            return Ack(accepted=False, at=now, detail=why)
+        if self._setpoints.gpu_limit_w[move.pool] != move.gpu_limit_w:
+            limits = {**self._setpoints.gpu_limit_w, move.pool: move.gpu_limit_w}
             self._accept(replace(self._setpoints, gpu_limit_w=limits))
         return Ack(accepted=True, at=now)
 

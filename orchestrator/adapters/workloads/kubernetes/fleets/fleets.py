@@ -20,7 +20,8 @@ from orchestrator.adapters.workloads.kubernetes.fleets.fleet_watch import KIND_N
 from orchestrator.adapters.workloads.kubernetes.setpoints.board import SetpointsBoard
 from orchestrator.adapters.workloads.processes.fleet_note import FleetNote, count_racks
 from orchestrator.domain.decision import Ack, SetFleet
-from orchestrator.domain.rack_choice import choose_racks, refusal
+from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.refusals import fleet_refusal, held_refusal
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.work import FleetView
 
@@ -65,11 +66,9 @@ class Fleets:
 
     async def apply(self, move: SetFleet, reason: str, now: datetime) -> Ack:
         """Put the fleet's racks in the modes; refused with the reason. ApiError where the server does not take it."""
-        fleet = self.by_name.get(move.fleet)
-        if fleet is None:
-            return Ack(accepted=False, at=now, detail=f"no fleet {move.fleet}; there is {', '.join(self.by_name)}")
-        if why := refusal(fleet, move.racks):
+        if why := fleet_refusal(self.by_name.values(), move):
             return Ack(accepted=False, at=now, detail=why)
+        fleet = self.by_name[move.fleet]
         async with self.locks[fleet.name]:
             return await self._set(fleet, move, reason, now)
 
@@ -79,7 +78,7 @@ class Fleets:
             return Ack(accepted=False, at=now, detail="; ".join(self._watch.problems()))
         if why := self._watch.held(item, now):
             self.tell(item, "Refuse", "MoveRefused", f"{why}. Refused: {reason}", warning=True)
-            return Ack(accepted=False, at=now, detail=f"fleet {fleet.name}: {why}")
+            return Ack(accepted=False, at=now, detail=held_refusal(f"fleet {fleet.name}", why))
         before = self._board.current.racks
         modes = choose_racks(fleet, before, move.racks, self._sleep_first(item, move))
         if all(before[rack] == mode for rack, mode in modes.items()) and item.replicas == awake(fleet, modes):

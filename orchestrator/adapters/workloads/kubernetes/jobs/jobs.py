@@ -23,6 +23,7 @@ from orchestrator.adapters.workloads.kubernetes.jobs.job_objects import (
 from orchestrator.adapters.workloads.kubernetes.owners import QueuedWorkload, active_patch, held, read_queued_workload
 from orchestrator.adapters.workloads.kubernetes.watched import Watched
 from orchestrator.domain.decision import Ack, RunJob
+from orchestrator.domain.refusals import ended_job, held_refusal, run_refusal, unknown_job
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job, JobPhase, JobView
 
@@ -106,7 +107,7 @@ class Jobs:
             if phase is JobPhase.RUNNING and pods in (None, item.parallelism):
                 return Ack(accepted=True, at=now, detail="runs already")
             needed = move.gpus or item.job.gpus
-            if why := self._no_run(item.job, phase, needed):
+            if why := run_refusal(item.job, phase, needed, self._free(item.job.pool, name), resizable=True):
                 return Ack(accepted=False, at=now, detail=why)
             self._starting[name] = needed
             self._count(name)
@@ -189,25 +190,16 @@ class Jobs:
 
     def _refusal(self, name: str, item: JobObject | None, now: datetime) -> str:
         if item is None:
-            return f"no job {name}"
+            return unknown_job(name)
         if item.job is None:
             return f"job {name} is not managed: {item.problem}"
         if item.ended is not None:
-            return f"job {name} has {item.ended.value}"
+            return ended_job(name, item.ended)
         if item.queued and item.uid not in self._workload_of:
             return f"job {name} is Kueue's and has no Workload yet"
         if why := held(item.hold_until, now):
-            return f"job {name}: {why}"
+            return held_refusal(f"job {name}", why)
         return ""
-
-    def _no_run(self, job: Job, phase: JobPhase, gpus: int) -> str:
-        """Why a job that is there and open can't run on `gpus` GPUs now; empty if it can."""
-        if phase is JobPhase.STOPPING:
-            return f"job {job.name} is still writing its checkpoint"
-        if why := _gpus_refusal(job, gpus):
-            return why
-        free = self._free(job.pool, job.name)
-        return "" if gpus <= free else f"job {job.name} needs {gpus} GPUs of pool {job.pool}; {free} are free"
 
     def _free(self, pool: str, besides: str) -> int:
         """GPUs of the pool that no other job than `besides` holds."""
@@ -281,16 +273,6 @@ def _pods(job: Job, gpus: int | None) -> int | None:
     if not job.elastic or job.gpu_step is None:
         return None
     return (gpus or job.gpus) // job.gpu_step
-
-
-def _gpus_refusal(job: Job, gpus: int) -> str:
-    if gpus == job.gpus:
-        return ""
-    if not job.elastic or job.gpu_step is None or job.min_gpus is None:
-        return f"job {job.name} is not elastic: it runs on {job.gpus} GPUs, not on {gpus}"
-    if not job.min_gpus <= gpus <= job.gpus or gpus % job.gpu_step:
-        return f"job {job.name} runs on {job.min_gpus} to {job.gpus} GPUs in steps of {job.gpu_step}, not on {gpus}"
-    return ""
 
 
 def _asked_to_run(item: JobObject, workload: QueuedWorkload | None) -> bool:
