@@ -24,10 +24,11 @@ import numpy as np
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.allocate import changed_fleets, changed_jobs, choose
-from orchestrator.dispatch.blocks import Blocks, no_plan
+from orchestrator.dispatch.blocks import no_plan
 from orchestrator.dispatch.decide import decide
 from orchestrator.dispatch.dispatch import dispatch, moment_of
 from orchestrator.dispatch.headroom import block_left, room_left
+from orchestrator.dispatch.kernels.blocks import Blocks
 from orchestrator.dispatch.live_columns import LiveColumns, places
 from orchestrator.dispatch.merit_order import lay_out
 from orchestrator.dispatch.moves import plan_moves

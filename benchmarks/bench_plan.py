@@ -14,8 +14,9 @@ from typing import TypeVar
 import numpy as np
 
 from orchestrator.optimizer.first_step import quick_values
+from orchestrator.optimizer.kernels.arrays import Racks, Supply, Tasks
 from orchestrator.optimizer.plan import bound, make_plan
-from orchestrator.optimizer.problem import Problem, Racks, Supply, Tasks
+from orchestrator.optimizer.problem import Problem
 
 FEEDERS, POOLS = 4, 4
 

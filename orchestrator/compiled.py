@@ -1,13 +1,17 @@
 """Functions that are compiled on their first call, once on each machine: the machine code is kept beside the source.
 
+They live in packages of their own, `optimizer/kernels` and `dispatch/kernels`. What is kept of one is fresh while
+neither a file of its package has changed nor one that these import, so that a change anywhere else compiles nothing.
+
 An image is built with that code in it and runs on a read-only disk, where numba's own look-out for a place would find
 none: there what lies beside the source is used as it is.
 """
 
 import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import FunctionType
@@ -21,6 +25,8 @@ from numba.core.caching import InTreeCacheLocator
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_IMPORT = re.compile(r"^\s*from ([\w.]+) import ", re.MULTILINE)
+
 
 class BesideSource(InTreeCacheLocator):
     """Beside the source; where nothing may be written and nothing lies there, in the folder for temporary files.
@@ -29,7 +35,7 @@ class BesideSource(InTreeCacheLocator):
     """
 
     def get_source_stamp(self) -> str:
-        return _stamp(Path(self._py_file).parent)
+        return _stamp_once(Path(self._py_file).parent)
 
     @classmethod
     def from_function(cls, py_func: FunctionType, py_file: str) -> "BesideSource":
@@ -44,14 +50,6 @@ class BesideSource(InTreeCacheLocator):
         return self  # type: ignore[no-any-return]
 
 
-@cache
-def _stamp(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """`function`, compiled; others may run meanwhile, since it holds no interpreter lock."""
     try:
@@ -59,3 +57,39 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     except (OSError, RuntimeError):  # no place to keep it: compiled anew in each process that calls it
         wrapped = njit(nogil=True)(function)
     return wrapped  # type: ignore[no-any-return]
+
+
+def files_read(package: Path) -> tuple[Path, ...]:
+    """The files that compiled functions of the `package` depend on, sorted: its own, those of our modules that these
+    import, and so on. A constant or a named tuple from elsewhere is part of the machine code too."""
+    top = package
+    while (top.parent / "__init__.py").exists():
+        top = top.parent
+    found, new = set[Path](), [*package.glob("*.py"), top / "compiled.py"]
+    while new:
+        file = new.pop()
+        if file not in found:
+            found.add(file)
+            new.extend(_imported(file, top))
+    return tuple(sorted(found))
+
+
+def _imported(file: Path, top: Path) -> Iterator[Path]:
+    """Files of modules in the package `top` that `file` imports from, as `from module import name` on a line."""
+    for module in _IMPORT.findall(file.read_text(encoding="utf-8")):
+        first, *rest = module.split(".")
+        path = top.joinpath(*rest)
+        if first == top.name:
+            yield from (found for found in (path.with_suffix(".py"), path / "__init__.py") if found.exists())
+
+
+def stamp(package: Path) -> str:
+    """What the machine code of the `package` was made from: another where a file that it reads has changed."""
+    digest = hashlib.sha256()
+    for file in files_read(package):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+_stamp_once = cache(stamp)
+"""Of this process: its sources do not change under it."""

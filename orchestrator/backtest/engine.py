@@ -18,10 +18,10 @@ from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.racks import FleetsSettled, Racks
 from orchestrator.backtest.records.batch import NONE, Kind, RowBatch
 from orchestrator.backtest.result import MarketSeries
-from orchestrator.dispatch.allocate import BlockLeft, Room
 from orchestrator.dispatch.blocks import Moment
-from orchestrator.dispatch.break_even import BUDGET_SPAN
 from orchestrator.dispatch.headroom import block_left
+from orchestrator.dispatch.kernels.choice import BlockLeft, Room
+from orchestrator.dispatch.kernels.due import BUDGET_SPAN
 from orchestrator.domain.headroom import left_kw, margin_kw, usable_kw
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH

@@ -11,10 +11,11 @@ from math import inf, isfinite
 import numpy as np
 
 from orchestrator.backtest.engine import Instant
-from orchestrator.dispatch.allocate import NO_BLOCK, BlockLeft
+from orchestrator.dispatch.allocate import NO_BLOCK
 from orchestrator.dispatch.baseline import always_on_site
 from orchestrator.dispatch.blocks import PoolColumns, Switches, pool_columns
 from orchestrator.dispatch.decide import decide
+from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.domain.site import Site
 from orchestrator.observe.columns import Ints
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from orchestrator.backtest.records.batch import Kind, Outcome, RowBatch
 from orchestrator.backtest.result import Floats, Ints, MarketSeries, SlaOutcome, StrategySeries
-from orchestrator.dispatch.break_even import BUDGET_SPAN
+from orchestrator.dispatch.kernels.due import BUDGET_SPAN
 from orchestrator.domain.site import Site, Tenant
 
 

@@ -1,64 +1,13 @@
-"""What dispatch chooses between: blocks of power with a value, from fleets' mode steps and from jobs.
-
-A table of them, a row for each block in merit order. It depends on everything but the price, so it is laid out before
-a price comes in, and a new price only has to walk down it.
-"""
+"""What dispatch goes by beside the columns: pools, what holds of the whole site, a plan's prices, who goes first."""
 
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 
+from orchestrator.dispatch.kernels.blocks import Places
 from orchestrator.domain.site import GpuPool, Site
-from orchestrator.observe.columns import Flags, Floats, Ints
-
-
-class Rank(IntEnum):
-    """Order of precedence among blocks; lower goes first."""
-
-    GUARANTEED = 0
-    DUE = 1
-    """A flexible job that would miss its deadline, one that its tenant's budget of interruptions keeps running, or a
-    block inside its minimum on time."""
-    WORTH = 2
-
-
-class Blocks(NamedTuple):
-    """A row for each block, in merit order: rank, then what is worth most, then what runs already.
-
-    A block is `units` equal units of IT power that can be on or off. Among what must run, a promise kept goes before a
-    new one.
-    """
-
-    fleet: Ints
-    """Row of the fleet; -1 for jobs."""
-    job: Ints
-    """Row of the job; -1 for fleets."""
-    level: Ints
-    """Number of a fleet's step; a rack takes a step only from the one below."""
-    rank: Ints
-    """As `Rank`."""
-    running: Flags
-    units: Ints
-    unit_kw: Floats
-    value_usd_per_mwh: Floats
-    """Start and stop costs counted in: the price above which the block should be off."""
-    feeder: Ints
-    pool: Ints
-    """-1 for fleets."""
-    gpus: Ints
-    """GPUs of the pool that a unit needs; 0 for racks."""
-    least_units: Ints
-    """With fewer the block is not taken: an elastic job has its least number of GPUs."""
-    fleet_stay_usd_per_mwh: Floats
-    """By fleet: the price above which its racks should sleep."""
-    fleet_wake_usd_per_mwh: Floats
-    """By fleet: the price below which a rack should wake."""
-    job_stay_usd_per_mwh: Floats
-    """By job: the price above which it should pause."""
-    job_wake_usd_per_mwh: Floats
-    """By job: the price below which it should start or grow."""
+from orchestrator.observe.columns import Floats, Ints
 
 
 class PoolColumns(NamedTuple):
@@ -91,16 +40,6 @@ class Switches(NamedTuple):
     fleet_wake: Floats
     job_stay: Floats
     job_wake: Floats
-
-
-class Places(NamedTuple):
-    """Rows in the order in which equals go first, so that the same site always gives the same answer."""
-
-    fleets: Ints
-    """Rows of fleets, in order of name."""
-    jobs: Ints
-    """Rows of jobs, the oldest first."""
-    jobs_by_name: Ints
 
 
 def pool_columns(site: Site) -> PoolColumns:

@@ -5,19 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from orchestrator.dispatch.allocate import NO_BLOCK, BlockLeft, Chosen, Room, choose
-from orchestrator.dispatch.blocks import (
-    Blocks,
-    Moment,
-    Places,
-    PoolColumns,
-    Switches,
-    as_they_are,
-    no_plan,
-)
+from orchestrator.dispatch.allocate import NO_BLOCK, choose
+from orchestrator.dispatch.blocks import Moment, PoolColumns, Switches, as_they_are, no_plan
+from orchestrator.dispatch.kernels.blocks import Blocks, Places
+from orchestrator.dispatch.kernels.choice import BlockLeft, Chosen, Room
 from orchestrator.dispatch.merit_order import lay_out
 from orchestrator.dispatch.relief import Excused, relieve, shortfall_kw
-from orchestrator.observe.columns import FleetColumns, Floats, Ints, JobColumns, Phase
+from orchestrator.observe.columns import FleetColumns, Floats, Ints, JobColumns
+from orchestrator.observe.phase import Phase
 
 
 class Decided(NamedTuple):

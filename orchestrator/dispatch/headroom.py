@@ -5,15 +5,17 @@ from typing import NamedTuple
 import numpy as np
 
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.dispatch.allocate import NO_BLOCK, BlockLeft, Room
+from orchestrator.dispatch.allocate import NO_BLOCK
 from orchestrator.dispatch.blocks import PoolColumns
+from orchestrator.dispatch.kernels.choice import BlockLeft, Room
 from orchestrator.dispatch.live_columns import FleetRows, JobRows
 from orchestrator.dispatch.relief import Excused
 from orchestrator.domain.headroom import left_kw, margin_kw
 from orchestrator.domain.limits import GRID_CONNECTION, Cap
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
-from orchestrator.observe.columns import Floats, Phase
+from orchestrator.observe.columns import Floats
+from orchestrator.observe.phase import Phase
 
 
 class Left(NamedTuple):

@@ -1,25 +1,20 @@
 """The table of blocks in merit order, from the columns of a site."""
 
-from datetime import timedelta
-
 import numpy as np
 
-from orchestrator.compiled import compiled
-from orchestrator.dispatch.blocks import Blocks, Moment, Places, PoolColumns, Rank, Switches
-from orchestrator.dispatch.break_even import due, fleet_prices, job_prices, step_values
-from orchestrator.observe.columns import Flags, FleetColumns, Floats, Ints, JobColumns, Phase, Sla
+from orchestrator.dispatch.blocks import Moment, PoolColumns, Switches
+from orchestrator.dispatch.kernels.blocks import Blocks, Places
+from orchestrator.dispatch.kernels.break_even import fleet_prices, job_prices
+from orchestrator.dispatch.kernels.due import due
+from orchestrator.dispatch.kernels.table import table
+from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH, SECONDS_PER_HOUR
+from orchestrator.observe.columns import FleetColumns, Floats, JobColumns
 
-STEP_HYSTERESIS = 0.02
-"""A throttle costs nearly nothing; this share of its value keeps it from following every cent."""
 
-RESIZE_EVERY = timedelta(minutes=10)
-"""An elastic job is not let grow again sooner: it pauses to share its work out anew."""
-
-_RESIZE_EVERY_S = RESIZE_EVERY.total_seconds()
-_SAME_TIME_S = 1e-6
-_GUARANTEED, _DUE, _WORTH = int(Rank.GUARANTEED), int(Rank.DUE), int(Rank.WORTH)
-_SLA_GUARANTEED = int(Sla.GUARANTEED)
-_RUNNING, _STOPPING = int(Phase.RUNNING), int(Phase.STOPPING)
+def step_values(step_hs: Floats, step_kw: Floats, hashprice_usd_per_ph_day: float, pue: float) -> Floats:
+    """(fleets, S): what the rise of a rack by each step earns, USD per MWh more at the grid; 0 in the padding."""
+    usd_per_hour = step_hs * SECONDS_PER_HOUR / HASHES_PER_PH_DAY * hashprice_usd_per_ph_day
+    return np.divide(usd_per_hour, step_kw * pue / KWH_PER_MWH, out=np.zeros_like(step_kw), where=step_kw > 0.0)
 
 
 def rise_w(pools: PoolColumns) -> Floats:
@@ -81,7 +76,7 @@ def lay_out(
         slack_s,
         places.jobs_by_name,
     )
-    return _table(
+    return table(
         moment.at,
         places,
         (fleets.feeder, fleets.movable, fleets.held, fleets.step_count, fleets.step_kw, step_value),
@@ -92,119 +87,3 @@ def lay_out(
         pools.feeder,
         rise_w(pools),
     )
-
-
-@compiled
-def _table(  # noqa: PLR0912, PLR0915  # one walk over what there is; in parts it would be compiled several times
-    now: float,
-    places: Places,
-    fleets: tuple[Ints, Ints, Flags, Ints, Floats, Floats],
-    fleet_state: tuple[Ints, Floats, Floats, Floats, Floats, Floats],
-    fleet_switches: tuple[Floats, Floats],
-    jobs: tuple[Ints, Ints, Ints, Flags, Ints, Ints, Ints, Ints],
-    job_state: tuple[Floats, Flags, Floats, Floats],
-    pool_feeder: Ints,
-    rise_w: Floats,
-) -> Blocks:
-    """The blocks, laid out in the order in which equals go first (what runs, then fleets by name, then jobs by age),
-    then sorted by value, then by rank, each without changing the order of equals."""
-    fleet_feeder, movable, fleet_held, step_count, step_kw, step_value = fleets
-    at_step, draw_share, min_on_s, min_off_s, woken_at, slept_at = fleet_state
-    fleet_stay, fleet_wake = fleet_switches
-    job_pool, sla, phase, job_held, job_gpus, least_gpus, step_gpus, on_gpus = jobs
-    changed_at, must_run, job_stay, job_wake = job_state
-    most = 2 * (step_kw.size + len(job_pool))
-    fleet, job = np.full(most, -1), np.full(most, -1)
-    level, rank = np.zeros(most, dtype=np.int64), np.full(most, _WORTH)
-    units, value = np.zeros(most, dtype=np.int64), np.zeros(most)
-    least, bucket = np.ones(most, dtype=np.int64), np.zeros(most, dtype=np.int64)
-    count = 0
-    for running in (True, False):
-        for row in places.fleets:
-            stay, wake = fleet_stay[row], fleet_wake[row]
-            for number in range(0 if fleet_held[row] else step_count[row]):
-                if number:
-                    stay = min(stay, step_value[row, number] * (1.0 + STEP_HYSTERESIS))
-                    wake = min(wake, step_value[row, number] * (1.0 - STEP_HYSTERESIS))
-                on = at_step[row, number]
-                here = on if running else movable[row] - on
-                if not running and number == 0 and now < slept_at[row] + min_off_s[row] - _SAME_TIME_S:
-                    here = 0
-                if here <= 0:
-                    continue
-                keep_on = running and number == 0 and now < woken_at[row] + min_on_s[row] - _SAME_TIME_S
-                fleet[count], level[count], units[count] = row, number, here
-                rank[count] = _DUE if keep_on else _WORTH
-                value[count] = stay if running else wake
-                bucket[count] = 2 if keep_on else 4
-                count += 1
-        for row in places.jobs:
-            if job_held[row] or phase[row] == _STOPPING:
-                continue
-            runs = phase[row] == _RUNNING
-            more = (job_gpus[row] - on_gpus[row]) // step_gpus[row] if runs else 0
-            if running == runs:
-                place = _WORTH
-                if sla[row] == _SLA_GUARANTEED:
-                    place = _GUARANTEED
-                elif must_run[row]:
-                    place = _DUE
-                job[count], rank[count] = row, place
-                units[count] = (on_gpus[row] if runs else job_gpus[row]) // step_gpus[row]
-                value[count] = job_stay[row] if runs else job_wake[row]
-                least[count] = least_gpus[row] // step_gpus[row]
-                bucket[count] = 4 if place == _WORTH else 2 * place + (0 if runs else 1)
-                count += 1
-            elif more > 0 and now - changed_at[row] >= _RESIZE_EVERY_S - _SAME_TIME_S:
-                job[count], units[count], value[count], bucket[count] = row, more, job_wake[row], 4
-                count += 1
-        if running:
-            first_waiting = count
-    order = _sorted(value[:count], bucket[:count])
-    fleet, job, level = fleet[order], job[order], level[order]
-    feeder, pool = np.zeros(count, dtype=np.int64), np.full(count, -1)
-    gpus, unit_kw = np.zeros(count, dtype=np.int64), np.zeros(count)
-    for at in range(count):
-        if fleet[at] >= 0:
-            row = fleet[at]
-            feeder[at] = fleet_feeder[row]
-            unit_kw[at] = step_kw[row, level[at]] * draw_share[row]
-        else:
-            row = job[at]
-            pool[at] = job_pool[row]
-            feeder[at] = pool_feeder[pool[at]]
-            gpus[at] = step_gpus[row]
-            unit_kw[at] = step_gpus[row] * rise_w[pool[at]] / 1000.0
-    return Blocks(
-        fleet,
-        job,
-        level,
-        rank[order],
-        order < first_waiting,
-        units[order],
-        unit_kw,
-        value[order],
-        feeder,
-        pool,
-        gpus,
-        least[order],
-        fleet_stay,
-        fleet_wake,
-        job_stay,
-        job_wake,
-    )
-
-
-@compiled
-def _sorted(value: Floats, bucket: Ints) -> Ints:
-    """Rows by bucket, then by descending value, then as they are."""
-    by_value = np.argsort(-value, kind="mergesort")
-    start = np.zeros(6, dtype=np.int64)
-    for row in range(len(bucket)):
-        start[bucket[row] + 1] += 1
-    start = np.cumsum(start)
-    order = np.empty(len(value), dtype=np.int64)
-    for row in by_value:
-        order[start[bucket[row]]] = row
-        start[bucket[row]] += 1
-    return order

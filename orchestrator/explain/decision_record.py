@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import chain, islice
 
-from orchestrator.dispatch.allocate import BlockLeft
 from orchestrator.dispatch.dispatch import Desired
+from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.moves import Moves
 from orchestrator.domain.decision import Action, Decision, Direction, Trigger
 from orchestrator.domain.snapshot import Snapshot

@@ -6,7 +6,6 @@ load, work GPU-seconds. Rows of pools and feeders are in the order of the site f
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from enum import IntEnum
 from math import inf
 from typing import Any, Self
 
@@ -18,27 +17,11 @@ from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.sla import SlaClass, SlaRules
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.work import JobPhase
+from orchestrator.observe.phase import Phase
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-
-class Sla(IntEnum):
-    """Classes of promises as numbers."""
-
-    GUARANTEED = 0
-    FLEXIBLE = 1
-    BEST_EFFORT = 2
-
-
-class Phase(IntEnum):
-    """Phases of open jobs as numbers."""
-
-    WAITING = 0
-    RUNNING = 1
-    STOPPING = 2
-    PAUSED = 3
 
 
 PHASE = {

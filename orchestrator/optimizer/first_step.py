@@ -5,8 +5,9 @@ from dataclasses import replace
 from math import inf
 
 from orchestrator.forecast.outlook import PlanValues, Switch
+from orchestrator.optimizer.kernels.arrays import Floats
 from orchestrator.optimizer.price_paths import fleet_switches
-from orchestrator.optimizer.problem import Floats, Problem
+from orchestrator.optimizer.problem import Problem
 from orchestrator.optimizer.shadow_prices import FIRST_RATE, LAST_RATE, WARM_RATE, Prices, find_prices
 from orchestrator.optimizer.thresholds import Thresholds, thresholds
 from orchestrator.optimizer.warm_start import Duals, duals_of, start_of

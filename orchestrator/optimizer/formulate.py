@@ -12,9 +12,11 @@ from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.site import Cooling, Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
 from orchestrator.forecast.outlook import Outlook
-from orchestrator.observe.columns import FleetColumns, JobColumns, Phase, by_class
+from orchestrator.observe.columns import FleetColumns, JobColumns, by_class
+from orchestrator.observe.phase import Phase
+from orchestrator.optimizer.kernels.arrays import Floats, Ints, Racks, Supply, Tasks
 from orchestrator.optimizer.power_block import PowerBlock
-from orchestrator.optimizer.problem import Floats, Ints, Problem, Racks, Supply, Tasks
+from orchestrator.optimizer.problem import Problem
 
 HASHES_PER_PH = 1e15
 LEAST_DRAW_SHARE = 0.01

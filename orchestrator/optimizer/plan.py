@@ -13,6 +13,7 @@ from orchestrator.optimizer.kernels.insertion import insert
 from orchestrator.optimizer.kernels.placing import Placed, Room, settle_jobs
 from orchestrator.optimizer.kernels.rack_dp import scratch
 from orchestrator.optimizer.kernels.rack_rounds import Mined, fill, merit_order
+from orchestrator.optimizer.kernels.response import unit_costs
 from orchestrator.optimizer.problem import Problem, block_usd, energy_usd, given_usd
 from orchestrator.optimizer.shadow_prices import (
     FIRST_RATE,
@@ -22,7 +23,6 @@ from orchestrator.optimizer.shadow_prices import (
     bound_at,
     find_prices,
     jobs_beyond_caps,
-    unit_costs,
 )
 from orchestrator.optimizer.thresholds import Thresholds
 from orchestrator.optimizer.unkept_promises import BrokenPromise, broken_promises, with_room_for_promises

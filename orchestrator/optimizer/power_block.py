@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.optimizer.problem import Floats, Supply
+from orchestrator.optimizer.kernels.arrays import Floats, Supply
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,23 +8,18 @@ make it least come from Adam on its subgradient (Kingma and Ba, 2015), averaged 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from orchestrator.compiled import compiled
-from orchestrator.optimizer.kernels.rack_dp import Scratch, scratch
-from orchestrator.optimizer.kernels.response import KWH, Answer, empty_answer, respond, tightened, unit_costs
-from orchestrator.optimizer.problem import Problem, Racks, Supply, Tasks
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from orchestrator.optimizer.kernels.arrays import Flags, Floats, Tasks
+from orchestrator.optimizer.kernels.descent import descend, room_usd
+from orchestrator.optimizer.kernels.rack_dp import scratch
+from orchestrator.optimizer.kernels.response import KWH, empty_answer, respond, unit_costs
+from orchestrator.optimizer.problem import Problem
 
 FIRST_RATE, LAST_RATE = 0.3, 0.004
 """Step of a price at the first and the last cold iteration, as a share of what it can be worth."""
-FIRST_TRIES, NEXT_TRIES, BOUND_TRIES = 10, 4, 12
-"""Programmes a job for the price of its own work: at the first iteration, at each later one, for the bound."""
+BOUND_TRIES = 12
+"""Programmes a job for the price of its own work."""
 WARM_RATE = 0.03
-MOMENTUM, SQUARES = 0.8, 0.95
-"""Decays of Adam's means."""
 
 
 class Prices(NamedTuple):
@@ -35,96 +30,6 @@ class Prices(NamedTuple):
     each pool, and the marginal price of energy in USD/MWh, between sell-back and spot."""
     work: Floats
     """(J,) USD per GPU-hour: what an hour of each job's work is worth to the job itself at another time."""
-
-
-@compiled
-def _room_usd(supply: Supply, scarce: Floats) -> float:
-    """What the caps and the block are worth at the prices, USD."""
-    feeders, steps = supply.feeder_kw.shape
-    pools = len(supply.pool_feeder)
-    usd = 0.0
-    for t in range(steps):
-        usd += scarce[0, t] * supply.import_kw[t] + scarce[1 + feeders + pools, t] * supply.block_kw[t] / KWH
-        for k in range(feeders):
-            usd += scarce[1 + k, t] * supply.feeder_kw[k, t]
-        for g in range(pools):
-            usd += scarce[1 + feeders + g, t] * supply.gpus[g, t]
-    return usd * supply.step_h
-
-
-@compiled
-def descend(
-    supply: Supply,
-    racks: Racks,
-    tasks: Tasks,
-    expected: Floats,
-    expected_usd: Floats,
-    scale: Floats,
-    delay: float,
-    iterations: int,
-    first_rate: float,
-    last_rate: float,
-    scarce: Floats,
-    work_price: Floats,
-    scratch: Scratch,
-    answer: Answer,
-) -> None:
-    """Improve the prices in place: `iterations` steps, then the mean of the last half.
-
-    `scale` (as `scarce`): what each price can be worth; `expected_usd` (G,): what a GPU-hour of jobs yet to come
-    earns. Steps shrink geometrically from `first_rate` to `last_rate`.
-    """
-    feeders, steps = supply.feeder_kw.shape
-    pools = len(supply.pool_feeder)
-    rows = 2 + feeders + pools
-    power, gpu_cost = np.zeros((feeders, steps)), np.zeros((pools, steps))
-    mean, square = np.zeros((rows, steps)), np.zeros((rows, steps))
-    sum_scarce = np.zeros((rows, steps))
-    averaged = 0
-    slope = np.zeros(rows)
-    for iteration in range(iterations):
-        done = iteration / max(iterations - 1, 1)
-        rate = first_rate * (last_rate / first_rate) ** done
-        # Both means start at nothing: Adam's correction of that.
-        mean_up, square_up = 1.0 / (1.0 - MOMENTUM ** (iteration + 1)), 1.0 / (1.0 - SQUARES ** (iteration + 1))
-        unit_costs(supply, scarce, power, gpu_cost)
-        tries = FIRST_TRIES if iteration == 0 else NEXT_TRIES
-        respond(supply, racks, tasks, power, gpu_cost, work_price, delay, tries, max(rate, 0.01), True, scratch, answer)
-        for t in range(steps):
-            import_kw = 0.0
-            for k in range(feeders):
-                load_kw = answer.feeder_kw[k, t]
-                for g in range(pools):
-                    if supply.pool_feeder[g] == k:
-                        load_kw += answer.gpus[g, t] * supply.gpu_kw[g]
-                import_kw += load_kw
-                slope[1 + k] = (supply.feeder_kw[k, t] - load_kw) / max(supply.feeder_kw[k, t], 1.0)
-            slope[0] = (supply.import_kw[t] - import_kw) / max(supply.import_kw[t], 1.0)
-            for g in range(pools):
-                row = 1 + feeders + g
-                asked = answer.gpus[g, t]
-                if expected[g, t] > 0.0:
-                    asked += expected[g, t] * min(max(4.0 * (1.0 - scarce[row, t] / expected_usd[g]), 0.0), 1.0)
-                slope[row] = (supply.gpus[g, t] - asked) / max(supply.gpus[g, t], 1.0)
-            block_kw = supply.block_kw[t]
-            slope[rows - 1] = (block_kw - import_kw * supply.pue[t]) / max(abs(block_kw), 1.0)
-            for row in range(rows):
-                if scale[row, t] <= 0.0:
-                    continue
-                mean[row, t] = MOMENTUM * mean[row, t] + (1.0 - MOMENTUM) * slope[row]
-                square[row, t] = SQUARES * square[row, t] + (1.0 - SQUARES) * slope[row] ** 2
-                first = mean[row, t] * mean_up
-                second = square[row, t] * square_up
-                moved = scarce[row, t] - rate * scale[row, t] * first / (np.sqrt(second) + 1e-3)
-                low, high = 0.0, np.inf
-                if row == rows - 1:
-                    low, high = supply.sell_usd_per_mwh[t], supply.price_usd_per_mwh[t]
-                scarce[row, t] = min(max(moved, low), high)
-        if iteration >= iterations // 2:
-            averaged += 1
-            sum_scarce += scarce
-    if averaged > 0:
-        scarce[:] = sum_scarce / averaged
 
 
 def scales(problem: Problem) -> Floats:
@@ -229,7 +134,7 @@ def bound_at(problem: Problem, prices: Prices, tries: int = BOUND_TRIES) -> floa
         scratch(problem.steps),
         answer,
     )
-    return float(usd) + float(_room_usd(supply, prices.scarce)) + _paid_restarts_usd(problem.tasks, gpu_cost)
+    return float(usd) + float(room_usd(supply, prices.scarce)) + _paid_restarts_usd(problem.tasks, gpu_cost)
 
 
 def _paid_restarts_usd(tasks: Tasks, gpu_cost: Floats) -> float:
@@ -244,6 +149,3 @@ def _paid_restarts_usd(tasks: Tasks, gpu_cost: Floats) -> float:
         return 0.0
     lowest = np.array([gpu_cost[tasks.pool[j], tasks.first[j] : tasks.last[j]].min() for j in rows])
     return float(np.dot(np.maximum(-lowest, 0.0), tasks.gpus[rows] * tasks.restart_h[rows]))
-
-
-__all__ = ["KWH", "Prices", "bound_at", "find_prices", "jobs_beyond_caps", "no_prices", "tightened", "unit_costs"]

@@ -13,7 +13,7 @@ from orchestrator.backtest.clairvoyant import bound_of
 from orchestrator.backtest.market import Basis, MarketHistory
 from orchestrator.backtest.play import Period, play
 from orchestrator.backtest.strategies import named
-from orchestrator.observe.columns import Sla
+from orchestrator.domain.sla import SlaClass
 from tests.backtest.test_engine import START, workload
 from tests.scenes import small_site
 
@@ -77,7 +77,7 @@ def test_it_need_not_do_promised_work_that_costs_more_than_it_pays() -> None:
     """A strategy does it, and how much it cost is told."""
     site = small_site()
     jobs = workload(site, 20, 3, 8)
-    jobs = jobs.at(jobs.sla == Sla.GUARANTEED)
+    jobs = jobs.at(jobs.sla == SlaClass.GUARANTEED.number)
     dear = history([9000.0] * 12)
     period, idle = Period(site, dear, jobs, 3, {}), Period(site, dear, workload(site, 0), 3, {})
     assert bound_of(period).usd == pytest.approx(bound_of(idle).usd, rel=1e-6)

@@ -15,7 +15,7 @@ from orchestrator.backtest.result import MarketSeries
 from orchestrator.backtest.strategies import Greedy, Threshold, named
 from orchestrator.dispatch.baseline import always_on_site
 from orchestrator.domain.site import Feeder, Site
-from orchestrator.observe.columns import Sla
+from orchestrator.domain.sla import SlaClass
 from tests.scenes import small_site
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -40,8 +40,7 @@ def workload(site: Site, count: int, seed: int = 1, quarters: int = 8) -> Submit
     random = np.random.default_rng(seed)
     gpus = random.choice([8, 16, 80], count)
     tenant = random.integers(0, len(site.tenants), count)
-    classes = {"guaranteed": Sla.GUARANTEED, "flexible": Sla.FLEXIBLE, "best-effort": Sla.BEST_EFFORT}
-    sla = np.array([classes[site.tenants[row].sla] for row in tenant], dtype=np.int64)
+    sla = np.array([site.tenants[row].sla.number for row in tenant], dtype=np.int64)
     submitted_at = np.sort(START.timestamp() + random.uniform(0.0, quarters * 450.0, count))
     hours = random.uniform(0.1, 2.0, count)
     return SubmittedJobs(
@@ -51,7 +50,7 @@ def workload(site: Site, count: int, seed: int = 1, quarters: int = 8) -> Submit
         gpus=gpus,
         work_gpu_seconds=hours * 3600.0 * gpus,
         submitted_at=submitted_at,
-        deadline=np.where(sla == Sla.FLEXIBLE, submitted_at + 2.0 * hours * 3600.0, np.inf),
+        deadline=np.where(sla == SlaClass.FLEXIBLE.number, submitted_at + 2.0 * hours * 3600.0, np.inf),
         until=submitted_at + 86_400.0,
         restart_s=np.full(count, 300.0),
         checkpoint_every_s=np.full(count, 1800.0),
@@ -126,7 +125,7 @@ def test_caps_and_promises_are_kept_whatever_the_prices(
     assert kept.seconds_above_cap == 0.0
     assert kept.highest_grid_kw <= limit_kw
     job_rows = rows.kind == Kind.JOB
-    guaranteed = job_rows & np.isin(rows.subject, np.flatnonzero(jobs.sla == Sla.GUARANTEED))
+    guaranteed = job_rows & np.isin(rows.subject, np.flatnonzero(jobs.sla == SlaClass.GUARANTEED.number))
     assert rows.interruptions[guaranteed].sum() == 0
     assert np.bincount(rows.interval[job_rows], rows.gpus[job_rows], 1).max() <= site.pools[0].gpus
     again, _ = played(site, market(*prices), jobs, strategy)

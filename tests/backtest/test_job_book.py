@@ -7,14 +7,18 @@ from orchestrator.backtest.jobs.job_book import JobBook
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.records.batch import NONE, Outcome
 from orchestrator.domain.site import Site
-from orchestrator.observe.columns import Phase, Sla
+from orchestrator.domain.sla import SlaClass
+from orchestrator.observe.phase import Phase
 
 QUARTER_S = 900.0
 NEVER = np.inf
 
 
 def workload(
-    *jobs: tuple[int, float, float, float], restart_s: float = 0.0, sla: Sla = Sla.FLEXIBLE, until: float = NEVER
+    *jobs: tuple[int, float, float, float],
+    restart_s: float = 0.0,
+    sla: SlaClass = SlaClass.FLEXIBLE,
+    until: float = NEVER,
 ) -> SubmittedJobs:
     """Jobs as (GPUs, hours of work, submitted at, deadline); 2.1 USD per GPU and hour, half of it credited if late."""
     count = len(jobs)
@@ -22,7 +26,7 @@ def workload(
     return SubmittedJobs(
         pool=np.zeros(count, dtype=np.int64),
         tenant=np.ones(count, dtype=np.int64),
-        sla=np.full(count, sla),
+        sla=np.full(count, sla.number),
         gpus=gpus,
         work_gpu_seconds=np.array([job[0] * job[1] * 3600.0 for job in jobs]),
         submitted_at=np.array([job[2] for job in jobs]),
@@ -108,7 +112,7 @@ def test_a_job_that_never_ran_is_credited_its_whole_share(site: Site) -> None:
 
 
 def test_stopping_a_guaranteed_job_costs_its_credit(site: Site) -> None:
-    book = JobBook(site, workload((8, 1.0, 0.0, NEVER), sla=Sla.GUARANTEED))
+    book = JobBook(site, workload((8, 1.0, 0.0, NEVER), sla=SlaClass.GUARANTEED))
     book.begin(0.0)
     book.move(whole(8), 0.0)
     book.settle(0.0, QUARTER_S)

@@ -14,7 +14,6 @@ from orchestrator.backtest.jobs.scaling import LARGEST_SHARE, RUN_S, Scaled, Sca
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.domain.site import Site
 from orchestrator.domain.sla import SlaClass
-from orchestrator.observe.columns import Sla
 from orchestrator.runtime.backtest.job_files import load_workload
 from orchestrator.settings import Settings, load_settings
 
@@ -58,7 +57,7 @@ def test_jobs_are_in_order_within_the_period_and_within_the_stated_ranges() -> N
 
 def test_deadlines_and_withdrawals_are_as_stated() -> None:
     jobs = scaled().jobs
-    loose = jobs.sla == Sla.BEST_EFFORT
+    loose = jobs.sla == SlaClass.BEST_EFFORT.number
     assert np.isinf(jobs.deadline[loose]).all()
     np.testing.assert_allclose(jobs.until[loose] - jobs.submitted_at[loose], 7 * 86_400.0)
     run_s = jobs.run_s[~loose]

@@ -4,9 +4,10 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from orchestrator.dispatch.blocks import Rank
-from orchestrator.dispatch.break_even import BUDGET_SPAN, DEADLINE_MARGIN, SHORTEST_AWAY
-from orchestrator.dispatch.merit_order import RESIZE_EVERY, STEP_HYSTERESIS
+from orchestrator.dispatch.kernels.blocks import Rank
+from orchestrator.dispatch.kernels.break_even import SHORTEST_AWAY
+from orchestrator.dispatch.kernels.due import BUDGET_SPAN, DEADLINE_MARGIN
+from orchestrator.dispatch.kernels.table import RESIZE_EVERY, STEP_HYSTERESIS
 from orchestrator.domain.economics import (
     Step,
     gpus_rise_kw,

@@ -6,7 +6,7 @@ from math import floor
 from typing import NamedTuple
 
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.dispatch.blocks import Rank
+from orchestrator.dispatch.kernels.blocks import Rank
 from orchestrator.dispatch.relief import ROUNDING_KW
 from orchestrator.domain.economics import gpus_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.headroom import START_MARGIN

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from orchestrator.dispatch.allocate import Room
 from orchestrator.dispatch.blocks import Moment, Switches, pool_columns
 from orchestrator.dispatch.decide import Decided, decide
+from orchestrator.dispatch.kernels.choice import Room
 from orchestrator.dispatch.relief import Excused
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import JobPhase

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.dispatch.allocate import BlockLeft
-from orchestrator.dispatch.blocks import Rank
 from orchestrator.dispatch.decide import decide
 from orchestrator.dispatch.dispatch import dispatch, moment_of
 from orchestrator.dispatch.headroom import room_left
+from orchestrator.dispatch.kernels.blocks import Rank
+from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.dispatch.moves import plan_moves
 from orchestrator.dispatch.power_price import price_at

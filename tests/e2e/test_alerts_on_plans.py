@@ -41,7 +41,7 @@ def compiled() -> Path:
 def damaged(compiled: Path, folder: Path, function: str, damage: Callable[[Path], object]) -> dict[str, str]:
     """Settings of a command that runs a copy in the folder, whose file on the function's machine code is damaged so."""
     shutil.copytree(compiled, folder / "orchestrator")
-    files = list((folder / "orchestrator" / "planning" / "__pycache__").glob(f"{function}-*.nbi"))
+    files = list((folder / "orchestrator" / "optimizer" / "kernels" / "__pycache__").glob(f"{function}-*.nbi"))
     assert files
     for file in files:  # of other versions too
         file.unlink()
@@ -74,7 +74,7 @@ def test_plans_that_fail_leave_an_old_one(
     world: "World", launch: "Callable[[Live], Live]", tmp_path: Path, compiled: Path
 ) -> None:
     # Empty, as after a power cut, is what is needed only once a week of prices is known: here at a quarter past one.
-    settings = damaged(compiled, tmp_path / "copy", "scenarios._switches", Path.touch)
+    settings = damaged(compiled, tmp_path / "copy", "switch_prices.path_switches", Path.touch)
     known_from = MIDNIGHT - timedelta(days=7) + timedelta(hours=1, minutes=15)
     world.write(world.lines([CHEAP] * (8 * 24 * 12), known_from))
     live = launch(world.live_demo("--date", f"{MIDNIGHT:%F}", settings=settings))

@@ -6,8 +6,10 @@ from math import inf
 import numpy as np
 
 from orchestrator.domain.site import Site
+from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import JobPhase
-from orchestrator.observe.columns import Phase, Sla, fleet_columns, job_columns
+from orchestrator.observe.columns import fleet_columns, job_columns
+from orchestrator.observe.phase import Phase
 from tests.scenes import Scene
 
 
@@ -19,7 +21,7 @@ def test_a_job_is_a_row(site: Site, scene: Scene) -> None:
     train, attempt = snapshot.jobs["train"], snapshot.jobs["try"]
     assert len(columns) == 2
     assert columns.gpus.tolist() == [64, 8]
-    assert columns.sla.tolist() == [Sla.FLEXIBLE, Sla.BEST_EFFORT]
+    assert columns.sla.tolist() == [SlaClass.FLEXIBLE.number, SlaClass.BEST_EFFORT.number]
     assert columns.phase.tolist() == [Phase.RUNNING, Phase.WAITING]
     assert columns.left_s.tolist() == [train.left_gpu_seconds, attempt.left_gpu_seconds]
     assert train.job.deadline is not None

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from orchestrator.optimizer.kernels.arrays import Racks, Supply, Tasks
 from orchestrator.optimizer.plan import Plan
-from orchestrator.optimizer.problem import Problem, Racks, Supply, Tasks
+from orchestrator.optimizer.problem import Problem
 
 
 def small_problem(

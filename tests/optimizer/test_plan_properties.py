@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.optimizer.first_step import quick_values
+from orchestrator.optimizer.kernels.arrays import Floats
 from orchestrator.optimizer.plan import Effort, bound, make_plan
-from orchestrator.optimizer.problem import Floats, Problem
+from orchestrator.optimizer.problem import Problem
 from orchestrator.optimizer.unkept_promises import Promise, with_room_for_promises
 from orchestrator.optimizer.warm_start import Duals, warm_start
 from tests.optimizer.small_problems import profit_usd, small_problem

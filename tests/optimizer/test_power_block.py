@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.accounting.charges.block import Ppa
+from orchestrator.optimizer.kernels.arrays import Supply
 from orchestrator.optimizer.power_block import PowerBlock, marginal_paths, unused_usd_per_mwh
-from orchestrator.optimizer.problem import Supply
 from tests.accounting.test_ppa import PPAS
 
 MARKET = np.array([50.0, 20.0, -10.0])

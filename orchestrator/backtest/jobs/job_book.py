@@ -8,7 +8,8 @@ from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.records.batch import NONE, Outcome
 from orchestrator.domain.site import Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
-from orchestrator.observe.columns import Flags, Floats, Ints, JobColumns, Phase, by_class
+from orchestrator.observe.columns import Flags, Floats, Ints, JobColumns, by_class
+from orchestrator.observe.phase import Phase
 
 DONE_S = 1e-6
 """GPU-seconds that are no work left, by rounding."""

@@ -1,15 +1,11 @@
 """Jobs into the room there is, one at a time, each by its own programme: a plan that keeps every cap, compiled."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orchestrator.compiled import compiled
+from orchestrator.optimizer.kernels.arrays import Floats, Ints, Supply, Tasks
 from orchestrator.optimizer.kernels.placing import Desk, Placed, Room, place, take
 from orchestrator.optimizer.kernels.rack_dp import ROUNDING, Scratch
-from orchestrator.optimizer.problem import Supply, Tasks
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @compiled

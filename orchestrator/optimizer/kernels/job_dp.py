@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from orchestrator.compiled import compiled
-from orchestrator.optimizer.kernels.rack_dp import ROUNDING, START, STAY, Choices, Floats, Scratch
+from orchestrator.optimizer.kernels.arrays import Choices, Floats
+from orchestrator.optimizer.kernels.rack_dp import ROUNDING, START, STAY, Scratch
 
 
 class OneJob(NamedTuple):

@@ -6,12 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.compiled import compiled
+from orchestrator.optimizer.kernels.arrays import Floats, Supply, Tasks
 from orchestrator.optimizer.kernels.job_dp import job_path, job_programme, window_programme
 from orchestrator.optimizer.kernels.rack_dp import ROUNDING, Scratch
-from orchestrator.optimizer.problem import Supply, Tasks
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class Room(NamedTuple):

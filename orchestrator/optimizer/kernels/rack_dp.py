@@ -7,13 +7,9 @@ last step and keeps the better choice at each; a pass forward then reads the pat
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orchestrator.compiled import compiled
-
-Floats = NDArray[np.float64]
-Choices = NDArray[np.uint8]
-Ints = NDArray[np.int64]
+from orchestrator.optimizer.kernels.arrays import Choices, Floats, Ints
 
 STAY, START = 1, 2
 """Bits of a choice in a step: what is on stays so, what is off starts."""

@@ -6,12 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.compiled import compiled
+from orchestrator.optimizer.kernels.arrays import Floats, Ints, Racks, Supply
 from orchestrator.optimizer.kernels.rack_dp import Scratch, awake_value, rack_path, rack_programme
 from orchestrator.optimizer.kernels.response import KWH
-from orchestrator.optimizer.problem import Racks, Supply
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class Mined(NamedTuple):

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orchestrator.compiled import compiled
+from orchestrator.optimizer.kernels.arrays import Choices, Floats, Racks, Supply, Tasks
 from orchestrator.optimizer.kernels.job_dp import (
     OneJob,
     job_path,
@@ -14,10 +14,7 @@ from orchestrator.optimizer.kernels.job_dp import (
     plain_programme,
     window_programme,
 )
-from orchestrator.optimizer.kernels.rack_dp import Choices, Scratch, awake_value, rack_path, rack_programme
-from orchestrator.optimizer.problem import Racks, Supply, Tasks
-
-Floats = NDArray[np.float64]
+from orchestrator.optimizer.kernels.rack_dp import Scratch, awake_value, rack_path, rack_programme
 
 KWH = 1000.0
 """In a MWh."""

@@ -1,40 +1,20 @@
-"""What each fleet and job is worth: the prices of energy at which to switch it, and who must run at any price.
-
-Functions that are compiled call none of another file, and read no constant of one: what numba keeps on disk would
-outlive a change there.
-"""
+"""What each fleet and job is worth: the prices of energy at which to switch it, compiled."""
 
 from datetime import timedelta
 
 import numpy as np
 
 from orchestrator.compiled import compiled
-from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH, SECONDS_PER_HOUR
-from orchestrator.observe.columns import Flags, Floats, Ints, Phase, Sla
-
-DEADLINE_MARGIN = timedelta(minutes=20)
-"""A flexible job with less slack than this must run."""
-
-BUDGET_SPAN = timedelta(hours=1)
-"""Over which a tenant's interruptions are counted."""
+from orchestrator.dispatch.kernels.blocks import Floats, Ints
+from orchestrator.domain.units import KWH_PER_MWH
+from orchestrator.observe.phase import Phase
 
 SHORTEST_AWAY = timedelta(minutes=5)
 """ERCOT's dispatch interval: prices last no shorter."""
 
-SAME_TIME_S = 1e-6
-"""Unix seconds as floats are good to less than this."""
-
-_FLEXIBLE = int(Sla.FLEXIBLE)
-_RUNNING, _STOPPING = int(Phase.RUNNING), int(Phase.STOPPING)
-_DEADLINE_MARGIN_S, _BUDGET_SPAN_S = DEADLINE_MARGIN.total_seconds(), BUDGET_SPAN.total_seconds()
+_RUNNING = int(Phase.RUNNING)
 _SHORTEST_AWAY_S = SHORTEST_AWAY.total_seconds()
 _NO_DEADLINE_S = timedelta(days=1).total_seconds()
-
-
-def step_values(step_hs: Floats, step_kw: Floats, hashprice_usd_per_ph_day: float, pue: float) -> Floats:
-    """(fleets, S): what the rise of a rack by each step earns, USD per MWh more at the grid; 0 in the padding."""
-    usd_per_hour = step_hs * SECONDS_PER_HOUR / HASHES_PER_PH_DAY * hashprice_usd_per_ph_day
-    return np.divide(usd_per_hour, step_kw * pue / KWH_PER_MWH, out=np.zeros_like(step_kw), where=step_kw > 0.0)
 
 
 @compiled
@@ -111,49 +91,3 @@ def job_prices(
             stay[row] = max(stay[row], plan_stay[row])
             wake[row] = min(plan_wake[row], stay[row])
     return slack_s, stay, wake
-
-
-@compiled
-def due(
-    now: float,
-    interruptions_left: Ints,
-    tenant: Ints,
-    sla: Ints,
-    phase: Ints,
-    held: Flags,
-    done_s: Floats,
-    interrupted_at: Floats,
-    slack_s: Floats,
-    by_name: Ints,
-) -> Flags:
-    """Jobs that must run: flexible ones that would miss their deadline, and those that hold GPUs which their tenants'
-    budgets of interruptions do not let go.
-
-    Those with the least work done are let go first. A job is stopped once in an hour at most, so that counting jobs
-    counts interruptions; one that runs on for its deadline is not counted.
-    """
-    must_run = np.zeros(len(tenant), dtype=np.bool_)
-    candidates = np.zeros(len(interruptions_left), dtype=np.int64)
-    asked = np.zeros(len(tenant), dtype=np.bool_)
-    for row in range(len(tenant)):
-        if sla[row] == _FLEXIBLE and slack_s[row] < _DEADLINE_MARGIN_S - SAME_TIME_S:
-            must_run[row] = True
-            continue
-        if phase[row] != _RUNNING and phase[row] != _STOPPING:
-            continue
-        must_run[row] = True
-        if held[row] or now - interrupted_at[row] < _BUDGET_SPAN_S - SAME_TIME_S:
-            continue
-        asked[row] = True
-        candidates[tenant[row]] += 1
-    in_turn = by_name
-    for number in range(len(candidates)):
-        if interruptions_left[number] < candidates[number]:
-            in_turn = by_name[np.argsort(done_s[by_name], kind="mergesort")]
-            break
-    left = interruptions_left.copy()
-    for row in in_turn:
-        if asked[row] and left[tenant[row]] > 0:
-            left[tenant[row]] -= 1
-            must_run[row] = False
-    return must_run

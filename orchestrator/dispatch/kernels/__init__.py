@@ -1,0 +1,1 @@
+"""Compiled numbers and nothing else."""

@@ -1,0 +1,63 @@
+"""What is compiled is compiled anew just where what it was made from has changed."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import orchestrator
+from orchestrator.compiled import files_read, stamp
+
+SOURCES = Path(orchestrator.__file__).parent
+KERNELS = ("optimizer/kernels", "dispatch/kernels")
+FROM_ELSEWHERE = {"compiled.py", "domain/sla.py", "domain/units.py", "observe/phase.py"}
+"""What kernels may import besides their own package: what seldom changes, and imports nothing of ours."""
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(SOURCES, tmp_path_factory.mktemp("sources") / "orchestrator"))
+
+
+def test_all_that_is_compiled_is_in_packages_of_kernels() -> None:
+    holders = {
+        file.parent.relative_to(SOURCES).as_posix()
+        for file in SOURCES.rglob("*.py")
+        if file.name != "compiled.py" and "\n@compiled\n" in file.read_text()
+    }
+    assert holders == set(KERNELS)
+
+
+@pytest.mark.parametrize("package", KERNELS)
+def test_kernels_read_little_besides_themselves(package: str) -> None:
+    read = {file.relative_to(SOURCES).as_posix() for file in files_read(SOURCES / package)}
+    assert {name for name in read if not name.startswith(f"{package}/")} <= FROM_ELSEWHERE
+    assert {f"{package}/{file.name}" for file in (SOURCES / package).glob("*.py")} <= read
+
+
+@pytest.mark.parametrize(
+    ("touched", "anew"),
+    [
+        ("optimizer/plan.py", set()),
+        ("optimizer/problem.py", set()),
+        ("dispatch/moves.py", set()),
+        ("dispatch/merit_order.py", set()),
+        ("explain/reasons.py", set()),
+        ("optimizer/kernels/rack_dp.py", {"optimizer/kernels"}),
+        ("optimizer/kernels/arrays.py", {"optimizer/kernels"}),
+        ("dispatch/kernels/table.py", {"dispatch/kernels"}),
+        ("observe/phase.py", {"dispatch/kernels"}),
+        ("compiled.py", set(KERNELS)),
+    ],
+)
+def test_a_comment_compiles_only_what_reads_it(copied: Path, touched: str, anew: set[str]) -> None:
+    before = {package: stamp(copied / package) for package in KERNELS}
+    with (copied / touched).open("a") as file:
+        file.write("# a comment\n")
+    assert {package for package in KERNELS if stamp(copied / package) != before[package]} == anew
+
+
+def test_the_copy_has_the_stamp_of_what_it_is_a_copy_of(copied: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(SOURCES, tmp_path / "orchestrator"))
+    for package in KERNELS:
+        assert stamp(again / package) == stamp(SOURCES / package)
