@@ -53,6 +53,7 @@ from orchestrator.domain.site import (
 )
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
+from orchestrator.domain.target import Kind
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads
 from orchestrator.explain.decision_record import write_up
 from orchestrator.observe.assess import Inputs, assess
@@ -211,8 +212,8 @@ def at_rest(site: Site, jobs: int, rng: random.Random) -> Snapshot:
             break
         fleets, statuses = dict(snapshot.fleets), dict(snapshot.jobs)
         for target in desired.gains:
-            kind, name = target.split("/", 1)
-            if kind == "fleet":
+            name = target.name
+            if target.kind is Kind.FLEET:
                 fleets[name] = _moved(fleets[name], desired.racks[name])
             else:
                 phase = JobPhase.RUNNING if name in desired.jobs else JobPhase.PAUSED

@@ -12,6 +12,7 @@ from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobView
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.ports import Store
@@ -78,8 +79,8 @@ class Desk(Protocol):
         """The latest; None before the first observation."""
         ...
 
-    def reasons(self) -> Mapping[str, str]:
-        """The latest reason by target: `fleet/<name>`, `job/<name>`, `pool/<name>`."""
+    def reasons(self) -> Mapping[Target, str]:
+        """The latest reason of each fleet, job and pool."""
         ...
 
     def plan(self) -> PlanState:

@@ -41,6 +41,7 @@ from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PriceBook
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.units import INSTANT
 from orchestrator.domain.work import Workloads
 from orchestrator.explain.decision_record import write_up
@@ -99,7 +100,7 @@ class Controller:
         self.inputs: Inputs | None = None
         """What the snapshot was made from."""
         self.workloads: Workloads | None = None
-        self.reasons: Mapping[str, str] = {}
+        self.reasons: Mapping[Target, str] = {}
         self.synced = False
         """Whether the workload driver's view could be acted on in the last round."""
         self._policy = policy or partial(dispatch, live=LiveColumns())

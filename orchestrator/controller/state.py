@@ -7,6 +7,7 @@ from orchestrator.accounting.settlement import Books
 from orchestrator.domain.decision import Breach, BreachKind, Decision, Outcome
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PriceBook
+from orchestrator.domain.target import Target
 from orchestrator.observe.verify import Pending
 from orchestrator.ports import Memory, ObservationRecord
 
@@ -31,10 +32,9 @@ class State:
     breaches: dict[tuple[BreachKind, str], Breach]
     last: ObservationRecord | None
     unsettled: tuple[tuple[Decision, tuple[Outcome, ...]], ...]
-    pending: dict[str, Pending]
-    late: dict[str, Pending]
-    unmoved: dict[str, Unmoved]
-    """By target."""
+    pending: dict[Target, Pending]
+    late: dict[Target, Pending]
+    unmoved: dict[Target, Unmoved]
     book: PriceBook
     """Of prices, what is on record."""
     last_price: tuple[datetime, float] | None = None

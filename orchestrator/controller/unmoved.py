@@ -11,6 +11,7 @@ from orchestrator.controller.state import State, Unmoved
 from orchestrator.dispatch.moves import Moves, PlannedMove
 from orchestrator.domain.decision import SetFleet
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import Kind
 from orchestrator.observe.verify import Pending, without_effect
 
 MOST_DOUBLED = 4
@@ -35,12 +36,12 @@ def holding(draft: State, snapshot: Snapshot) -> Snapshot:
         if not without_effect(unmoved.pending, snapshot):
             del draft.unmoved[target]
         elif snapshot.at < unmoved.until:
-            kind, name = target.split("/", 1)
+            name = target.name
             times = "a move was" if unmoved.tries == 1 else f"{unmoved.tries} moves were"
             why = f"does not answer: {times} accepted and changed nothing; the next is at {unmoved.until:%H:%M:%S} UTC"
-            if kind == "fleet" and not fleets[name].view.held:
+            if target.kind is Kind.FLEET and not fleets[name].view.held:
                 fleets[name] = replace(fleets[name], view=replace(fleets[name].view, held=why))
-            elif kind == "job" and not jobs[name].view.held:
+            elif target.kind is Kind.JOB and not jobs[name].view.held:
                 jobs[name] = replace(jobs[name], view=replace(jobs[name].view, held=why))
     return replace(snapshot, fleets=fleets, jobs=jobs)
 

@@ -21,27 +21,29 @@ from orchestrator.dispatch.live_columns import FleetRows, JobRows, LiveColumns, 
 from orchestrator.dispatch.power_price import PowerPrice, price_for
 from orchestrator.dispatch.relief import short
 from orchestrator.domain.economics import mode_steps, sleep_threshold_usd_per_mwh
+from orchestrator.domain.limits import Cap
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
+from orchestrator.domain.target import Kind, Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.reasons import Explained, Reasons, Worth, fleet_reason, job_reason, pool_reason
 from orchestrator.forecast.outlook import PlanValues, Switch
 from orchestrator.observe.columns import Flags
 
 
-class Gains(Mapping[str, float]):
+class Gains(Mapping[Target, float]):
     """USD per hour gained by the change to each target that changes, computed when it is asked for."""
 
-    def __init__(self, targets: tuple[str, ...], reasons: Reasons) -> None:
+    def __init__(self, targets: tuple[Target, ...], reasons: Reasons) -> None:
         self._targets = dict.fromkeys(targets)
         self._reasons = reasons
 
-    def __getitem__(self, target: str) -> float:
+    def __getitem__(self, target: Target) -> float:
         if target not in self._targets:
             raise KeyError(target)
         return self._reasons.gain(target)
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Target]:
         return iter(self._targets)
 
     def __len__(self) -> int:
@@ -56,15 +58,15 @@ class Desired:
     jobs: Mapping[str, int]
     """GPUs of each open job that should run."""
     gpu_limit_w: Mapping[str, float]
-    reasons: Mapping[str, str]
-    """Why, by target: `fleet/<name>`, `job/<name>`, `pool/<name>`."""
-    binding: tuple[str, ...]
+    reasons: Mapping[Target, str]
+    """Why, of each fleet, job and pool."""
+    binding: tuple[Cap, ...]
     """Caps that kept a worthwhile block from running."""
-    gains: Mapping[str, float]
+    gains: Mapping[Target, float]
     """USD per hour gained by the change to each target; only fleets and jobs that change, in the snapshot's order."""
     shortfall_kw: float
     """Power above the tightest cap that only an interruption of guaranteed jobs could shed."""
-    order: tuple[str, ...]
+    order: tuple[Target, ...]
     """Fleets and jobs that change and were chosen between, in merit order."""
     block: BlockLeft | None = None
     """What is left of the power block; None where the site has none."""
@@ -99,18 +101,18 @@ def dispatch(
     running = dict(zip(compress(jobs.names, runs.tolist()), chosen.gpus[runs].tolist(), strict=True))
     gpu_limit_w = {pool.name: limit_w for pool, limit_w in zip(site.pools, decided.gpu_limit_w.tolist(), strict=True)}
     binding = _binding(site, snapshot, decided)
-    rows: dict[str, int] = {}
+    rows: dict[Target, int] = {}
     ppa, market = site.grid.ppa, snapshot.price.usd_per_mwh
 
-    def explain(target: str) -> Explained:
+    def explain(target: Target) -> Explained:
         if not rows:
-            rows.update((f"fleet/{name}", row) for row, name in enumerate(fleets.names))
-            rows.update((f"job/{name}", row) for row, name in enumerate(jobs.names))
-        kind, name = target.split("/", 1)
-        if kind == "pool":
+            rows.update((Target.fleet(name), row) for row, name in enumerate(fleets.names))
+            rows.update((Target.job(name), row) for row, name in enumerate(jobs.names))
+        kind, name = target
+        if kind is Kind.POOL:
             return pool_reason(snapshot.pools[name], gpu_limit_w[name], binding), 0.0
         row, blocks = rows[target], decided.blocks
-        if kind == "fleet":
+        if kind is Kind.FLEET:
             worth = Worth(
                 float(blocks.fleet_stay_usd_per_mwh[row]),
                 float(blocks.fleet_wake_usd_per_mwh[row]),
@@ -133,8 +135,8 @@ def dispatch(
 
     reasons = Reasons(snapshot.fleets, snapshot.jobs, snapshot.pools, explain)
     changed = (
-        *(f"fleet/{name}" for name in compress(fleets.names, fleet_changes)),
-        *(f"job/{jobs.names[row]}" for row in np.flatnonzero(job_changes).tolist()),
+        *(Target.fleet(name) for name in compress(fleets.names, fleet_changes)),
+        *(Target.job(jobs.names[row]) for row in np.flatnonzero(job_changes).tolist()),
     )
     return Desired(
         racks=racks,
@@ -202,22 +204,22 @@ def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, planned: Switch |
     return any(sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, warm_up, outlook) > price for step in first)
 
 
-def _binding(site: Site, snapshot: Snapshot, decided: Decided) -> tuple[str, ...]:
+def _binding(site: Site, snapshot: Snapshot, decided: Decided) -> tuple[Cap, ...]:
     """The caps that bound, in the order in which they did."""
-    sources = (snapshot.limits.grid.source, *(f"feeder {feeder.name}" for feeder in site.feeders))
+    caps = (snapshot.limits.grid, *(snapshot.limits.feeders[feeder.name] for feeder in site.feeders))
     bound = decided.chosen.bound.tolist()
-    return tuple(sources[cap] for cap in sorted(range(len(bound)), key=bound.__getitem__) if bound[cap])
+    return tuple(caps[row] for row in sorted(range(len(bound)), key=bound.__getitem__) if bound[row])
 
 
 def _order(
     fleets: FleetRows, jobs: JobRows, decided: Decided, fleet_changes: Flags, job_changes: Flags
-) -> tuple[str, ...]:
+) -> tuple[Target, ...]:
     of_fleet, of_job = decided.blocks.fleet, decided.blocks.job
     changes = np.zeros(len(of_fleet), dtype=np.bool_)
     changes[of_fleet >= 0] = fleet_changes[of_fleet[of_fleet >= 0]]
     changes[of_job >= 0] = job_changes[of_job[of_job >= 0]]
     targets = (
-        f"fleet/{fleets.names[fleet]}" if fleet >= 0 else f"job/{jobs.names[job]}"
+        Target.fleet(fleets.names[fleet]) if fleet >= 0 else Target.job(jobs.names[job])
         for fleet, job in zip(of_fleet[changes].tolist(), of_job[changes].tolist(), strict=True)
     )
     return tuple(dict.fromkeys(targets))

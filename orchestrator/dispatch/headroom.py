@@ -11,9 +11,10 @@ from orchestrator.dispatch.kernels.choice import BlockLeft, Room
 from orchestrator.dispatch.live_columns import FleetRows, JobRows
 from orchestrator.dispatch.relief import Excused
 from orchestrator.domain.headroom import left_kw, margin_kw
-from orchestrator.domain.limits import GRID_CONNECTION, Cap
+from orchestrator.domain.limits import Cap
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import GRID_CONNECTION
 from orchestrator.observe.columns import Floats
 from orchestrator.observe.phase import Phase
 

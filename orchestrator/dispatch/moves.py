@@ -10,6 +10,7 @@ from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.headroom import left_kw
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
+from orchestrator.domain.target import Kind, Target
 from orchestrator.domain.work import JobPhase
 
 
@@ -25,14 +26,14 @@ class PlannedMove:
 class Moves:
     now: tuple[PlannedMove, ...]
     """Power-downs, then the power-ups for which there is measured room, in merit order."""
-    waiting: tuple[str, ...]
-    """Targets whose power-up waits for room to be measured or GPUs to be free."""
+    waiting: tuple[Target, ...]
+    """Whose power-up waits for room to be measured or GPUs to be free."""
 
 
 def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
     """The moves to send now. A fleet that goes both down and up goes down first and up in a later round."""
-    fleets = [target.removeprefix("fleet/") for target in desired.gains if target.startswith("fleet/")]
-    jobs = [target.removeprefix("job/") for target in desired.gains if target.startswith("job/")]
+    fleets = [target.name for target in desired.gains if target.kind is Kind.FLEET]
+    jobs = [target.name for target in desired.gains if target.kind is Kind.JOB]
     downs = [
         *_fleet_downs(snapshot, desired, fleets),
         *_job_downs(snapshot, desired, jobs),
@@ -44,20 +45,17 @@ def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
     going_down = {planned.move.target for planned in downs}
     room = MeasuredRoom.measured(site, snapshot)
     ups: list[PlannedMove] = []
-    held: list[str] = []
+    held: list[Target] = []
     # Customers' throttled GPUs get the room before mining does.
-    for target in (*(f"pool/{name}" for name in snapshot.pools), *desired.order):
+    for target in (*(Target.pool(name) for name in snapshot.pools), *desired.order):
         if target in going_down:
             continue
-        kind, name = target.split("/", 1)
-        planned: PlannedMove | None = None
-        wanted = False
-        if kind == "fleet":
-            planned, wanted = _fleet_up(snapshot, desired, name, room)
-        elif kind == "job":
-            planned, wanted = _job_up(snapshot.jobs[name], snapshot, desired, room)
+        if target.kind is Kind.FLEET:
+            planned, wanted = _fleet_up(snapshot, desired, target.name, room)
+        elif target.kind is Kind.JOB:
+            planned, wanted = _job_up(snapshot.jobs[target.name], snapshot, desired, room)
         else:
-            planned, wanted = _limit_up(snapshot.pools[name], snapshot, desired, room)
+            planned, wanted = _limit_up(snapshot.pools[target.name], snapshot, desired, room)
         if planned is not None:
             ups.append(planned)
         if wanted:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from orchestrator.domain.target import Target
+
 
 @dataclass(frozen=True, slots=True)
 class SetFleet:
@@ -16,8 +18,8 @@ class SetFleet:
     """Awake racks in the order in which they should go to sleep, as far as that matters."""
 
     @property
-    def target(self) -> str:
-        return f"fleet/{self.fleet}"
+    def target(self) -> Target:
+        return Target.fleet(self.fleet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,8 @@ class RunJob:
     """Of an elastic job; None: all it asks for."""
 
     @property
-    def target(self) -> str:
-        return f"job/{self.job}"
+    def target(self) -> Target:
+        return Target.job(self.job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,8 @@ class PauseJob:
     job: str
 
     @property
-    def target(self) -> str:
-        return f"job/{self.job}"
+    def target(self) -> Target:
+        return Target.job(self.job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ class LimitGpus:
     gpu_limit_w: float
 
     @property
-    def target(self) -> str:
-        return f"pool/{self.pool}"
+    def target(self) -> Target:
+        return Target.pool(self.pool)
 
 
 Move = SetFleet | RunJob | PauseJob | LimitGpus

@@ -6,9 +6,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.domain.headroom import usable_kw
 from orchestrator.domain.site import Site
-
-GRID_CONNECTION = "grid connection"
-"""The source of the site's own limit, a safety limit; any other grid cap is an order."""
+from orchestrator.domain.target import GRID_CONNECTION, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +37,18 @@ class Curtailment:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A limit on power and where it is from."""
+    """A limit on power, and where it holds."""
 
     limit_kw: float
-    source: str
+    at: Target
+    """The grid connection or a feeder."""
+    order: str = ""
+    """Id of the curtailment that it is from; empty where it is the site's own, a safety limit."""
+
+    @property
+    def source(self) -> str:
+        """As records and people call it: `feeder north`, `grid connection`, `curtailment c-1`."""
+        return f"curtailment {self.order}" if self.order else str(self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +77,9 @@ def _limits(site: Site, orders: Iterable[Curtailment]) -> Limits:
     grid = Cap(site.grid.limit_kw, GRID_CONNECTION)
     for order in orders:
         if order.limit_kw < grid.limit_kw:
-            grid = Cap(order.limit_kw, f"curtailment {order.id}")
+            grid = Cap(order.limit_kw, GRID_CONNECTION, order.id)
     return Limits(
         grid=grid,
-        feeders={feeder.name: Cap(feeder.limit_kw, f"feeder {feeder.name}") for feeder in site.feeders},
+        feeders={feeder.name: Cap(feeder.limit_kw, Target.feeder(feeder.name)) for feeder in site.feeders},
         measurement_uncertainty=site.grid.measurement_uncertainty,
     )

@@ -9,6 +9,7 @@ from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.moves import Moves
 from orchestrator.domain.decision import Action, Decision, Direction, Trigger
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.units import power_text
 
 SHOWN = 20
@@ -47,7 +48,7 @@ def write_up(
         pue=snapshot.pue,
         measured_kw=snapshot.power.grid_kw,
         limit_kw=snapshot.limits.grid.limit_kw,
-        binding=desired.binding,
+        binding=tuple(cap.source for cap in desired.binding),
         margin_usd_per_h=sum(desired.gains[target] for target in desired.gains if target in moved),
         actions=actions,
         alternatives=_alternatives(snapshot, desired, moved, moves.waiting),
@@ -84,12 +85,14 @@ def _summary(snapshot: Snapshot, actions: Sequence[Action]) -> str:
     return f"{power_text(abs(change_kw))} {word} in {moves}: {first}"
 
 
-def _alternatives(snapshot: Snapshot, desired: Desired, moved: set[str], waiting: Sequence[str]) -> tuple[str, ...]:
+def _alternatives(
+    snapshot: Snapshot, desired: Desired, moved: set[Target], waiting: Sequence[Target]
+) -> tuple[str, ...]:
     """What stays as it is, and why: what waits, then fleets. Jobs that simply run on are left out."""
     waits = (f"waits for measured room: {desired.reasons[target]}" for target in waiting)
     unchanged = (
         f"unchanged: {desired.reasons[target]}"
-        for target in (f"fleet/{name}" for name in snapshot.fleets)
+        for target in map(Target.fleet, snapshot.fleets)
         if target not in moved and target not in waiting
     )
     return tuple(islice(chain(waits, unchanged), SHOWN))

@@ -6,8 +6,10 @@ from datetime import datetime
 
 from orchestrator.dispatch.power_price import PowerPrice
 from orchestrator.domain.economics import gpus_rise_kw, job_value_usd_per_mwh, mode_steps
+from orchestrator.domain.limits import Cap
 from orchestrator.domain.site import SLEEP
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
+from orchestrator.domain.target import GRID_CONNECTION, Kind, Target
 from orchestrator.domain.units import KWH_PER_MWH
 
 Explained = tuple[str, float]
@@ -26,7 +28,7 @@ class Worth:
     """A plan says so."""
 
 
-class Reasons(Mapping[str, str]):
+class Reasons(Mapping[Target, str]):
     """Why each target is as it should be, worded when it is asked for: of ten thousand jobs most never are."""
 
     def __init__(
@@ -34,29 +36,28 @@ class Reasons(Mapping[str, str]):
         fleets: Mapping[str, object],
         jobs: Mapping[str, object],
         pools: Mapping[str, object],
-        explain: Callable[[str], Explained],
+        explain: Callable[[Target], Explained],
     ) -> None:
-        self._names = {"fleet": fleets, "job": jobs, "pool": pools}
+        self._names = {Kind.FLEET: fleets, Kind.JOB: jobs, Kind.POOL: pools}
         self._explain = explain
-        self._explained: dict[str, Explained] = {}
+        self._explained: dict[Target, Explained] = {}
 
-    def __getitem__(self, target: str) -> str:
+    def __getitem__(self, target: Target) -> str:
         return self._look_up(target)[0]
 
-    def gain(self, target: str) -> float:
+    def gain(self, target: Target) -> float:
         """USD per hour gained by the change to `target`."""
         return self._look_up(target)[1]
 
-    def _look_up(self, target: str) -> Explained:
-        kind, _, name = target.partition("/")
-        if name not in self._names.get(kind, ()):
+    def _look_up(self, target: Target) -> Explained:
+        if target.name not in self._names.get(target.kind, ()):
             raise KeyError(target)
         if target not in self._explained:
             self._explained[target] = self._explain(target)
         return self._explained[target]
 
-    def __iter__(self) -> Iterator[str]:
-        return (f"{kind}/{name}" for kind, names in self._names.items() for name in names)
+    def __iter__(self) -> Iterator[Target]:
+        return (Target(kind, name) for kind, names in self._names.items() for name in names)
 
     def __len__(self) -> int:
         return sum(len(names) for names in self._names.values())
@@ -66,7 +67,7 @@ def fleet_reason(
     status: FleetStatus,
     racks: Mapping[str, int],
     snapshot: Snapshot,
-    binding: tuple[str, ...],
+    binding: tuple[Cap, ...],
     switch: Worth,
     power: PowerPrice,
 ) -> tuple[str, float]:
@@ -108,7 +109,7 @@ def fleet_reason(
 
 
 def _hold(
-    status: FleetStatus, snapshot: Snapshot, value: float, power: PowerPrice, binding: tuple[str, ...], switch: Worth
+    status: FleetStatus, snapshot: Snapshot, value: float, power: PowerPrice, binding: tuple[Cap, ...], switch: Worth
 ) -> str:
     """What keeps racks asleep whose hash is worth more than power."""
     fleet, price = status.fleet, power.usd_per_mwh
@@ -125,9 +126,9 @@ def _hold(
     return f"its hash at {value:.0f} USD/MWh does not pay for {power.text} and a warm-up"
 
 
-def _caps_on(feeder: str, binding: tuple[str, ...]) -> list[str]:
-    """The binding caps that hold for a load on `feeder`."""
-    return [cap for cap in binding if not cap.startswith("feeder ") or cap == f"feeder {feeder}"]
+def _caps_on(feeder: str, binding: tuple[Cap, ...]) -> list[str]:
+    """Names of the binding caps that hold for a load on `feeder`."""
+    return [cap.source for cap in binding if cap.at in (GRID_CONNECTION, Target.feeder(feeder))]
 
 
 def _left(end: datetime, snapshot: Snapshot) -> str:
@@ -155,7 +156,7 @@ def job_reason(
     gpus: int,
     snapshot: Snapshot,
     held_back: str | None,
-    binding: tuple[str, ...],
+    binding: tuple[Cap, ...],
     switch: Worth,
     power: PowerPrice,
 ) -> tuple[str, float]:
@@ -207,7 +208,7 @@ def _why_runs(status: JobStatus, value: float, power: PowerPrice, switch: Worth)
     return f": its GPU-hours are worth {value:.0f} USD/MWh, {costs} {price:.0f}"
 
 
-def pool_reason(status: PoolStatus, gpu_limit_w: float, binding: tuple[str, ...]) -> str:
+def pool_reason(status: PoolStatus, gpu_limit_w: float, binding: tuple[Cap, ...]) -> str:
     pool = status.pool
     if gpu_limit_w < pool.gpu_power_w:
         caps = _caps_on(pool.feeder, binding)

@@ -19,9 +19,10 @@ from orchestrator.domain.decision import (
     RunJob,
     SetFleet,
 )
-from orchestrator.domain.limits import Limits
+from orchestrator.domain.limits import Cap, Limits
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import JobPhase
 
 TOLERANCE = 0.02
@@ -122,35 +123,34 @@ def _measured(pending: Pending, snapshot: Snapshot) -> bool:
     return status.counted_kw >= min(pending.before_kw + RISE_SHARE * change_kw, RISE_SHARE * expected_kw)
 
 
-def above_caps(snapshot: Snapshot, due: Limits) -> tuple[str, ...]:
+def above_caps(snapshot: Snapshot, due: Limits) -> tuple[Cap, ...]:
     """Caps that measured power exceeds now."""
-    above = []
-    if snapshot.measured.grid_kw > due.grid.limit_kw:
-        above.append(due.grid.source)
-    above.extend(cap.source for name, cap in due.feeders.items() if snapshot.measured.feeders_kw[name] > cap.limit_kw)
-    return tuple(above)
+    return tuple(cap for cap in (due.grid, *due.feeders.values()) if _measured_kw(snapshot, cap) > cap.limit_kw)
+
+
+def _measured_kw(snapshot: Snapshot, cap: Cap) -> float:
+    """Grid-side power where the cap holds."""
+    measured = snapshot.measured
+    return measured.grid_kw if cap.at == GRID_CONNECTION else measured.feeders_kw[cap.at.name]
 
 
 def breaches_now(
-    site: Site, snapshot: Snapshot, due: Limits, late: Mapping[str, str], shortfall_kw: float, started_at: datetime
+    site: Site, snapshot: Snapshot, due: Limits, late: Mapping[Target, str], shortfall_kw: float, started_at: datetime
 ) -> dict[tuple[BreachKind, str], str]:
     """What is broken at this moment, each with its figures. `late` holds the details of late power-downs by target."""
     broken: dict[tuple[BreachKind, str], str] = {}
-    for source in above_caps(snapshot, due):
-        cap_kw = due.feeders[source.removeprefix("feeder ")].limit_kw if source.startswith("feeder ") else None
-        measured_kw = (
-            snapshot.measured.feeders_kw[source.removeprefix("feeder ")] if cap_kw else snapshot.measured.grid_kw
-        )
-        broken[BreachKind.CAP, source] = f"{measured_kw:.0f} kW measured, {cap_kw or due.grid.limit_kw:.0f} kW allowed"
+    for cap in above_caps(snapshot, due):
+        measured_kw = _measured_kw(snapshot, cap)
+        broken[BreachKind.CAP, cap.source] = f"{measured_kw:.0f} kW measured, {cap.limit_kw:.0f} kW allowed"
     for target, detail in late.items():
-        broken[BreachKind.SHED, target] = detail
+        broken[BreachKind.SHED, str(target)] = detail
     if shortfall_kw > SHORT_KW and due.grid.limit_kw <= snapshot.limits.grid.limit_kw:
         broken[BreachKind.SHED, snapshot.limits.grid.source] = (
             f"{shortfall_kw:.0f} kW could be shed only by interrupting guaranteed jobs"
         )
     for status in snapshot.fleets.values():
         if status.stuck:
-            broken[BreachKind.SHED, f"fleet/{status.fleet.name}"] = (
+            broken[BreachKind.SHED, str(Target.fleet(status.fleet.name))] = (
                 f"racks that do not follow their setpoint: {_names(status.stuck)}"
             )
     for name, job in snapshot.jobs.items():

@@ -25,6 +25,7 @@ from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobView
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.ports import MetricSource, Record, Store, WorkloadDriver
@@ -216,7 +217,7 @@ class LiveSite:
     def snapshot(self) -> Snapshot | None:
         return self._controller.snapshot
 
-    def reasons(self) -> Mapping[str, str]:
+    def reasons(self) -> Mapping[Target, str]:
         return self._controller.reasons
 
     def plan(self) -> PlanState:

@@ -11,6 +11,7 @@ from orchestrator.domain.limits import Cap, Limits
 from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.observation import Quality, Reading
 from orchestrator.domain.site import Fleet, Mode
+from orchestrator.domain.target import GRID_CONNECTION, Target
 
 MINUTE = timedelta(minutes=1)
 AT = datetime(2023, 9, 6, 20, 0, tzinfo=UTC)
@@ -35,7 +36,8 @@ LOADS = feeder_loads([OLD, NEW])
 
 
 def limits(grid_kw: float = 1e6, a_kw: float = 1e6, b_kw: float = 1e6, uncertainty: float = 0.0) -> Limits:
-    return Limits(Cap(grid_kw, "grid connection"), {"a": Cap(a_kw, "a"), "b": Cap(b_kw, "b")}, uncertainty)
+    feeders = {"a": Cap(a_kw, Target.feeder("a")), "b": Cap(b_kw, Target.feeder("b"))}
+    return Limits(Cap(grid_kw, GRID_CONNECTION), feeders, uncertainty)
 
 
 def price(usd_per_mwh: float) -> CurrentPrice:

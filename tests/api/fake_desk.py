@@ -40,6 +40,7 @@ from orchestrator.domain.site import (
 )
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.ports import Memory, ObservationRecord, Record
@@ -151,9 +152,9 @@ class FakeDesk:
         """Share of the racks that are awake."""
         self._jobs = [_job(self.site, number) for number in range(jobs)]
         self.ended: list[tuple[JobView, JobRecord | None]] = []
-        self._why = {f"fleet/{fleet.name}": _fleet_reason(fleet) for fleet in self.site.fleets}
-        self._why |= {f"job/{job.job.name}": "runs: earns 412 USD/MWh, energy costs 38" for job in self._jobs}
-        self._why[f"job/{self._jobs[-1].job.name}"] = "<b>waits</b>: best-effort, 0 of 8 GPUs free" if jobs else ""
+        self._why = {Target.fleet(fleet.name): _fleet_reason(fleet) for fleet in self.site.fleets}
+        self._why |= {Target.job(job.job.name): "runs: earns 412 USD/MWh, energy costs 38" for job in self._jobs}
+        self._why[Target.job(self._jobs[-1].job.name)] = "<b>waits</b>: best-effort, 0 of 8 GPUs free" if jobs else ""
         self.planned = PlanState(make_plan(self.site, {job.job.name: job for job in self._jobs}, PLANNED_AT))
         self.store.seen = [_observation(self, minutes) for minutes in range(-18 * 60, 1, 5)]
 
@@ -164,7 +165,7 @@ class FakeDesk:
         day = (MIDNIGHT, MIDNIGHT + timedelta(days=1)) if self.simulated else (None, None)
         return ClockInfo(self.now, speed, self.simulated, *day)
 
-    def reasons(self) -> dict[str, str]:
+    def reasons(self) -> dict[Target, str]:
         return self._why
 
     def plan(self) -> PlanState:

@@ -31,6 +31,7 @@ from orchestrator.domain.site import (
 )
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import Job, JobPhase, Workloads
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.ports import Record
@@ -150,8 +151,8 @@ class Driver:
     def __init__(self, devices: VirtualSite) -> None:
         self.devices = devices
         self.synced = True
-        self.refuse: set[str] = set()
-        self.ignore: set[str] = set()
+        self.refuse: set[Target] = set()
+        self.ignore: set[Target] = set()
         """Targets whose moves are accepted and forgotten."""
         self.dies: str | None = None
         """`before` or `after` the next move takes effect."""

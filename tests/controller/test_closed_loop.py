@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.decision import Direction, OutcomeState, Trigger
 from orchestrator.domain.sla import SlaClass
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.sim.racks.asic_rack import NO_FAULTS, FaultRates
 
@@ -151,7 +152,7 @@ async def test_an_unsynced_view_is_never_acted_on(world_of: WorldOf) -> None:
 async def test_a_refused_move_is_on_record_and_the_loop_goes_on(world_of: WorldOf) -> None:
     world = world_of([CHEAP] * 4 + [SPIKE] * 4)
     await running(world)
-    world.driver.refuse = {"fleet/old"}
+    world.driver.refuse = {Target.fleet("old")}
     await world.run(32)
     refused = [outcome for outcome in world.outcomes() if outcome.state is OutcomeState.REFUSED]
     assert refused

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator.domain.decision import Ack, Move
+from orchestrator.domain.target import Target
 from orchestrator.runtime.observability import logs
 from orchestrator.runtime.observability.record_log import RecordLog
 
@@ -70,7 +71,7 @@ async def test_a_driver_speaks_with_the_id_of_the_decision_it_acts_for(world_of:
 
 async def test_a_refused_move_is_a_warning(world_of: "WorldOf", said: Said) -> None:
     world = logged(world_of([20.0]))
-    world.driver.refuse = {"fleet/old"}
+    world.driver.refuse = {Target.fleet("old")}
     decision = await world.tick()
     assert decision is not None
     (refused,) = [line for line in said() if line["level"] == "WARNING"]

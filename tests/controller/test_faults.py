@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.accounting.ledger import Account
 from orchestrator.domain.decision import Breach, BreachKind, BreachState, Decision, Outcome, OutcomeState
+from orchestrator.domain.target import Target
 
 if TYPE_CHECKING:
     from tests.controller.conftest import World, WorldOf
@@ -146,18 +147,18 @@ async def test_a_fleet_that_accepts_and_does_not_move_is_told_once_and_tried_aga
     world = world_of([CHEAP] * 4 + [SPIKE] * 8)
     await world.run(59)
     assert world.awake("old") == 4
-    world.driver.ignore = {"fleet/old"}
+    world.driver.ignore = {Target.fleet("old")}
     began = world.now
     await world.run(45)
-    tried = [decision.at for decision, _ in decided_on(world, "fleet/old", since=began)]
+    tried = [decision.at for decision, _ in decided_on(world, Target.fleet("old"), since=began)]
     waits_s = [(later - earlier).total_seconds() for earlier, later in pairwise(tried)]
     assert waits_s == pytest.approx([180.0, 300.0, 540.0, 1020.0], abs=70.0), "a minute to move, then twice as long"
-    outcomes = [outcomes[0] for _, outcomes in decided_on(world, "fleet/old", since=began)]
+    outcomes = [outcomes[0] for _, outcomes in decided_on(world, Target.fleet("old"), since=began)]
     assert {outcome.state for outcome in outcomes} == {OutcomeState.LATE}
     assert {outcome.detail for outcome in outcomes} == {"accepted, and nothing has changed after 60 s"}
     (breach,) = [breach for breach in world.snapshot.breaches if breach.kind is BreachKind.SHED]
     assert breach.subject == "fleet/old"
-    assert "does not answer: 5 moves were accepted and changed nothing" in world.controller.reasons["fleet/old"]
+    assert "does not answer: 5 moves were accepted and changed nothing" in world.controller.reasons[Target.fleet("old")]
     assert world.awake("new") == 0, "the other one sleeps"
 
     world.driver.ignore = set()
@@ -170,7 +171,7 @@ async def test_a_fleet_that_accepts_and_does_not_move_is_told_once_and_tried_aga
 async def test_others_are_shed_in_place_of_a_fleet_that_does_not_move(world_of: WorldOf) -> None:
     world = world_of([CHEAP] * 8)
     await world.run(30)
-    world.driver.ignore = {"fleet/old"}
+    world.driver.ignore = {Target.fleet("old")}
     await world.order(900.0, minutes=60.0)
     await world.run(4)
     assert world.awake("old") == 4
@@ -181,7 +182,7 @@ async def test_others_are_shed_in_place_of_a_fleet_that_does_not_move(world_of: 
     assert not world.snapshot.breaches, "nothing is asked of it any more"
 
 
-def decided_on(world: World, target: str, since: datetime) -> list[tuple[Decision, tuple[Outcome, ...]]]:
+def decided_on(world: World, target: Target, since: datetime) -> list[tuple[Decision, tuple[Outcome, ...]]]:
     """Decisions that move a target, the oldest first, each with the outcomes of its actions on it."""
     found = []
     for decision, outcomes in reversed(world.store.decisions(1000)):

@@ -12,6 +12,7 @@ from orchestrator.controller.planner import AT_LEAST_APART, PLAN_EVERY, Planner,
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.domain.market import Market, Price, PriceBook
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.runtime import plan_worker
@@ -130,7 +131,7 @@ def test_dispatch_decides_by_the_plan_in_force() -> None:
     planner.take(answer(planner.question(snapshot, History())))
     decided = policy(of.site, snapshot)
     assert decided.racks == dispatch(of.site, snapshot, planner.values(NOW)).racks
-    assert "plan" in decided.reasons["fleet/new"]
+    assert "plan" in decided.reasons[Target.fleet("new")]
 
 
 def test_a_plan_is_due_when_it_is_old_and_when_jobs_or_limits_have_changed() -> None:

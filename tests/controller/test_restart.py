@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.domain.decision import BreachKind, OutcomeState
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ async def test_killed_in_the_act_of_a_pause_the_interruption_is_counted_once(
 ) -> None:
     """The pauses go out first here: the fleets are refused until then."""
     world = await before_a_spike(world_of)
-    world.driver.refuse = {"fleet/old", "fleet/new"}
+    world.driver.refuse = {Target.fleet("old"), Target.fleet("new")}
     world.now += timedelta(seconds=6)
     await world.tick()
     assert world.driver.pauses == 2

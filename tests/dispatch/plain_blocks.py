@@ -20,6 +20,7 @@ from orchestrator.domain.economics import (
 from orchestrator.domain.site import SLEEP, GpuPool, Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.outlook import PlanValues, Switch
 
@@ -27,7 +28,7 @@ from orchestrator.forecast.outlook import PlanValues, Switch
 class Block(NamedTuple):
     """`units` equal units of IT power that can be on or off. A tuple, since thousands are made each tick."""
 
-    target: str
+    target: Target
     name: str
     feeder: str
     rank: Rank
@@ -51,7 +52,7 @@ class Block(NamedTuple):
         return self.value_usd_per_mwh > price_usd_per_mwh
 
     @property
-    def order(self) -> tuple[int, int, float, int, float, str]:
+    def order(self) -> tuple[int, int, float, int, float, Target]:
         """Merit order: rank, then what is worth most, then what runs already. A promise kept goes before a new one."""
         waits = 0 if self.running else 1
         kept_first = 0 if self.rank is Rank.WORTH else waits
@@ -100,7 +101,7 @@ def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta, va
             if units:
                 blocks.append(
                     Block(
-                        target=f"fleet/{fleet.name}",
+                        target=Target.fleet(fleet.name),
                         name=fleet.name,
                         feeder=fleet.feeder,
                         rank=Rank.DUE if running and keep_on and number == 0 else Rank.WORTH,
@@ -176,7 +177,7 @@ def _job_blocks(
         wake = min(planned.wake_usd_per_mwh, stay)
     running = view.phase.holds_gpus
     block = Block(
-        target=f"job/{job.name}",
+        target=Target.job(job.name),
         name=job.name,
         feeder=pool.feeder,
         rank=_job_rank(status, snapshot, must_run=running and job.name not in may_stop),

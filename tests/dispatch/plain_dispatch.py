@@ -10,10 +10,11 @@ from orchestrator.dispatch.kernels.blocks import Rank
 from orchestrator.dispatch.relief import ROUNDING_KW
 from orchestrator.domain.economics import gpus_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.headroom import START_MARGIN
-from orchestrator.domain.limits import GRID_CONNECTION, Cap
+from orchestrator.domain.limits import Cap
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.outlook import PlanValues
 from tests.dispatch.plain_blocks import Block, fleet_blocks, job_blocks
@@ -31,7 +32,7 @@ class CapRoom:
     """By pool, those that no job holds which is stopping or must stay as it is."""
     block_kw: float = 0.0
     """Of the power block."""
-    binding: dict[str, None] = field(default_factory=dict)
+    binding: dict[Target, None] = field(default_factory=dict)
 
     def units(self, block: Block, units: int, pue: float) -> int:
         """How many of `units` units of the block fit; names the cap that stops the rest."""
@@ -43,7 +44,7 @@ class CapRoom:
         feeder = (self.feeder_kw[block.feeder] - new * self.feeder_margin_kw[block.feeder]) / unit_kw
         fits = max(min(units, floor(min(grid, feeder) + 1e-9)), 0)
         if fits < units:
-            self.binding[f"feeder {block.feeder}" if feeder < grid else "grid"] = None
+            self.binding[Target.feeder(block.feeder) if feeder < grid else GRID_CONNECTION] = None
         return fits
 
     def paid_ahead(self, block: Block, ppa: Ppa, price: float, pue: float) -> int:
@@ -70,11 +71,11 @@ class Wanted(NamedTuple):
     racks: dict[str, Mapping[str, int]]
     jobs: dict[str, int]
     gpu_limit_w: dict[str, float]
-    binding: tuple[str, ...]
+    binding: tuple[Cap, ...]
     shortfall_kw: float
-    changed: set[str]
-    order: tuple[str, ...]
-    """Targets in merit order."""
+    changed: set[Target]
+    order: tuple[Target, ...]
+    """In merit order."""
 
 
 def walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
@@ -112,8 +113,8 @@ def _walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
         blocks.extend(fleet_blocks(status, snapshot, site.controls.outlook, values))
     blocks.sort(key=lambda block: block.order)
 
-    taken: dict[str, list[tuple[Block, int]]] = {}
-    reached: dict[tuple[str, int], int] = {}
+    taken: dict[Target, list[tuple[Block, int]]] = {}
+    reached: dict[tuple[Target, int], int] = {}
     for block in blocks:
         worth = block.rank is not Rank.WORTH or block.worth(price)
         if not worth and (ppa is None or room.block_kw <= 0.0 or not block.worth(ppa.unused_usd_per_mwh(price))):
@@ -139,7 +140,7 @@ def _walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
     marginal = ppa.unused_usd_per_mwh(price) if ppa is not None and room.block_kw > 0.0 else price
     short = min(room.grid_kw, *room.feeder_kw.values()) < -ROUNDING_KW
     racks = {
-        name: _racks(site, status, taken.get(f"fleet/{name}", []), snapshot, values, marginal, short=short)
+        name: _racks(site, status, taken.get(Target.fleet(name), []), snapshot, values, marginal, short=short)
         for name, status in snapshot.fleets.items()
     }
     running = {
@@ -150,16 +151,17 @@ def _walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
     for block in jobs:
         if block.target in taken and block.name not in running:
             running[block.name] = sum(other.gpus * units for other, units in taken[block.target])
-    binding = tuple(snapshot.limits.grid.source if cap == "grid" else cap for cap in room.binding)
+    limits = snapshot.limits
+    binding = tuple(limits.grid if at == GRID_CONNECTION else limits.feeders[at.name] for at in room.binding)
 
     changed = {
         *(
-            f"fleet/{name}"
+            Target.fleet(name)
             for name, status in snapshot.fleets.items()
             if racks[name] != {mode: count for mode, count in status.view.racks.items() if count}
         ),
         *(
-            f"job/{name}"
+            Target.job(name)
             for name, job in snapshot.jobs.items()
             if running.get(name, 0) != (job.view.gpus if job.view.phase.holds_gpus else 0)
         ),
@@ -176,7 +178,7 @@ def _walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
     )
 
 
-def _below(block: Block, reached: Mapping[tuple[str, int], int]) -> int:
+def _below(block: Block, reached: Mapping[tuple[Target, int], int]) -> int:
     """Racks that have taken the step below and not this one yet; any number for a first step or a job."""
     if block.level == 0:
         return block.units
@@ -233,7 +235,7 @@ def _fixed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
 
 
 def _make_room(
-    site: Site, snapshot: Snapshot, room: CapRoom, taken: dict[str, list[tuple[Block, int]]]
+    site: Site, snapshot: Snapshot, room: CapRoom, taken: dict[Target, list[tuple[Block, int]]]
 ) -> dict[str, float]:
     """Where guaranteed jobs exceed a cap: GPU power limits first, then, for safety limits alone, jobs given up.
 
@@ -275,7 +277,7 @@ def _make_room(
     return limits_w
 
 
-def _given_up_first(block: Block) -> tuple[bool, float, str]:
+def _given_up_first(block: Block) -> tuple[bool, float, Target]:
     """A job that waits before one that runs, then by what an hour of it earns."""
     return (block.running, block.value_usd_per_mwh * block.unit_kw, block.target)
 

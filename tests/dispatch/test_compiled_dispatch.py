@@ -18,6 +18,7 @@ from orchestrator.dispatch.dispatch import Desired, dispatch
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.domain.site import SLEEP, Feeder, Grid, Site
 from orchestrator.domain.sla import SlaClass
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.outlook import PlanValues, Switch
 from orchestrator.observe.columns import hull
@@ -258,7 +259,7 @@ def test_a_fleet_sleeps_and_wakes_at_the_prices_of_the_plan(scene: Scene) -> Non
         desired = dispatch(scene.site, scene.snapshot(), values)
         assert desired.racks["old"] == {wanted: 4}, price
         if wanted == SLEEP:
-            assert "the plan" in desired.reasons["fleet/old"]
+            assert "the plan" in desired.reasons[Target.fleet("old")]
 
 
 def test_what_a_plan_says_of_a_fleet_stays_awake_through_a_dear_hour(scene: Scene) -> None:
@@ -267,7 +268,7 @@ def test_what_a_plan_says_of_a_fleet_stays_awake_through_a_dear_hour(scene: Scen
     values = PlanValues({"old": Switch(140.0, 80.0)}, {})
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert desired.racks["old"] == {"eco": 4}
-    assert "140, above which the plan lets it sleep" in desired.reasons["fleet/old"]
+    assert "140, above which the plan lets it sleep" in desired.reasons[Target.fleet("old")]
 
 
 def test_jobs_pause_and_start_at_the_prices_of_the_plan(scene: Scene) -> None:
@@ -278,17 +279,17 @@ def test_jobs_pause_and_start_at_the_prices_of_the_plan(scene: Scene) -> None:
     scene.price = 1750.0
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert desired.jobs == {}
-    assert "is above 1700, where the plan pauses it" in desired.reasons["job/runs"]
+    assert "is above 1700, where the plan pauses it" in desired.reasons[Target.job("runs")]
     scene.price = 1600.0
     assert dispatch(scene.site, scene.snapshot()).jobs == {}
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert set(desired.jobs) == {"runs"}
-    assert "the plan keeps it below 1700 USD/MWh" in desired.reasons["job/runs"]
+    assert "the plan keeps it below 1700 USD/MWh" in desired.reasons[Target.job("runs")]
     scene.price = 500.0
     assert set(dispatch(scene.site, scene.snapshot()).jobs) == {"runs", "waits"}
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert set(desired.jobs) == {"runs"}
-    assert "is above 480, below which the plan starts it" in desired.reasons["job/waits"]
+    assert "is above 480, below which the plan starts it" in desired.reasons[Target.job("waits")]
     scene.price = 440.0
     assert set(dispatch(scene.site, scene.snapshot(), values).jobs) == {"runs", "waits"}
 

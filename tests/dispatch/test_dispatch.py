@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.dispatch.dispatch import Desired, dispatch
-from orchestrator.domain.limits import GRID_CONNECTION
 from orchestrator.domain.site import SLEEP, Feeder, Grid, Site
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import JobPhase
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def test_the_feeder_binds_before_the_grid_and_only_its_own_fleet(scene: Scene) -
     desired = decided(scene)
     # 1000 kW less 1 %, by 1.1: 900 kW of IT load, which is three racks of 240 in eco.
     assert desired.racks == {"old": {SLEEP: 1, "eco": 3}, "new": {"turbo": 4}}
-    assert desired.binding == ("feeder a",)
+    assert [cap.source for cap in desired.binding] == ["feeder a"]
 
 
 def test_the_grid_cap_leaves_the_best_hash_running(scene: Scene) -> None:
@@ -106,7 +106,7 @@ def test_the_grid_cap_leaves_the_best_hash_running(scene: Scene) -> None:
     # 1782 kW by 1.1: 1620 kW of IT load, 106 of which idle; four new racks take 1434 in normal, 1594 in turbo.
     assert desired.racks["new"] == {"normal": 3, "turbo": 1}
     assert desired.racks["old"] == ASLEEP
-    assert desired.binding == ("curtailment c-1",)
+    assert [cap.source for cap in desired.binding] == ["curtailment c-1"]
 
 
 def test_a_running_site_at_its_cap_stays_there_and_an_idle_one_leaves_a_margin(scene: Scene) -> None:
@@ -131,7 +131,7 @@ def test_under_an_order_below_everything_guaranteed_jobs_stay_gpus_are_limited_a
     assert desired.gpu_limit_w == {"h100": 200.0}
     # Asleep 8 x 1.5, idle nodes 40 x 2.36, 160 GPUs at 200 W: 12 + 94.4 + 20.8 kW of IT load, by 1.1; 99 usable.
     assert desired.shortfall_kw == pytest.approx(1.1 * 127.2 - 99.0)
-    assert re.search(r"limited to 200 of 700 W: .*curtailment c-1", desired.reasons["pool/h100"])
+    assert re.search(r"limited to 200 of 700 W: .*curtailment c-1", desired.reasons[Target.pool("h100")])
 
 
 def test_gpus_are_limited_just_as_far_as_an_order_needs(scene: Scene) -> None:
@@ -224,7 +224,7 @@ def test_a_silent_rack_counts_at_its_strongest_nameplate(scene: Scene) -> None:
     scene.kw = {"new/rack-3": None}
     desired = decided(scene)
     assert desired.racks["new"] == {SLEEP: 1, "eco": 3}
-    assert desired.reasons["fleet/new"].endswith("; 1 racks are silent and count at nameplate")
+    assert desired.reasons[Target.fleet("new")].endswith("; 1 racks are silent and count at nameplate")
 
 
 def test_stuck_racks_are_load_that_stays_and_the_next_are_shed(scene: Scene) -> None:
@@ -240,7 +240,7 @@ def test_stuck_racks_are_load_that_stays_and_the_next_are_shed(scene: Scene) -> 
     assert load_kw(scene.site, stuck) + 2 * (400.0 - 1.5) <= usable_kw
     # The stuck two stay where they were asked to be: waking others in their place would put power on top.
     assert stuck.racks["new"][SLEEP] >= 2
-    assert "2 racks do not follow" in stuck.reasons["fleet/new"]
+    assert "2 racks do not follow" in stuck.reasons[Target.fleet("new")]
 
 
 def test_a_stuck_rack_that_holds_the_room_of_another_is_not_counted_as_that_other(scene: Scene) -> None:
@@ -360,7 +360,7 @@ def test_a_guaranteed_job_waiting_for_gpus_takes_those_of_best_effort(scene: Sce
     assert len(desired.jobs) == 2
     held = next(job for job in ("lab-1", "lab-2") if job not in desired.jobs)
     assert (
-        desired.reasons[f"job/{held}"]
+        desired.reasons[Target.job(held)]
         == f"{held} (best-effort, 160 GPUs) pauses: 0 GPUs of pool h100 are left, it needs 160"
     )
 
@@ -391,30 +391,34 @@ def test_a_job_that_writes_its_checkpoint_still_holds_its_gpus(scene: Scene) -> 
     scene.job("next", "lab", 160, JobPhase.WAITING)
     desired = decided(scene)
     assert desired.jobs.keys() == set()
-    assert "still writing its checkpoint" in desired.reasons["job/stopping"]
+    assert "still writing its checkpoint" in desired.reasons[Target.job("stopping")]
 
 
 @pytest.mark.parametrize(
     ("price", "target", "sentence"),
     [
-        (312.0, "fleet/old", r"^Old miner asleep: power at 312 USD/MWh is worth more than its hash at 86 USD/MWh$"),
-        (40.0, "fleet/old", r"^Old miner on, 4 turbo: its hash at 86 USD/MWh is worth more than power at 40$"),
-        (90.0, "fleet/old", r"on, 4 eco: power at 90 USD/MWh is above its hash at 86 USD/MWh, but below 97"),
         (
             312.0,
-            "job/train",
+            Target.fleet("old"),
+            r"^Old miner asleep: power at 312 USD/MWh is worth more than its hash at 86 USD/MWh$",
+        ),
+        (40.0, Target.fleet("old"), r"^Old miner on, 4 turbo: its hash at 86 USD/MWh is worth more than power at 40$"),
+        (90.0, Target.fleet("old"), r"on, 4 eco: power at 90 USD/MWh is above its hash at 86 USD/MWh, but below 97"),
+        (
+            312.0,
+            Target.job("train"),
             r"^train \(guaranteed, 80 GPUs\) runs: guaranteed, whatever power costs \(312 USD/MWh now\)$",
         ),
         (
             312.0,
-            "job/lab",
+            Target.job("lab"),
             r"^lab \(best-effort, 80 GPUs\) runs: its GPU-hours are worth 1443 USD/MWh, power costs 312$",
         ),
-        (4000.0, "job/lab", r"pauses: power at 4000 USD/MWh costs more than its GPU-hours earn.* 1443$"),
-        (312.0, "pool/h100", r"^h100 GPUs at full power$"),
+        (4000.0, Target.job("lab"), r"pauses: power at 4000 USD/MWh costs more than its GPU-hours earn.* 1443$"),
+        (312.0, Target.pool("h100"), r"^h100 GPUs at full power$"),
     ],
 )
-def test_reasons_carry_the_figures_that_decided(scene: Scene, price: float, target: str, sentence: str) -> None:
+def test_reasons_carry_the_figures_that_decided(scene: Scene, price: float, target: Target, sentence: str) -> None:
     scene.price = price
     scene.job("train", "bank")
     scene.job("lab", "lab")
@@ -424,7 +428,7 @@ def test_reasons_carry_the_figures_that_decided(scene: Scene, price: float, targ
 def test_the_reason_of_what_a_cap_keeps_asleep_names_the_cap(scene: Scene) -> None:
     scene.price = 10.0
     scene.order(1000.0)
-    reason = decided(scene).reasons["fleet/old"]
+    reason = decided(scene).reasons[Target.fleet("old")]
     assert reason == (
         "Old miner asleep: curtailment c-1 leaves no room for more, though its hash is worth 86 against 10 USD/MWh"
     )
@@ -435,11 +439,12 @@ def test_gains_are_of_what_changes_and_add_up(scene: Scene) -> None:
     desired = decided(scene)
     # Four racks of 300 kW with 42 PH/s: power at 312 saved but for 1.5 kW asleep, the hash given up.
     saved = 4 * 298.5 * 1.1 * 312.0 / 1000.0 - 4 * 10.5 * 60.0 / 24.0
-    assert desired.gains["fleet/old"] == pytest.approx(saved)
+    assert desired.gains[Target.fleet("old")] == pytest.approx(saved)
     scene.price = 50.0
     scene.racks["new"] = {"turbo": 4}
     assert decided(scene).gains == {}
 
 
 def test_without_orders_the_connection_is_the_grid_cap(scene: Scene) -> None:
-    assert scene.snapshot().limits.grid.source == GRID_CONNECTION
+    cap = scene.snapshot().limits.grid
+    assert (cap.at, cap.order, cap.source) == (GRID_CONNECTION, "", "grid connection")

@@ -16,10 +16,10 @@ from orchestrator.dispatch.dispatch import Desired, dispatch
 from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.decision import Direction, RunJob
 from orchestrator.domain.economics import gpus_rise_kw
-from orchestrator.domain.limits import GRID_CONNECTION
 from orchestrator.domain.site import SLEEP, Feeder, Fleet, GpuPool, Grid, Mode, Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 
 ANY_SPEED = settings(
@@ -187,9 +187,9 @@ def test_counts_add_up_and_jobs_fit_their_pools(any_scene: st.SearchStrategy[Sce
         assert held <= pool.gpus
         assert pool.gpu_min_power_w <= desired.gpu_limit_w[pool.name] <= pool.gpu_power_w
     targets = {
-        *(f"fleet/{fleet.name}" for fleet in scene.site.fleets),
-        *(f"job/{name}" for name in snapshot.jobs),
-        *(f"pool/{pool.name}" for pool in scene.site.pools),
+        *(Target.fleet(fleet.name) for fleet in scene.site.fleets),
+        *(Target.job(name) for name in snapshot.jobs),
+        *(Target.pool(pool.name) for pool in scene.site.pools),
     }
     assert set(desired.reasons) == targets
     assert desired.shortfall_kw >= 0
@@ -223,7 +223,7 @@ def test_no_order_interrupts_a_guaranteed_job(any_scene: st.SearchStrategy[Scene
         if job.tenant.sla is SlaClass.GUARANTEED and job.view.phase is JobPhase.RUNNING
     }
     assert running <= desired.jobs.keys()
-    assert desired.shortfall_kw == 0 or snapshot.limits.grid.source != GRID_CONNECTION or scene.kw
+    assert desired.shortfall_kw == 0 or snapshot.limits.grid.order or scene.kw
 
 
 @ANY_SPEED
@@ -247,9 +247,9 @@ def test_moves_raise_power_only_into_room_and_lower_it_first(
         **{f: limits.usable_kw(cap) for f, cap in limits.feeders.items()},
     }
     rise_kw = dict.fromkeys(room_kw, 0.0)
-    feeder_of = {f"fleet/{fleet.name}": fleet.feeder for fleet in scene.site.fleets}
-    feeder_of |= {f"pool/{pool.name}": pool.feeder for pool in scene.site.pools}
-    feeder_of |= {f"job/{name}": snapshot.pools[job.job.pool].pool.feeder for name, job in snapshot.jobs.items()}
+    feeder_of = {Target.fleet(fleet.name): fleet.feeder for fleet in scene.site.fleets}
+    feeder_of |= {Target.pool(pool.name): pool.feeder for pool in scene.site.pools}
+    feeder_of |= {Target.job(name): snapshot.pools[job.job.pool].pool.feeder for name, job in snapshot.jobs.items()}
     for status in snapshot.fleets.values():
         for key in (None, status.fleet.feeder):
             room_kw[key] -= status.committed_kw * snapshot.pue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.site import SLEEP
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ def test_a_held_fleet_is_not_moved_whatever_the_price_and_says_why(scene: Scene)
     snapshot = scene.snapshot()
     desired = dispatch(scene.site, snapshot)
     assert desired.racks == {"old": {"normal": 4}, "new": {SLEEP: 4}}
-    assert WHY in desired.reasons["fleet/old"]
-    assert [planned.move.target for planned in plan_moves(scene.site, snapshot, desired).now] == ["fleet/new"]
+    assert WHY in desired.reasons[Target.fleet("old")]
+    assert [planned.move.target for planned in plan_moves(scene.site, snapshot, desired).now] == [Target.fleet("new")]
 
 
 def test_what_a_held_fleet_draws_is_kept_free_for_it_under_an_order(scene: Scene) -> None:
@@ -51,8 +52,8 @@ def test_a_held_job_runs_on_at_any_price_and_keeps_its_gpus(scene: Scene) -> Non
     scene.job("next", "bank", 160, JobPhase.WAITING)
     desired = dispatch(scene.site, scene.snapshot())
     assert desired.jobs == {"kept": 200}
-    assert WHY in desired.reasons["job/kept"]
-    assert "120 GPUs of pool h100 are left" in desired.reasons["job/next"]
+    assert WHY in desired.reasons[Target.job("kept")]
+    assert "120 GPUs of pool h100 are left" in desired.reasons[Target.job("next")]
 
 
 def test_a_held_job_that_waits_is_not_started(scene: Scene) -> None:
@@ -60,4 +61,4 @@ def test_a_held_job_that_waits_is_not_started(scene: Scene) -> None:
     scene.job("kept", "lab", 80, JobPhase.PAUSED, held=WHY)
     desired = dispatch(scene.site, scene.snapshot())
     assert desired.jobs == {}
-    assert WHY in desired.reasons["job/kept"]
+    assert WHY in desired.reasons[Target.job("kept")]

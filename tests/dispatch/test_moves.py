@@ -13,6 +13,7 @@ from orchestrator.dispatch.moves import Moves, plan_moves
 from orchestrator.domain.decision import Direction, LimitGpus, PauseJob, RunJob, SetFleet
 from orchestrator.domain.site import SLEEP, Feeder
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def test_expected_changes_are_at_the_grid(scene: Scene) -> None:
     scene.job("lab", "lab", 80)
     changes = {move.move.target: move.change_kw for move in planned(scene).now}
     assert changes == {
-        "fleet/old": pytest.approx(-1.1 * 4 * (300.0 - 1.5)),
-        "fleet/new": pytest.approx(-1.1 * 4 * (360.0 - 1.5)),
+        Target.fleet("old"): pytest.approx(-1.1 * 4 * (300.0 - 1.5)),
+        Target.fleet("new"): pytest.approx(-1.1 * 4 * (360.0 - 1.5)),
     }
 
 
@@ -64,20 +65,20 @@ def test_racks_wake_as_far_as_measured_room_goes_and_the_rest_waits(scene: Scene
     snapshot, desired = wanting(scene, new={"eco": 4})
     moves = plan_moves(scene.site, snapshot, desired)
     # 700 kW is room for two racks of 1.1 x 288.5 kW.
-    assert [move.move for move in moves.now if move.move.target == "fleet/new"] == [
+    assert [move.move for move in moves.now if move.move.target == Target.fleet("new")] == [
         SetFleet("new", {SLEEP: 2, "eco": 2})
     ]
-    assert moves.waiting == ("fleet/new",)
+    assert moves.waiting == (Target.fleet("new"),)
 
 
 def test_a_fleet_that_goes_both_down_and_up_goes_down_first(scene: Scene) -> None:
     scene.racks["new"] = {SLEEP: 1, "normal": 3}
     snapshot, desired = wanting(scene, new={"eco": 4})
-    moves = [move for move in plan_moves(scene.site, snapshot, desired).now if move.move.target == "fleet/new"]
+    moves = [move for move in plan_moves(scene.site, snapshot, desired).now if move.move.target == Target.fleet("new")]
     assert [(move.move, move.direction) for move in moves] == [(SetFleet("new", {SLEEP: 1, "eco": 3}), Direction.DOWN)]
     scene.racks["new"] = {SLEEP: 1, "eco": 3}
     snapshot, desired = wanting(scene, new={"eco": 4})
-    moves = [move for move in plan_moves(scene.site, snapshot, desired).now if move.move.target == "fleet/new"]
+    moves = [move for move in plan_moves(scene.site, snapshot, desired).now if move.move.target == Target.fleet("new")]
     assert [(move.move, move.direction) for move in moves] == [(SetFleet("new", {"eco": 4}), Direction.UP)]
 
 
@@ -90,7 +91,7 @@ def test_what_was_just_shed_is_no_room_until_it_is_measured(scene: Scene, now: d
     scene.put_to_sleep["new"] = now - timedelta(seconds=2)
     scene.kw = {f"new/rack-{number}": 350.0 for number in range(4)}
     scene.job("train", "bank", 160, JobPhase.WAITING)
-    assert planned(scene) == Moves((), ("job/train",))
+    assert planned(scene) == Moves((), (Target.job("train"),))
     scene.kw = {}
     assert [move.move for move in planned(scene).now] == [RunJob("train")]
 
@@ -109,7 +110,7 @@ def test_a_job_starts_only_once_its_gpus_are_free(scene: Scene) -> None:
     scene.job("train", "bank", 160, JobPhase.WAITING)
     moves = planned(scene)
     assert [move.move for move in moves.now if not isinstance(move.move, SetFleet)] == [PauseJob("lab-2")]
-    assert moves.waiting == ("job/train",)
+    assert moves.waiting == (Target.job("train"),)
 
 
 def test_gpu_limits_fall_at_once_and_rise_when_there_is_room(scene: Scene, now: datetime) -> None:
@@ -127,4 +128,4 @@ def test_gpu_limits_fall_at_once_and_rise_when_there_is_room(scene: Scene, now: 
     # Put to sleep just now and still drawing: no room for the 30 kW yet.
     scene.moved = scene.put_to_sleep = {"old": now, "new": now}
     scene.kw = {rack: 490.0 for _, rack in scene.site.racks()}
-    assert planned(scene) == Moves((), ("pool/h100",))
+    assert planned(scene) == Moves((), (Target.pool("h100"),))

@@ -25,6 +25,7 @@ from orchestrator.dispatch.moves import plan_moves
 from orchestrator.dispatch.power_price import price_at
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.site import SLEEP
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.decision_record import write_up
 from orchestrator.forecast.outlook import PlanValues, Switch
@@ -124,18 +125,18 @@ def test_reasons_name_the_price_that_decided(scene: Scene) -> None:
     scene.price = 900.0
     reasons = dispatch(scene.site, scene.snapshot()).reasons
     assert (
-        reasons["fleet/old"]
+        reasons[Target.fleet("old")]
         == "Old miner asleep: power sold back at 897 USD/MWh is worth more than its hash at 86 USD/MWh"
     )
     scene.price = 60.0
     reasons = dispatch(scene.site, scene.snapshot()).reasons
-    assert "its hash at 181 USD/MWh is worth more than power sold back at 57" in reasons["fleet/new"]
+    assert "its hash at 181 USD/MWh is worth more than power sold back at 57" in reasons[Target.fleet("new")]
     bought(scene, Ppa(600.0, 38.0, 3.0))
     reasons = dispatch(scene.site, scene.snapshot()).reasons
-    assert "its hash at 181 USD/MWh is worth more than power at 60" in reasons["fleet/new"]
+    assert "its hash at 181 USD/MWh is worth more than power at 60" in reasons[Target.fleet("new")]
     bought(scene, Ppa(3900.0, 38.0, None))
     reasons = dispatch(scene.site, scene.snapshot()).reasons
-    assert "is worth more than block power left unused at 0" in reasons["fleet/old"]
+    assert "is worth more than block power left unused at 0" in reasons[Target.fleet("old")]
 
 
 def test_a_job_runs_on_the_block_at_a_price_above_what_it_earns(scene: Scene) -> None:
@@ -147,7 +148,7 @@ def test_a_job_runs_on_the_block_at_a_price_above_what_it_earns(scene: Scene) ->
         desired = dispatch(scene.site, scene.snapshot())
         assert ("starts" in desired.jobs) is runs
     bought(scene, Ppa(200.0, 38.0, None))
-    assert "power" in dispatch(scene.site, scene.snapshot()).reasons["job/starts"]
+    assert "power" in dispatch(scene.site, scene.snapshot()).reasons[Target.job("starts")]
 
 
 def test_a_gain_counts_what_the_power_would_have_brought(scene: Scene) -> None:
@@ -157,7 +158,7 @@ def test_a_gain_counts_what_the_power_would_have_brought(scene: Scene) -> None:
     gains = []
     for ppa in (None, Ppa(3900.0, 38.0, 3.0)):
         bought(scene, ppa)
-        gains.append(dispatch(scene.site, scene.snapshot()).gains["fleet/old"])
+        gains.append(dispatch(scene.site, scene.snapshot()).gains[Target.fleet("old")])
     assert gains[0] - gains[1] == pytest.approx(1.0494 * 3.0, rel=1e-3)
 
 

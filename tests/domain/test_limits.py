@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from orchestrator.domain.limits import Cap, Curtailment, limits_due, limits_now
 from orchestrator.domain.market import PricePolicy
 from orchestrator.domain.site import Controls, Cooling, Feeder, Grid, Site, StalePolicies
+from orchestrator.domain.target import GRID_CONNECTION, Target
 
 ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NOW = datetime(2023, 9, 6, 19, 0, tzinfo=UTC)
@@ -37,14 +38,17 @@ ORDER = Curtailment(
     reason="ERCOT EEA2",
     source="operator",
 )
-CONNECTION = Cap(100_000.0, "grid connection")
-ORDERED = Cap(40_000.0, "curtailment c-1")
+CONNECTION = Cap(100_000.0, GRID_CONNECTION)
+ORDERED = Cap(40_000.0, GRID_CONNECTION, "c-1")
 
 
 def test_without_orders_the_connection_and_the_feeders_hold() -> None:
     for limits in (limits_now(SITE, [], NOW), limits_due(SITE, [], NOW)):
         assert limits.grid == CONNECTION
-        assert limits.feeders == {"north": Cap(60_000.0, "feeder north"), "south": Cap(50_000.0, "feeder south")}
+        assert limits.feeders == {
+            "north": Cap(60_000.0, Target.feeder("north")),
+            "south": Cap(50_000.0, Target.feeder("south")),
+        }
 
 
 @pytest.mark.parametrize(
@@ -83,13 +87,13 @@ def test_orders_leave_the_feeders_alone() -> None:
 def test_the_lowest_of_several_orders_holds_and_the_next_when_it_ends() -> None:
     lower = replace(ORDER, id="c-2", limit_kw=10_000.0, until=NOW + 30 * MINUTE)
     for orders in ([ORDER, lower], [lower, ORDER]):
-        assert limits_now(SITE, orders, NOW).grid == Cap(10_000.0, "curtailment c-2")
+        assert limits_now(SITE, orders, NOW).grid == Cap(10_000.0, GRID_CONNECTION, "c-2")
         assert limits_now(SITE, orders, NOW + 30 * MINUTE).grid == ORDERED
 
 
 def test_a_lower_order_not_yet_due_does_not_hide_one_that_is() -> None:
     later = replace(ORDER, id="c-2", limit_kw=10_000.0, start=NOW + 15 * MINUTE)
-    assert limits_now(SITE, [ORDER, later], NOW + 20 * MINUTE).grid == Cap(10_000.0, "curtailment c-2")
+    assert limits_now(SITE, [ORDER, later], NOW + 20 * MINUTE).grid == Cap(10_000.0, GRID_CONNECTION, "c-2")
     assert limits_due(SITE, [ORDER, later], NOW + 20 * MINUTE).grid == ORDERED
 
 

@@ -24,6 +24,7 @@ from orchestrator.domain.decision import (
 from orchestrator.domain.limits import limits_due
 from orchestrator.domain.site import SLEEP, Feeder, Grid
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.observe.verify import Pending, above_caps, breaches_now, check, follow, mark_of, power_before
 
@@ -130,7 +131,7 @@ def test_a_gpu_limit_is_measured_on_its_pool(scene: Scene) -> None:
     assert check(sent, scene.snapshot(), WITHIN).state is OutcomeState.ACKNOWLEDGED
 
 
-def broken(scene: Scene, *, late: dict[str, str] | None = None, shortfall_kw: float = 0.0) -> dict[Any, str]:
+def broken(scene: Scene, *, late: dict[Target, str] | None = None, shortfall_kw: float = 0.0) -> dict[Any, str]:
     snapshot = scene.snapshot()
     due = limits_due(scene.site, scene.orders, snapshot.at)
     return breaches_now(scene.site, snapshot, due, late or {}, shortfall_kw, snapshot.at - timedelta(hours=1))
@@ -182,7 +183,7 @@ def test_late_sheds_shortfalls_stuck_racks_and_a_paused_guaranteed_job_are_breac
     scene.racks["old"] = ASLEEP
     scene.kw = {"old/rack-0": 300.0}
     scene.job("train", "bank", 80, JobPhase.PAUSED)
-    assert broken(scene, late={"job/lab": "no change"}, shortfall_kw=12.0) == {
+    assert broken(scene, late={Target.job("lab"): "no change"}, shortfall_kw=12.0) == {
         (BreachKind.SHED, "job/lab"): "no change",
         (BreachKind.SHED, "grid connection"): "12 kW could be shed only by interrupting guaranteed jobs",
         (BreachKind.SHED, "fleet/old"): "racks that do not follow their setpoint: old/rack-0",
@@ -193,7 +194,8 @@ def test_late_sheds_shortfalls_stuck_racks_and_a_paused_guaranteed_job_are_breac
 def test_above_caps_names_the_source_of_each(scene: Scene) -> None:
     scene.order(100.0, response=timedelta(0))
     snapshot = scene.snapshot()
-    assert above_caps(snapshot, limits_due(scene.site, scene.orders, snapshot.at)) == ("curtailment c-1",)
+    above = above_caps(snapshot, limits_due(scene.site, scene.orders, snapshot.at))
+    assert [cap.source for cap in above] == ["curtailment c-1"]
 
 
 def test_a_breach_opens_escalates_and_is_resolved(now: datetime) -> None:

@@ -90,7 +90,7 @@ def action_rows(decision: Decision) -> list[Row]:
             "id": action.id,
             "decision_id": decision.id,
             "number": number,
-            "target": action.move.target,
+            "target": str(action.move.target),
             "move": move_to_json(action.move),
             "direction": action.direction.value,
             "reason": action.reason,

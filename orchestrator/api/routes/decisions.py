@@ -56,7 +56,7 @@ class ActionDocument(BaseModel):
     def of(action: Action, outcome: Outcome | None) -> "ActionDocument":
         return ActionDocument(
             id=action.id,
-            target=action.move.target,
+            target=str(action.move.target),
             move=_in_words(action),
             direction=action.direction,
             reason=action.reason,

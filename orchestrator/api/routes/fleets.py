@@ -11,6 +11,7 @@ from orchestrator.api.next_moves import Teller
 from orchestrator.domain.economics import mining_value_usd_per_mwh
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
+from orchestrator.domain.target import Target
 
 router = APIRouter(tags=["fleets"])
 
@@ -69,7 +70,7 @@ def hashprice_usd_per_ph_day(snapshot: Snapshot, site: Site) -> float:
 
 
 def _document(
-    status: FleetStatus, snapshot: Snapshot, site: Site, reasons: Mapping[str, str], teller: Teller
+    status: FleetStatus, snapshot: Snapshot, site: Site, reasons: Mapping[Target, str], teller: Teller
 ) -> FleetDocument:
     fleet = status.fleet
     modes = [mode.name for mode in reversed(fleet.modes)] + [SLEEP]
@@ -87,6 +88,6 @@ def _document(
         efficiency_j_per_th=fleet.mode(fleet.default_mode).efficiency_j_per_th,
         silent_racks=len(status.silent),
         stuck_racks=len(status.stuck),
-        reason=reasons.get(f"fleet/{fleet.name}"),
+        reason=reasons.get(Target.fleet(fleet.name)),
         next=teller.fleet(status).next or None,
     )

@@ -13,6 +13,7 @@ from orchestrator.api.next_moves import Teller
 from orchestrator.domain.site import Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import JobStatus
+from orchestrator.domain.target import Target
 from orchestrator.domain.units import SECONDS_PER_HOUR
 from orchestrator.domain.work import JobPhase, JobView
 
@@ -89,7 +90,7 @@ async def jobs(
     )
 
 
-def _open(status: JobStatus, reasons: Mapping[str, str], teller: Teller) -> JobDocument:
+def _open(status: JobStatus, reasons: Mapping[Target, str], teller: Teller) -> JobDocument:
     return _document(
         status.view,
         status.tenant.sla,
@@ -101,7 +102,7 @@ def _open(status: JobStatus, reasons: Mapping[str, str], teller: Teller) -> JobD
     )
 
 
-def _ended(view: JobView, record: JobRecord | None, site: Site, reasons: Mapping[str, str]) -> JobDocument:
+def _ended(view: JobView, record: JobRecord | None, site: Site, reasons: Mapping[Target, str]) -> JobDocument:
     sla = next((tenant.sla for tenant in site.tenants if tenant.name == view.job.tenant), None)
     done: float | None = None if record is None else record.billed_gpu_seconds
     if view.phase is JobPhase.SUCCEEDED:
@@ -118,7 +119,7 @@ def _document(
     interruptions: int,
     *,
     outcome: str | None,
-    reasons: Mapping[str, str],
+    reasons: Mapping[Target, str],
     next_move: str | None = None,
 ) -> JobDocument:
     job = view.job
@@ -140,6 +141,6 @@ def _document(
         interruptions=interruptions,
         elapsed_seconds=view.elapsed.total_seconds(),
         outcome=outcome,
-        reason=reasons.get(f"job/{job.name}"),
+        reason=reasons.get(Target.job(job.name)),
         next=next_move,
     )

@@ -78,7 +78,7 @@ def _add_move(spans: Spans, parent: Span, moved: Moved, began_ns: int, about: Ma
     attributes: dict[str, Value] = {
         **about,
         "wattshift.action.id": action.id,
-        "wattshift.target": action.move.target,
+        "wattshift.target": str(action.move.target),
         "wattshift.change_kw": action.change_kw,
         "wattshift.reason": action.reason,
         "wattshift.outcome": moved.state,

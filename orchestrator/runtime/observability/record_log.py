@@ -39,7 +39,7 @@ class RecordLog:
                 _order(record)
 
     def _decided(self, decision: Decision) -> None:
-        self._targets |= {action.id: action.move.target for action in decision.actions}
+        self._targets |= {action.id: str(action.move.target) for action in decision.actions}
         while len(self._targets) > MOST_TARGETS:  # of a round that failed nothing more may be heard
             del self._targets[next(iter(self._targets))]
         log.info(

@@ -55,8 +55,7 @@ class Actions:
 
     def _send_off(self, decision: Decision, trigger_at: datetime | None) -> None:
         for action in decision.actions:
-            kind, _, _ = action.move.target.partition("/")
-            self._on_their_way[action.id] = _OnItsWay(kind, trigger_at)
+            self._on_their_way[action.id] = _OnItsWay(action.move.target.kind, trigger_at)
         while len(self._on_their_way) > MOST_KEPT:
             del self._on_their_way[next(iter(self._on_their_way))]
 
