@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +23,9 @@ from tests.cluster.kind_cluster import KindCluster, find_or_make, missing_for_cl
 
 settings.register_profile("any-machine", deadline=None)  # no test depends on how fast the machine is
 settings.load_profile("any-machine")
+
+SHARED = ("kind_cluster", "played", "steady")
+"""Fixtures that cost much, or that are one of a kind on a machine: what uses one runs in one worker of pytest-xdist."""
 
 _FLAGS = (
     "--disable-background-networking",
@@ -149,6 +153,20 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cluster: needs Docker, kind and kubectl")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """What is compiled is compiled once, before workers start."""
+    subprocess.run([sys.executable, "-m", "orchestrator.runtime.compile"], check=True, stdout=subprocess.DEVNULL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        used = ["kind_cluster"] if item.get_closest_marker("cluster") else [name for name in SHARED if name in fixtures]
+        if used:
+            item.add_marker(pytest.mark.xdist_group(used[0]))
 
 
 @pytest.hookimpl(tryfirst=True)
