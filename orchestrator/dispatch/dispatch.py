@@ -2,7 +2,7 @@
 
 Everything that could run is a block with a value in USD per MWh at the grid. Blocks that must run come first, the
 rest in merit order of value less price; each takes what is left under the connection's and its feeder's cap.
-Precedence: safety limits > grid orders > SLA > profit. A plan says what a block is worth; it changes none of that.
+Who goes first, and what may be stopped for which cap, is the list in `precedence.py`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,12 +19,13 @@ from orchestrator.dispatch.headroom import room_left
 from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.live_columns import FleetRows, JobRows, LiveColumns, places
 from orchestrator.dispatch.power_price import PowerPrice, price_for
+from orchestrator.dispatch.precedence import caps_that_hold, shaped_by
 from orchestrator.dispatch.relief import short
 from orchestrator.domain.economics import mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
-from orchestrator.domain.target import Kind, Target
+from orchestrator.domain.target import GRID_CONNECTION, Kind, Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.reasons import Explained, Reasons, Worth, fleet_reason, job_reason, pool_reason
 from orchestrator.forecast.outlook import PlanValues, Switch
@@ -68,6 +69,8 @@ class Desired:
     """Power above the tightest cap that only an interruption of guaranteed jobs could shed."""
     order: tuple[Target, ...]
     """Fleets and jobs that change and were chosen between, in merit order."""
+    rules: tuple[str, ...] = ()
+    """Those of `precedence.PRECEDENCE` that made it what it is, the highest first."""
     block: BlockLeft | None = None
     """What is left of the power block; None where the site has none."""
 
@@ -147,6 +150,7 @@ def dispatch(
         gains=Gains(changed, reasons),
         shortfall_kw=decided.shortfall_kw,
         order=_order(fleets, jobs, decided, np.array(fleet_changes, dtype=np.bool_), job_changes) if changed else (),
+        rules=tuple(rule.name for rule in shaped_by(site, snapshot.limits, binding, decided.blocks, chosen, market)),
         block=bought._replace(kw=chosen.block_kw) if ppa is not None else None,
     )
 
@@ -206,7 +210,8 @@ def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, planned: Switch |
 
 def _binding(site: Site, snapshot: Snapshot, decided: Decided) -> tuple[Cap, ...]:
     """The caps that bound, in the order in which they did."""
-    caps = (snapshot.limits.grid, *(snapshot.limits.feeders[feeder.name] for feeder in site.feeders))
+    held = caps_that_hold(site, snapshot.limits)
+    caps = (held[GRID_CONNECTION], *(held[Target.feeder(feeder.name)] for feeder in site.feeders))
     bound = decided.chosen.bound.tolist()
     return tuple(caps[row] for row in sorted(range(len(bound)), key=bound.__getitem__) if bound[row])
 

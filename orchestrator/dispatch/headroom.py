@@ -7,14 +7,15 @@ import numpy as np
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.allocate import NO_BLOCK
 from orchestrator.dispatch.blocks import PoolColumns
+from orchestrator.dispatch.kernels.blocks import Rank
 from orchestrator.dispatch.kernels.choice import BlockLeft, Room
 from orchestrator.dispatch.live_columns import FleetRows, JobRows
+from orchestrator.dispatch.precedence import caps_that_hold, kept_above_kw
 from orchestrator.dispatch.relief import Excused
 from orchestrator.domain.headroom import left_kw, margin_kw
-from orchestrator.domain.limits import Cap
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
-from orchestrator.domain.target import GRID_CONNECTION
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.observe.columns import Floats
 from orchestrator.observe.phase import Phase
 
@@ -28,8 +29,8 @@ class Left(NamedTuple):
 def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, pools: PoolColumns) -> Left:
     """What is left under the caps once everything that cannot be switched off has drawn its share."""
     limits, pue, columns = snapshot.limits, snapshot.pue, jobs.columns
-    order_kw = limits.usable_kw(Cap(site.grid.limit_kw, GRID_CONNECTION)) - limits.usable_kw(limits.grid)
-    feeder_caps = [limits.feeders[feeder.name] for feeder in site.feeders]
+    caps = caps_that_hold(site, limits)
+    grid_cap, feeder_caps = caps[GRID_CONNECTION], [caps[Target.feeder(feeder.name)] for feeder in site.feeders]
     fixed_kw = np.zeros(len(feeder_caps))
     assumed_kw = np.zeros(len(feeder_caps))
     pool_statuses = [snapshot.pools[pool.name] for pool in site.pools]
@@ -58,13 +59,13 @@ def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, 
     feeders_usable_kw: Floats = np.array([limits.usable_kw(cap) for cap in feeder_caps])
     return Left(
         Room(
-            grid_kw=left_kw(limits.usable_kw(limits.grid), float(fixed_kw.sum()), pue),
+            grid_kw=left_kw(limits.usable_kw(grid_cap), float(fixed_kw.sum()), pue),
             feeder_kw=left_kw(feeders_usable_kw, fixed_kw, pue),
-            grid_margin_kw=margin_kw(limits.grid.limit_kw),
+            grid_margin_kw=margin_kw(grid_cap.limit_kw),
             feeder_margin_kw=np.array([margin_kw(cap.limit_kw) for cap in feeder_caps]),
             gpus=gpus,
         ),
-        Excused(order_kw, assumed_kw * pue),
+        Excused(kept_above_kw(site, limits, Rank.GUARANTEED), assumed_kw * pue),
         block_left(site.grid.ppa, float(fixed_kw.sum() * pue), snapshot.price.usd_per_mwh),
     )
 

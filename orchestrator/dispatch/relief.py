@@ -17,7 +17,7 @@ class Excused(NamedTuple):
     """Power by which a cap may be exceeded before a customer is interrupted for it, grid-side kW."""
 
     order_kw: float
-    """By which an order lies under the connection's own limit: no order interrupts a guaranteed job."""
+    """At the grid connection, for a cap for which no guaranteed job may be stopped (`precedence.kept_above_kw`)."""
     assumed_kw: Floats
     """By feeder, power that is only assumed of racks and nodes, because nobody measures them."""
 

@@ -54,6 +54,7 @@ def write_up(
         alternatives=_alternatives(snapshot, desired, moved, moves.waiting),
         inputs={
             "limit_source": snapshot.limits.grid.source,
+            "rules": list(desired.rules),
             "outdoor_c": snapshot.outdoor.value,
             "fleets_kw": {name: round(status.counted_kw, 1) for name, status in snapshot.fleets.items()},
             "committed_kw": {name: round(status.committed_kw, 1) for name, status in snapshot.fleets.items()},

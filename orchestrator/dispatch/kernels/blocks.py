@@ -16,7 +16,7 @@ Flags = NDArray[np.bool_]
 
 
 class Rank(IntEnum):
-    """Order of precedence among blocks; lower goes first."""
+    """What a block's claim to run rests on; lower goes first. Whose claims they are: `dispatch.precedence`."""
 
     GUARANTEED = 0
     DUE = 1
