@@ -45,52 +45,52 @@ async def serve(settings: Settings, host: str, port: int, console: Console, *, s
     if settings.mock is None:
         raise NoDriverError("the site file has neither a `mock` nor a `kubernetes` section; one of them is needed")
     require_key_unless_loopback(host, settings.api_key)
-    bound = listen(host, port)
-    stopping = stop_event()
-    folder = settings.state_dir
-    open_folder(folder)
-    mock = settings.mock
-    run = load_run(folder) or _new_run(settings, mock.seed)
-    save_run(folder, run)
-    start = datetime.fromisoformat(run.start)
-    with contextlib.closing(SqlStore.open(settings.store_url)) as store:
-        store.prune(datetime.now(UTC) - KEPT)
-        async with (
-            running_devices(
-                settings.site,
-                folder,
-                wall_clock(),
-                seed=mock.seed,
-                nodes_per_exporter=mock.nodes_per_exporter,
-                stopping=stopping,
-                console=console,
-            ) as devices,
-            httpx.AsyncClient(trust_env=False) as client,
-        ):
-            if stopping.is_set():
-                return
-            metrics = open_metrics(settings, folder / "targets", client, wall_clock())
-            jobs = job_stream(settings.site, start, start + JOBS_AHEAD, mock.seed)
-            live = LiveSite(
-                settings.site,
-                wall_clock(),
-                prices=open_prices(settings, client),
-                series=open_series(settings),
-                metrics=metrics,
-                workloads=devices,
-                store=store,
-                jobs=SubmittedJobs(jobs, devices),
-                spans=spans,
-            )
-            async with serving(live, bound, settings.api_key):
-                live.start()
-                log.info("answers at %s", url_of(bound))
-                console.print(f"[bold green]Look at {url_of(bound)}[/]  ({settings.site.name}; Ctrl-C ends it)")
-                await stopping.wait()
-                log.info("stopping")
-                console.print("Stopping: jobs write their checkpoints, devices end ...")
-                await live.pause()
-            await metrics.close()
+    with listen(host, port) as bound:
+        stopping = stop_event()
+        folder = settings.state_dir
+        open_folder(folder)
+        mock = settings.mock
+        run = load_run(folder) or _new_run(settings, mock.seed)
+        save_run(folder, run)
+        start = datetime.fromisoformat(run.start)
+        with contextlib.closing(SqlStore.open(settings.store_url)) as store:
+            store.prune(datetime.now(UTC) - KEPT)
+            async with (
+                running_devices(
+                    settings.site,
+                    folder,
+                    wall_clock(),
+                    seed=mock.seed,
+                    nodes_per_exporter=mock.nodes_per_exporter,
+                    stopping=stopping,
+                    console=console,
+                ) as devices,
+                httpx.AsyncClient(trust_env=False) as client,
+            ):
+                if stopping.is_set():
+                    return
+                metrics = open_metrics(settings, folder / "targets", client, wall_clock())
+                jobs = job_stream(settings.site, start, start + JOBS_AHEAD, mock.seed)
+                live = LiveSite(
+                    settings.site,
+                    wall_clock(),
+                    prices=open_prices(settings, client),
+                    series=open_series(settings),
+                    metrics=metrics,
+                    workloads=devices,
+                    store=store,
+                    jobs=SubmittedJobs(jobs, devices),
+                    spans=spans,
+                )
+                async with serving(live, bound, settings.api_key):
+                    live.start()
+                    log.info("answers at %s", url_of(bound))
+                    console.print(f"[bold green]Look at {url_of(bound)}[/]  ({settings.site.name}; Ctrl-C ends it)")
+                    await stopping.wait()
+                    log.info("stopping")
+                    console.print("Stopping: jobs write their checkpoints, devices end ...")
+                    await live.pause()
+                await metrics.close()
 
 
 def _new_run(settings: Settings, seed: int) -> Run:

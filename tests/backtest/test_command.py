@@ -12,6 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from orchestrator.runtime.backtest.processes import ProcessError, Work, run_all
+from tests.command import ended_here
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2024, 5, 1, 5, tzinfo=UTC)
@@ -165,10 +166,20 @@ def test_a_seed_is_a_run_again(tmp_path: Path) -> None:
         (["--json", "no-such-folder/out.json"], "--json no-such-folder/out.json: a file is needed"),
     ],
 )
-def test_what_cannot_be_played_is_refused_in_words(arguments: list[str], says: str) -> None:
-    run = backtest(*arguments)
+def test_what_cannot_be_played_is_refused_in_words(
+    arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    run = ended_here("backtest", *arguments)
+    assert run.code == 2
+    assert says in " ".join(run.err.split())
+    assert "Traceback" not in run.err
+
+
+def test_a_refusal_is_an_exit_code_and_a_sentence_to_who_runs_the_program() -> None:
+    run = backtest("--prices", "nowhere.csv")
     assert run.returncode == 2
-    assert says in " ".join(run.stderr.split())
+    assert "--prices nowhere.csv: there is no such file" in " ".join(run.stderr.split())
     assert "Traceback" not in run.stderr
 
 

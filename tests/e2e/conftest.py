@@ -3,12 +3,10 @@
 The site and its prices are invented; its devices are simulated, as everywhere in the demo.
 """
 
-import os
 import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,13 +20,11 @@ import pytest
 
 from orchestrator.adapters.workloads.processes.process_table import MARK
 from tests.cluster.kind_cluster import KindCluster
+from tests.command import PATIENCE_S, WATTSHIFT, Ended, ended, environment, refused
 from tests.e2e.cluster_site import Images, load_images
 
-PATIENCE_S = 90.0
-"""For anything that a busy machine may be slow at."""
 POLL_S = 0.1
 MIDNIGHT = datetime(2023, 9, 6, tzinfo=UTC)
-WATTSHIFT = (sys.executable, "-m", "orchestrator.cli")
 
 T = TypeVar("T")
 
@@ -104,12 +100,6 @@ ASLEEP_KW = 100.0
 """More than it draws with all racks asleep."""
 
 
-def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The tests' environment without anything that changes what Wattshift does, on a wide terminal."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WATTSHIFT_", "OTEL_"))}
-    return {**kept, "COLUMNS": "300", **settings}
-
-
 def wait_for(look: Callable[[], T | None], what: str, within_s: float = PATIENCE_S) -> T:
     """The first result of `look` that is true; fails with `what` when there is none in time."""
     deadline = time.monotonic() + within_s
@@ -117,23 +107,6 @@ def wait_for(look: Callable[[], T | None], what: str, within_s: float = PATIENCE
         assert time.monotonic() < deadline, f"waited {within_s:.0f} s for {what}"
         time.sleep(POLL_S)
     return found
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A command that came to its end."""
-
-    code: int
-    out: str
-    err: str
-
-    def refusal(self) -> str:
-        """What a refused command said: exit code 2, one sentence on stderr, no traceback."""
-        assert self.code == 2, self
-        assert "Traceback" not in self.out + self.err
-        said = " ".join(re.sub(r"[│╭╮╰╯─]", " ", self.err).split())
-        assert len(said) < 600, said
-        return said
 
 
 @dataclass
@@ -279,19 +252,18 @@ class World:
 
     def run(self, *arguments: str, settings: Mapping[str, str] | None = None) -> Ended:
         """`wattshift ...` to its end."""
-        done = subprocess.run(
-            [*WATTSHIFT, *arguments],
-            env=environment(settings or {}),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return ended(*arguments, settings=settings)
 
     def demo(self, *arguments: str, settings: Mapping[str, str] | None = None) -> Ended:
         """`wattshift demo` on the small site, to its end."""
-        return self.run("demo", "--site", str(self.site), "--state", str(self.state), *arguments, settings=settings)
+        return self.run(*self._demo(arguments), settings=settings)
+
+    def refused_demo(self, *arguments: str, settings: Mapping[str, str] | None = None) -> str:
+        """What `wattshift demo` on the small site says, which it must refuse."""
+        return refused(*self._demo(arguments), settings=settings)
+
+    def _demo(self, arguments: Sequence[str]) -> tuple[str, ...]:
+        return ("demo", "--site", str(self.site), "--state", str(self.state), *arguments)
 
     def live_demo(self, *arguments: str, settings: Mapping[str, str] | None = None) -> Live:
         """`wattshift demo` on the small site with real processes at 60x, just started."""

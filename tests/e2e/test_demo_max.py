@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Ended, World
+    from tests.e2e.conftest import World
 
 QUARTER = timedelta(minutes=15)
 QUIET, SPIKE = [20.0] * 12, [4000.0] * 6
@@ -179,8 +179,7 @@ def test_other_layouts_are_played(world: "World", text: str, options: tuple[str,
 
 
 def refused(world: "World", *arguments: str, settings: dict[str, str] | None = None) -> str:
-    ended: Ended = world.demo(*arguments, "--headless", settings=settings)
-    said = ended.refusal()
+    said: str = world.refused_demo(*arguments, "--headless", settings=settings)
     assert not list(world.state.glob("*")), "a refused command leaves nothing behind"
     return said
 
@@ -279,5 +278,5 @@ class TestRefusals:
         file = world.folder / "file"
         file.write_text("")
         for speed in ("max", "60"):
-            ended = world.demo("--speed", speed, "--port", "0", "--state", str(file / "state"), "--headless")
-            assert "file" in ended.refusal()
+            said = world.refused_demo("--speed", speed, "--port", "0", "--state", str(file / "state"), "--headless")
+            assert "file" in said

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.command import refused
 from tests.e2e.test_serve import pushed
 from tests.tracing.collector import Collector, Got
 
@@ -57,9 +58,9 @@ def test_from_the_price_to_the_watts(world: "World", launch: "Callable[[Live], L
     assert changed.code == 0, changed
     assert "orchestrator.controller says DEBUG and above until" in changed.out
     world.wait_for(lambda: "round of" in live.said(), "what the rounds come to")
-    wrong = world.run("log-level", "orchestrator.controler", "DEBUG", "--url", live.url).refusal()
+    wrong = refused("log-level", "orchestrator.controler", "DEBUG", "--url", live.url)
     assert "did you mean orchestrator.controller" in wrong
-    assert "body /level" in world.run("log-level", "root", "loud", "--url", live.url).refusal()
+    assert "body /level" in refused("log-level", "root", "loud", "--url", live.url)
     assert live.interrupt() < 15
 
     lines = [json.loads(line) for line in live.said().splitlines()]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from tests.command import refused
+
 if TYPE_CHECKING:
     from tests.e2e.conftest import Live, World
 
@@ -75,7 +77,7 @@ def test_a_controller_killed_goes_on_with_its_orders(world: "World", launch: "Ca
     (order,) = live.get("/api/v1/curtailments")["curtailments"]
     live.kill()
     left = live.processes()
-    assert world.run("status", "--url", live.url).refusal(), "nobody answers there"
+    assert refused("status", "--url", live.url), "nobody answers there"
 
     again = launch(world.live_serve())
     assert {name: again.processes().get(name) for name in left} == left
@@ -93,5 +95,5 @@ def test_a_controller_killed_goes_on_with_its_orders(world: "World", launch: "Ca
 @pytest.mark.parametrize(
     "arguments", [("serve",), ("serve", "nowhere.yaml"), ("curtail", "--limit-mw", "1", "--url", "x")]
 )
-def test_what_cannot_be_done_is_said(world: "World", arguments: tuple[str, ...]) -> None:
-    assert world.run(*arguments).refusal()
+def test_what_cannot_be_done_is_said(arguments: tuple[str, ...]) -> None:
+    assert refused(*arguments)

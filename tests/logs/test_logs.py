@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.command import refused
+
 SAYS = """
 import logging
-from orchestrator.runtime import logs
+from orchestrator.runtime.observability import logs
 from orchestrator.controller.deciding import acting_on
 
 logs.configure({form!r}, {level!r})
@@ -105,11 +107,7 @@ def test_a_level_above_warning_is_for_all() -> None:
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, str], named: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli", "check"], env=settings, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert named in done.stderr
+    assert named in refused("check", settings=settings)
 
 
 def test_what_ends_a_command_is_a_line_too() -> None:

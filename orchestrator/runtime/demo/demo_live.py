@@ -69,44 +69,46 @@ async def play_live(
     A run that was cut off goes on where it was.
     """
     require_key_unless_loopback(options.host, settings.api_key)
-    bound = listen(options.host, options.port)
-    site, folder = stretched(settings.site, speed), options.state
-    wanted = Run(
-        site=str(options.site_file.resolve()),
-        day=options.day.name,
-        speed=speed,
-        seed=options.seed,
-        start=options.start.isoformat(),
-        wall_origin=time.time(),
-    )
-    run, goes_on = await begin_or_go_on(folder, wanted, until=options.day.end, fresh=options.fresh, tell=console.print)
-    options = replace(options, start=datetime.fromisoformat(run.start))
-    stopping = stop_event()
-    nodes_per_exporter = settings.mock.nodes_per_exporter if settings.mock is not None else NODES_PER_EXPORTER
-    with contextlib.closing(SqlStore.open(f"sqlite:///{folder / 'wattshift.db'}")) as store:
-        async with running_devices(
-            site,
-            folder,
-            run.clock,
+    with listen(options.host, options.port) as bound:
+        site, folder = stretched(settings.site, speed), options.state
+        wanted = Run(
+            site=str(options.site_file.resolve()),
+            day=options.day.name,
+            speed=speed,
             seed=options.seed,
-            nodes_per_exporter=nodes_per_exporter,
-            stopping=stopping,
-            console=console,
-        ) as devices:
-            if stopping.is_set():
-                ended_at = options.start
-            else:
-                ended_at = await _operate(
-                    settings, site, options, run.clock, devices, store, bound, stopping, console, spans
-                )
-        if ended_at <= options.start:
-            if not goes_on:  # what went on stays as it was, to go on again
-                end_run(folder, run)
-            return {}
-        end_run(folder, run)
-        ours = report(store, settings.site, options.start, ended_at)
-    baseline = await always_on_report(settings, options, ended_at, console)
-    return finished(ours, baseline, settings, options, ended_at)
+            start=options.start.isoformat(),
+            wall_origin=time.time(),
+        )
+        run, goes_on = await begin_or_go_on(
+            folder, wanted, until=options.day.end, fresh=options.fresh, tell=console.print
+        )
+        options = replace(options, start=datetime.fromisoformat(run.start))
+        stopping = stop_event()
+        nodes_per_exporter = settings.mock.nodes_per_exporter if settings.mock is not None else NODES_PER_EXPORTER
+        with contextlib.closing(SqlStore.open(f"sqlite:///{folder / 'wattshift.db'}")) as store:
+            async with running_devices(
+                site,
+                folder,
+                run.clock,
+                seed=options.seed,
+                nodes_per_exporter=nodes_per_exporter,
+                stopping=stopping,
+                console=console,
+            ) as devices:
+                if stopping.is_set():
+                    ended_at = options.start
+                else:
+                    ended_at = await _operate(
+                        settings, site, options, run.clock, devices, store, bound, stopping, console, spans
+                    )
+            if ended_at <= options.start:
+                if not goes_on:  # what went on stays as it was, to go on again
+                    end_run(folder, run)
+                return {}
+            end_run(folder, run)
+            ours = report(store, settings.site, options.start, ended_at)
+        baseline = await always_on_report(settings, options, ended_at, console)
+        return finished(ours, baseline, settings, options, ended_at)
 
 
 async def _operate(

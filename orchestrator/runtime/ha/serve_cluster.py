@@ -63,30 +63,30 @@ async def serve_cluster(
     file = database_file(read_url(settings.store_url))
     if file is not None:
         open_folder(file.parent)
-    bound = listen(host, port)
-    stopping = stop_event()
-    # Two of them, so that no renewal of the lease waits for a connection behind a thousand moves.
-    async with _connected(cluster) as api, _connected(cluster) as own, httpx.AsyncClient(trust_env=False) as client:
-        election = Election(own, f"{cluster.name}-leader", _identity(), timing=timing)
-        metrics = open_metrics(settings, settings.state_dir / "targets", client, wall_clock())
-        candidate = Candidate(
-            settings,
-            Sources(open_prices(settings, client), open_series(settings), metrics),
-            election,
-            LeaderLabel(own, os.environ.get("POD_NAME")),
-            open_driver=lambda: open_driver(
-                api, settings.site, cluster.name, lambda: election.held, identity=election.identity
-            ),
-            stopping=stopping,
-            tell=lambda text: console.print(text, soft_wrap=True, markup=False),
-            spans=spans,
-        )
-        async with answering(candidate.front, bound):
-            log.info("answers at %s", url_of(bound))
-            where = f"{settings.site.name}, namespace {api.namespace}"
-            console.print(f"[bold green]Look at {url_of(bound)}[/]  ({where})", soft_wrap=True)
-            await candidate.run()
-        await metrics.close()
+    with listen(host, port) as bound:
+        stopping = stop_event()
+        # Two of them, so that no renewal of the lease waits for a connection behind a thousand moves.
+        async with _connected(cluster) as api, _connected(cluster) as own, httpx.AsyncClient(trust_env=False) as client:
+            election = Election(own, f"{cluster.name}-leader", _identity(), timing=timing)
+            metrics = open_metrics(settings, settings.state_dir / "targets", client, wall_clock())
+            candidate = Candidate(
+                settings,
+                Sources(open_prices(settings, client), open_series(settings), metrics),
+                election,
+                LeaderLabel(own, os.environ.get("POD_NAME")),
+                open_driver=lambda: open_driver(
+                    api, settings.site, cluster.name, lambda: election.held, identity=election.identity
+                ),
+                stopping=stopping,
+                tell=lambda text: console.print(text, soft_wrap=True, markup=False),
+                spans=spans,
+            )
+            async with answering(candidate.front, bound):
+                log.info("answers at %s", url_of(bound))
+                where = f"{settings.site.name}, namespace {api.namespace}"
+                console.print(f"[bold green]Look at {url_of(bound)}[/]  ({where})", soft_wrap=True)
+                await candidate.run()
+            await metrics.close()
 
 
 @contextlib.asynccontextmanager
