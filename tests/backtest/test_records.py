@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 import pytest
 from pyarrow import Table, parquet
 
-from orchestrator.backtest import records
 from orchestrator.backtest.records.batch import RowBatch, joined
 from orchestrator.backtest.records.parquet import RecordsError, RecordsWriter, join_records
 from orchestrator.backtest.records.schema import COLUMNS
@@ -204,7 +203,7 @@ def test_every_column_is_documented() -> None:
 def test_rows_are_written_in_groups_of_bounded_size(
     tmp_path: Path, site: Site, market: MarketSeries, run: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "ROWS_PER_GROUP", 500)
+    monkeypatch.setattr("orchestrator.backtest.records.parquet.ROWS_PER_GROUP", 500)
     write(tmp_path / "groups.parquet", site, market, run, "always-on", "plan")
     file = parquet.ParquetFile(tmp_path / "groups.parquet")
     sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
@@ -216,7 +215,7 @@ def test_rows_are_written_in_groups_of_bounded_size(
 def test_a_batch_larger_than_a_group_is_split(
     tmp_path: Path, site: Site, market: MarketSeries, run: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "ROWS_PER_GROUP", 500)
+    monkeypatch.setattr("orchestrator.backtest.records.parquet.ROWS_PER_GROUP", 500)
     whole = joined(run.batches["plan"])
     with RecordsWriter(
         tmp_path / "run.parquet", site, market, made_up_jobs(site, market), seed=1, versions={}
