@@ -6,9 +6,10 @@ from math import inf
 
 from orchestrator.forecast.outlook import PlanValues, Switch
 from orchestrator.optimizer.kernels.arrays import Floats
+from orchestrator.optimizer.kernels.descent import Prices
 from orchestrator.optimizer.price_paths import fleet_switches
 from orchestrator.optimizer.problem import Problem
-from orchestrator.optimizer.shadow_prices import FIRST_RATE, LAST_RATE, WARM_RATE, Prices, find_prices
+from orchestrator.optimizer.shadow_prices import FIRST_RATE, LAST_RATE, WARM_RATE, find_prices
 from orchestrator.optimizer.thresholds import Thresholds, thresholds
 from orchestrator.optimizer.warm_start import Duals, duals_of, start_of
 

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.optimizer.first_step import DELAY_USD_PER_GPU_H2, switched
-from orchestrator.optimizer.kernels.insertion import insert
-from orchestrator.optimizer.kernels.placing import Placed, Room, settle_jobs
+from orchestrator.optimizer.kernels.descent import Prices
+from orchestrator.optimizer.kernels.insertion import Turns, insert
+from orchestrator.optimizer.kernels.placing import Capacity, Placed, PlacedBy, settle_jobs
 from orchestrator.optimizer.kernels.rack_dp import scratch
 from orchestrator.optimizer.kernels.rack_rounds import Mined, fill, merit_order
-from orchestrator.optimizer.kernels.response import unit_costs
+from orchestrator.optimizer.kernels.response import costs_at
 from orchestrator.optimizer.problem import Problem, block_usd, energy_usd, given_usd
 from orchestrator.optimizer.shadow_prices import (
     FIRST_RATE,
     LAST_RATE,
     WARM_RATE,
-    Prices,
     bound_at,
     find_prices,
     jobs_beyond_caps,
@@ -174,38 +174,22 @@ def _best_primal(
     supply, tasks = problem.supply, problem.tasks
     jobs, steps = len(tasks.pool), problem.steps
     pools, feeders = len(supply.pool_feeder), len(supply.feeder_kw)
-    power, gpu_cost = np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus)
-    true_cost = np.zeros_like(supply.gpus)
     density = _density(problem)
-    order = _order(problem, density)
+    turns = Turns(_order(problem, density), density, rounds, seed=1)
     best: _Primal | None = None
     best_usd = -np.inf
     scarce_gpus = slice(1 + feeders, 1 + feeders + pools)
     for scaling in gpu_scalings:
         scaled = prices.scarce.copy()
         scaled[scarce_gpus] *= scaling
-        unit_costs(supply, scaled, power, gpu_cost)
+        cost = costs_at(supply, scaled, delay).gpu
         scaled[scarce_gpus] = 0.0
-        unit_costs(supply, scaled, power, true_cost)
-        room = Room(supply.gpus.copy(), supply.import_kw.copy(), supply.feeder_kw.copy())
+        by = PlacedBy(cost, costs_at(supply, scaled, delay).gpu, prices.work, delay)
+        left = Capacity(supply.gpus.copy(), supply.import_kw.copy(), supply.feeder_kw.copy())
         placed = Placed(np.zeros((jobs, steps), dtype=np.int32), np.zeros(jobs), np.zeros(jobs))
-        insert(
-            supply,
-            tasks,
-            order,
-            gpu_cost,
-            true_cost,
-            prices.work,
-            delay,
-            rounds,
-            1,
-            density,
-            room,
-            placed,
-            scratch(steps),
-        )
+        insert(supply, tasks, turns, by, left, placed, scratch(steps))
         hpc_usd, hpc_kw, in_time_h = settle_jobs(supply, tasks, placed)
-        mined, mining_usd, fleet_kw, mining_kw = _mine(problem, room)
+        mined, mining_usd, fleet_kw, mining_kw = _mine(problem, left)
         moved_kw = hpc_kw + mining_kw
         usd = hpc_usd + mining_usd + given_usd(problem)
         profit = usd - energy_usd(supply, moved_kw.sum(axis=0))
@@ -231,13 +215,13 @@ def _order(problem: Problem, density: Floats) -> NDArray[np.int64]:
     return np.lexsort((-tasks.gpus, -density, rank)).astype(np.int64)
 
 
-def _mine(problem: Problem, room: Room) -> tuple[Mined, float, Floats, Floats]:
-    """Racks into what room jobs left: (racks, USD of hash, IT power by fleet, IT power by feeder)."""
+def _mine(problem: Problem, left: Capacity) -> tuple[Mined, float, Floats, Floats]:
+    """Racks into what jobs left: (racks, USD of hash, IT power by fleet, IT power by feeder)."""
     supply, racks = problem.supply, problem.racks
     shape = (*racks.step_kw.shape, problem.steps)
     mined = Mined(np.zeros(shape, dtype=np.int64), np.zeros(shape))
     fleets, levels = merit_order(racks.step_kw, racks.step_phs)
-    usd = fill(supply, racks, fleets, levels, room.import_kw, room.feeder_kw, mined, scratch(problem.steps))
+    usd = fill(supply, racks, fleets, levels, left, mined, scratch(problem.steps))
     fleet_kw: Floats = np.einsum("fst,fs->ft", mined.racks, racks.step_kw)
     feeder_kw = np.zeros_like(supply.feeder_kw)
     np.add.at(feeder_kw, racks.feeder, fleet_kw)

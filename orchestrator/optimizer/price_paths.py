@@ -8,12 +8,12 @@ the forecast, each time with an error path that a forecast of the same time of d
 import numpy as np
 
 from orchestrator.optimizer.kernels.arrays import Floats
+from orchestrator.optimizer.kernels.descent import Prices
 from orchestrator.optimizer.kernels.rack_dp import scratch
-from orchestrator.optimizer.kernels.response import unit_costs
-from orchestrator.optimizer.kernels.switch_prices import path_switches
+from orchestrator.optimizer.kernels.response import costs_at
+from orchestrator.optimizer.kernels.switch_prices import rack_switches
 from orchestrator.optimizer.power_block import marginal_paths
 from orchestrator.optimizer.problem import Problem
-from orchestrator.optimizer.shadow_prices import Prices
 
 
 def fleet_switches(problem: Problem, prices: Prices, paths: Floats) -> tuple[Floats, Floats]:
@@ -22,10 +22,9 @@ def fleet_switches(problem: Problem, prices: Prices, paths: Floats) -> tuple[Flo
     `paths` (P, T): market prices of energy, USD/MWh, each as likely as the others.
     """
     supply = problem.supply
-    power, gpu_cost = np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus)
-    unit_costs(supply, prices.scarce, power, gpu_cost)
+    power = costs_at(supply, prices.scarce, 0.0).power
     marginal = marginal_paths(problem.ppa, supply, prices.scarce[-1], paths)
     extra = np.ascontiguousarray(marginal - prices.scarce[-1]) * supply.pue / 1000.0
     stay, wake = np.zeros(len(problem.racks.feeder)), np.zeros(len(problem.racks.feeder))
-    path_switches(supply, problem.racks, power, extra, scratch(problem.steps), stay, wake)
+    rack_switches(supply, problem.racks, power, extra, scratch(problem.steps), stay, wake)
     return stay, wake

@@ -5,14 +5,13 @@ prices what they then earn, plus what the caps are worth, is an upper bound of w
 make it least come from Adam on its subgradient (Kingma and Ba, 2015), averaged over the last iterations.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from orchestrator.optimizer.kernels.arrays import Flags, Floats, Tasks
-from orchestrator.optimizer.kernels.descent import descend, room_usd
+from orchestrator.optimizer.kernels.descent import Descent, Expected, Prices, descend, room_usd
 from orchestrator.optimizer.kernels.rack_dp import scratch
-from orchestrator.optimizer.kernels.response import KWH, empty_answer, respond, unit_costs
+from orchestrator.optimizer.kernels.response import KWH, costs_at, respond
+from orchestrator.optimizer.kernels.work_price import Search
 from orchestrator.optimizer.problem import Problem
 
 FIRST_RATE, LAST_RATE = 0.3, 0.004
@@ -20,16 +19,6 @@ FIRST_RATE, LAST_RATE = 0.3, 0.004
 BOUND_TRIES = 12
 """Programmes a job for the price of its own work."""
 WARM_RATE = 0.03
-
-
-class Prices(NamedTuple):
-    """The dual variables."""
-
-    scarce: Floats
-    """(1 + K + G + 1, T): USD per kWh of IT load under the grid cap, USD per kWh on each feeder, USD per GPU-hour of
-    each pool, and the marginal price of energy in USD/MWh, between sell-back and spot."""
-    work: Floats
-    """(J,) USD per GPU-hour: what an hour of each job's work is worth to the job itself at another time."""
 
 
 def scales(problem: Problem) -> Floats:
@@ -96,17 +85,11 @@ def find_prices(
         problem.supply,
         problem.racks,
         tasks,
-        problem.expected_gpus,
-        np.maximum(worth, 1e-6),
+        Expected(problem.expected_gpus, np.maximum(worth, 1e-6)),
         scales(problem),
-        delay,
-        iterations,
-        first_rate,
-        last_rate,
-        prices.scarce,
-        prices.work,
+        Descent(iterations, first_rate, last_rate, delay),
+        prices,
         scratch(problem.steps),
-        empty_answer(problem.supply),
     )
     return prices
 
@@ -117,24 +100,10 @@ def bound_at(problem: Problem, prices: Prices, tries: int = BOUND_TRIES) -> floa
     Improves `prices.work` in place.
     """
     supply = problem.supply
-    power, gpu_cost = np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus)
-    unit_costs(supply, prices.scarce, power, gpu_cost)
-    answer = empty_answer(supply)
-    usd = respond(
-        supply,
-        problem.racks,
-        problem.tasks,
-        power,
-        gpu_cost,
-        prices.work,
-        0.0,
-        tries,
-        0.0,
-        False,
-        scratch(problem.steps),
-        answer,
-    )
-    return float(usd) + float(room_usd(supply, prices.scarce)) + _paid_restarts_usd(problem.tasks, gpu_cost)
+    costs = costs_at(supply, prices.scarce, 0.0)
+    search = Search(tries, 0.0, False)
+    usd, _ = respond(supply, problem.racks, problem.tasks, costs, prices.work, search, scratch(problem.steps))
+    return float(usd) + float(room_usd(supply, prices.scarce)) + _paid_restarts_usd(problem.tasks, costs.gpu)
 
 
 def _paid_restarts_usd(tasks: Tasks, gpu_cost: Floats) -> float:

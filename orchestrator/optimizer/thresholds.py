@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.optimizer.kernels.arrays import Floats
+from orchestrator.optimizer.kernels.descent import Prices
 from orchestrator.optimizer.kernels.rack_dp import scratch
-from orchestrator.optimizer.kernels.response import unit_costs
-from orchestrator.optimizer.kernels.switch_prices import first_step_switches
+from orchestrator.optimizer.kernels.response import costs_at
+from orchestrator.optimizer.kernels.switch_prices import job_switches, rack_switches
+from orchestrator.optimizer.kernels.work_price import Search
 from orchestrator.optimizer.problem import Problem
-from orchestrator.optimizer.shadow_prices import Prices
 
-TRIES = 5
-"""Programmes a job to find the price of its own work."""
+SEARCH = Search(tries=5, near=1e-3, draws=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +37,11 @@ class Thresholds:
 
 def thresholds(problem: Problem, prices: Prices, delay: float) -> Thresholds:
     """Of the first step; improves `prices.work` in place, so that each job's work fits its time."""
-    supply = problem.supply
-    power, gpu_cost = np.zeros_like(supply.feeder_kw), np.zeros_like(supply.gpus)
-    unit_costs(supply, prices.scarce, power, gpu_cost)
-    fleets, jobs = len(problem.racks.feeder), len(problem.tasks.pool)
-    found = Thresholds(
-        np.zeros(fleets),
-        np.zeros(fleets),
-        np.zeros(jobs),
-        np.zeros(jobs),
-    )
-    first_step_switches(
-        supply,
-        problem.racks,
-        problem.tasks,
-        power,
-        gpu_cost,
-        prices.work,
-        delay,
-        TRIES,
-        scratch(problem.steps),
-        found.fleet_stay,
-        found.fleet_wake,
-        found.job_stay,
-        found.job_wake,
-    )
+    supply, racks, tasks = problem.supply, problem.racks, problem.tasks
+    costs, work = costs_at(supply, prices.scarce, delay), scratch(problem.steps)
+    fleets, jobs = len(racks.feeder), len(tasks.pool)
+    found = Thresholds(np.zeros(fleets), np.zeros(fleets), np.zeros(jobs), np.zeros(jobs))
+    as_expected = np.zeros((1, problem.steps))
+    rack_switches(supply, racks, costs.power, as_expected, work, found.fleet_stay, found.fleet_wake)
+    job_switches(supply, tasks, costs, prices.work, SEARCH, work, found.job_stay, found.job_wake)
     return found

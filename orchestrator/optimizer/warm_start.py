@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.domain.units import SECONDS_PER_DAY
+from orchestrator.optimizer.kernels.descent import Prices
 from orchestrator.optimizer.problem import Problem
-from orchestrator.optimizer.shadow_prices import Prices, no_prices
+from orchestrator.optimizer.shadow_prices import no_prices
 
 Floats = NDArray[np.float64]
 

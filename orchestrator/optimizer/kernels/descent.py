@@ -1,16 +1,49 @@
 """The way down to the prices of what is scarce: Adam on the subgradient of the bound, compiled."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from orchestrator.compiled import compiled
 from orchestrator.optimizer.kernels.arrays import Floats, Racks, Supply, Tasks
 from orchestrator.optimizer.kernels.rack_dp import Scratch
-from orchestrator.optimizer.kernels.response import KWH, Answer, respond, unit_costs
+from orchestrator.optimizer.kernels.response import KWH, costs_at, respond
+from orchestrator.optimizer.kernels.work_price import Search
 
 FIRST_TRIES, NEXT_TRIES = 10, 4
 """Programmes a job for the price of its own work: at the first iteration, at each later one."""
 MOMENTUM, SQUARES = 0.8, 0.95
 """Decays of Adam's means."""
+
+
+class Prices(NamedTuple):
+    """The dual variables."""
+
+    scarce: Floats
+    """(1 + K + G + 1, T): USD per kWh of IT load under the grid cap, USD per kWh on each feeder, USD per GPU-hour of
+    each pool, and the marginal price of energy in USD/MWh, between sell-back and spot."""
+    work: Floats
+    """(J,) USD per GPU-hour: what an hour of each job's work is worth to the job itself at another time."""
+
+
+class Expected(NamedTuple):
+    """Jobs yet to come."""
+
+    gpus: Floats
+    """(G, T) that they are expected to ask for."""
+    usd: Floats
+    """(G,) what a GPU-hour of theirs earns."""
+
+
+class Descent(NamedTuple):
+    """How far prices are improved."""
+
+    iterations: int
+    first_rate: float
+    """Step of a price at the first iteration, as a share of what it can be worth; it shrinks geometrically."""
+    last_rate: float
+    delay: float
+    """USD per GPU-hour of work and hour that it is put off."""
 
 
 @compiled
@@ -33,39 +66,32 @@ def descend(
     supply: Supply,
     racks: Racks,
     tasks: Tasks,
-    expected: Floats,
-    expected_usd: Floats,
+    expected: Expected,
     scale: Floats,
-    delay: float,
-    iterations: int,
-    first_rate: float,
-    last_rate: float,
-    scarce: Floats,
-    work_price: Floats,
+    descent: Descent,
+    prices: Prices,
     scratch: Scratch,
-    answer: Answer,
 ) -> None:
-    """Improve the prices in place: `iterations` steps, then the mean of the last half.
+    """Improve the `prices` in place: a step each iteration, then the mean of the last half.
 
-    `scale` (as `scarce`): what each price can be worth; `expected_usd` (G,): what a GPU-hour of jobs yet to come
-    earns. Steps shrink geometrically from `first_rate` to `last_rate`.
+    `scale` (as `prices.scarce`): what each price can be worth.
     """
     feeders, steps = supply.feeder_kw.shape
     pools = len(supply.pool_feeder)
-    rows = 2 + feeders + pools
-    power, gpu_cost = np.zeros((feeders, steps)), np.zeros((pools, steps))
+    rows, scarce, iterations = 2 + feeders + pools, prices.scarce, descent.iterations
     mean, square = np.zeros((rows, steps)), np.zeros((rows, steps))
     sum_scarce = np.zeros((rows, steps))
     averaged = 0
     slope = np.zeros(rows)
     for iteration in range(iterations):
         done = iteration / max(iterations - 1, 1)
-        rate = first_rate * (last_rate / first_rate) ** done
+        rate = descent.first_rate * (descent.last_rate / descent.first_rate) ** done
         # Both means start at nothing: Adam's correction of that.
         mean_up, square_up = 1.0 / (1.0 - MOMENTUM ** (iteration + 1)), 1.0 / (1.0 - SQUARES ** (iteration + 1))
-        unit_costs(supply, scarce, power, gpu_cost)
         tries = FIRST_TRIES if iteration == 0 else NEXT_TRIES
-        respond(supply, racks, tasks, power, gpu_cost, work_price, delay, tries, max(rate, 0.01), True, scratch, answer)
+        search = Search(tries, max(rate, 0.01), True)
+        costs = costs_at(supply, scarce, descent.delay)
+        _, answer = respond(supply, racks, tasks, costs, prices.work, search, scratch)
         for t in range(steps):
             import_kw = 0.0
             for k in range(feeders):
@@ -79,8 +105,8 @@ def descend(
             for g in range(pools):
                 row = 1 + feeders + g
                 asked = answer.gpus[g, t]
-                if expected[g, t] > 0.0:
-                    asked += expected[g, t] * min(max(4.0 * (1.0 - scarce[row, t] / expected_usd[g]), 0.0), 1.0)
+                if expected.gpus[g, t] > 0.0:
+                    asked += expected.gpus[g, t] * min(max(4.0 * (1.0 - scarce[row, t] / expected.usd[g]), 0.0), 1.0)
                 slope[row] = (supply.gpus[g, t] - asked) / max(supply.gpus[g, t], 1.0)
             block_kw = supply.block_kw[t]
             slope[rows - 1] = (block_kw - import_kw * supply.pue[t]) / max(abs(block_kw), 1.0)

@@ -1,72 +1,57 @@
 """Jobs into the room there is, one at a time, each by its own programme: a plan that keeps every cap, compiled."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from orchestrator.compiled import compiled
 from orchestrator.optimizer.kernels.arrays import Floats, Ints, Supply, Tasks
-from orchestrator.optimizer.kernels.placing import Desk, Placed, Room, place, take
+from orchestrator.optimizer.kernels.placing import Capacity, Desk, Placed, PlacedBy, place, take
 from orchestrator.optimizer.kernels.rack_dp import ROUNDING, Scratch
+
+
+class Turns(NamedTuple):
+    """In which order jobs are placed, and how often some are placed again."""
+
+    order: Ints
+    """(J,) rows, each once."""
+    density: Floats
+    """(J,) the larger, the sooner it is placed again."""
+    rounds: int
+    seed: int
 
 
 @compiled
 def insert(  # noqa: PLR0912, PLR0915  # one walk; in parts it would be compiled several times
     supply: Supply,
     tasks: Tasks,
-    order: Ints,
-    gpu_cost: Floats,
-    true_cost: Floats,
-    theta: Floats,
-    delay: float,
-    rounds: int,
-    seed: int,
-    density: Floats,
-    room: Room,
+    turns: Turns,
+    prices: PlacedBy,
+    capacity: Capacity,
     placed: Placed,
     scratch: Scratch,
 ) -> float:
-    """Place all jobs in `order`; USD at `true_cost`, and the same seed gives the same plan.
+    """Place all jobs in their order; USD at what is really paid, and the same seed gives the same plan.
 
     Then improve: place again those that got too little, then `rounds` times take out a few that meet at one moment and
     place them in another order.
     """
     jobs, steps = len(tasks.pool), len(supply.pue)
     desk = Desk(np.zeros(steps), np.zeros(steps), np.zeros(steps), np.zeros(steps + 1), np.zeros(steps), scratch)
-    for j in order:
-        place(
-            supply,
-            tasks,
-            j,
-            gpu_cost,
-            true_cost,
-            theta[j],
-            delay,
-            room,
-            placed,
-            desk,
-        )
+    for j in turns.order:
+        place(supply, tasks, j, prices.cost, prices, capacity, placed, desk)
     for _ in range(2):
-        for j in order:
+        for j in turns.order:
             fixed = tasks.guaranteed[j] and placed.done_h[j] > 0.0
             if placed.done_h[j] >= tasks.left_h[j] - ROUNDING or fixed:
                 continue
-            _again(
-                supply,
-                tasks,
-                j,
-                true_cost,
-                true_cost,
-                theta,
-                delay,
-                room,
-                placed,
-                desk,
-            )
+            _again(supply, tasks, j, prices, capacity, placed, desk)
     most = 10
     chosen = np.zeros(most, dtype=np.int64)
     kept = np.zeros((most, steps), dtype=np.int32)
     kept_usd, kept_h = np.zeros(most), np.zeros(most)
-    state = np.uint64(seed * 2 + 1)
-    for _ in range(rounds):
+    state = np.uint64(turns.seed * 2 + 1)
+    for _ in range(turns.rounds):
         state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
         at = int((state >> np.uint64(33)) % np.uint64(steps))
         state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
@@ -97,71 +82,40 @@ def insert(  # noqa: PLR0912, PLR0915  # one walk; in parts it would be compiled
             kept[other] = placed.gpus[j]
             kept_usd[other], kept_h[other] = placed.usd[j], placed.done_h[j]
             before += placed.usd[j]
-            take(supply, room, placed, tasks, j, -1)
+            take(supply, tasks, j, -1, capacity, placed)
         # Those worth most first, give or take a third: insertion by swaps, since there are few.
         keys = np.zeros(count)
         for other in range(count):
             state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-            keys[other] = -density[chosen[other]] * (0.7 + 0.6 * float(state >> np.uint64(33)) / 2147483648.0)
+            keys[other] = -turns.density[chosen[other]] * (0.7 + 0.6 * float(state >> np.uint64(33)) / 2147483648.0)
         after = 0.0
         state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
         shy = (state >> np.uint64(40)) % np.uint64(2) == 0
         for other in np.argsort(keys):
             j = chosen[other]
-            place(
-                supply,
-                tasks,
-                j,
-                gpu_cost if shy else true_cost,
-                true_cost,
-                theta[j],
-                delay,
-                room,
-                placed,
-                desk,
-            )
+            place(supply, tasks, j, prices.cost if shy else prices.true_cost, prices, capacity, placed, desk)
             after += placed.usd[j]
         if after < before:
             for other in range(count):
-                take(supply, room, placed, tasks, chosen[other], -1)
+                take(supply, tasks, chosen[other], -1, capacity, placed)
             for other in range(count):
                 j = chosen[other]
                 placed.gpus[j] = kept[other]
                 placed.usd[j], placed.done_h[j] = kept_usd[other], kept_h[other]
-                take(supply, room, placed, tasks, j, 1)
+                take(supply, tasks, j, 1, capacity, placed)
     return float(placed.usd.sum())
 
 
 @compiled
 def _again(
-    supply: Supply,
-    tasks: Tasks,
-    j: int,
-    gpu_cost: Floats,
-    true_cost: Floats,
-    theta: Floats,
-    delay: float,
-    room: Room,
-    placed: Placed,
-    desk: Desk,
+    supply: Supply, tasks: Tasks, j: int, prices: PlacedBy, capacity: Capacity, placed: Placed, desk: Desk
 ) -> None:
     """Take job `j` out and place it anew; as it was where that earns less."""
     before, before_h, row = placed.usd[j], placed.done_h[j], placed.gpus[j].copy()
-    take(supply, room, placed, tasks, j, -1)
-    place(
-        supply,
-        tasks,
-        j,
-        gpu_cost,
-        true_cost,
-        theta[j],
-        delay,
-        room,
-        placed,
-        desk,
-    )
+    take(supply, tasks, j, -1, capacity, placed)
+    place(supply, tasks, j, prices.true_cost, prices, capacity, placed, desk)
     if placed.usd[j] < before:
-        take(supply, room, placed, tasks, j, -1)
+        take(supply, tasks, j, -1, capacity, placed)
         placed.gpus[j] = row
         placed.usd[j], placed.done_h[j] = before, before_h
-        take(supply, room, placed, tasks, j, 1)
+        take(supply, tasks, j, 1, capacity, placed)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from orchestrator.compiled import compiled
-from orchestrator.optimizer.kernels.arrays import Choices, Floats
+from orchestrator.optimizer.kernels.arrays import Choices, Floats, Tasks
 from orchestrator.optimizer.kernels.rack_dp import ROUNDING, START, STAY, Scratch
 
 
@@ -29,35 +29,57 @@ class OneJob(NamedTuple):
     gpus: float
 
 
+class JobAhead(NamedTuple):
+    """The steps ahead as one job sees them."""
+
+    cost: Floats
+    """(T,) USD per GPU-hour."""
+    level: Floats
+    """(T,) share of its GPUs that is free, 0 where it can't run."""
+    step_h: float
+    delay: float
+    """USD per GPU-hour of its work and hour that it is put off."""
+
+
 STAY_LEAST, START_LEAST = 4, 8
 """Beside `STAY` and `START`: it does so on its least share of GPUs."""
 
 
 @compiled
+def one_job(tasks: Tasks, j: int) -> OneJob:
+    return OneJob(
+        tasks.usd_per_gpu_h[j],
+        tasks.credit_usd_per_gpu_h[j],
+        tasks.deadline[j],
+        tasks.restart_h[j],
+        tasks.first[j],
+        tasks.last[j],
+        tasks.running[j],
+        tasks.least_share[j],
+        tasks.left_h[j],
+        tasks.gpus[j],
+    )
+
+
+@compiled
+def not_before(job: OneJob, t: int) -> OneJob:
+    """The same job, not running, that can start at step `t` at the earliest."""
+    value, credit, deadline, restart_h, _, last, _, least, left_h, gpus = job
+    return OneJob(value, credit, deadline, restart_h, min(t, last), last, False, least, left_h, gpus)
+
+
+@compiled
 def job_programme(  # noqa: PLR0912, PLR0915  # one walk; in parts it would be compiled several times
-    cost: Floats,
-    level: Floats,
-    step_h: float,
-    value: float,
-    credit: float,
-    deadline: float,
-    restart_h: float,
-    first: int,
-    last: int,
-    running: bool,
-    least: float,
-    theta: float,
-    delay: float,
-    relaxed: bool,
-    work: Scratch,
+    job: OneJob, ahead: JobAhead, theta: float, relaxed: bool, work: Scratch
 ) -> tuple[float, float]:
     """The most a job that may stop can earn, USD per GPU it asks for, and the hours of work it then does.
 
-    `cost` (T,): USD per GPU-hour; `level` (T,): share of its GPUs that is free, 0 where it can't run; `theta`: USD per
-    GPU-hour, the price of its own work where there is less of it than time; `delay`: USD per GPU-hour and hour.
-    `relaxed` makes the answer a bound for whatever else a job could do at negative costs or around its deadline.
+    `theta`: USD per GPU-hour, the price of its own work where there is less of it than time. `relaxed` makes the answer
+    a bound for whatever else a job could do at negative costs or around its deadline.
     Choices are left in `work.choice`, values of being on at each step in `work.on`, off in `work.off`.
     """
+    value, credit, deadline, restart_h, first, last, running, least, _, _ = job
+    cost, level, step_h, delay = ahead
     span = int(np.ceil(restart_h / step_h - ROUNDING))
     on = off = on_hours = off_hours = 0.0
     on_value, off_value, hours_of, choice = work.on, work.off, work.on_hours, work.choice
@@ -135,20 +157,11 @@ def job_programme(  # noqa: PLR0912, PLR0915  # one walk; in parts it would be c
 
 
 @compiled
-def job_path(
-    level: Floats,
-    step_h: float,
-    restart_h: float,
-    first: int,
-    last: int,
-    running: bool,
-    least: float,
-    work: Scratch,
-    share_at: Floats,
-) -> None:
+def job_path(job: OneJob, ahead: JobAhead, work: Scratch, share_at: Floats) -> None:
     """Follow the choices in `work`: the share of its GPUs a job runs on in each step, into `share_at` (T,)."""
-    span = max(int(np.ceil(restart_h / step_h - ROUNDING)), 1)
-    t, on = first, running
+    level, last, least = ahead.level, job.last, job.least
+    span = max(int(np.ceil(job.restart_h / ahead.step_h - ROUNDING)), 1)
+    t, on = job.first, job.running
     while t < last:
         picked = work.choice[t]
         if on:
@@ -177,23 +190,13 @@ def job_path(
 
 
 @compiled
-def plain_programme(
-    cost: Floats,
-    step_h: float,
-    value: float,
-    credit: float,
-    deadline: float,
-    restart_h: float,
-    first: int,
-    last: int,
-    theta: float,
-    delay: float,
-    choice: Choices,
-) -> tuple[float, float]:
+def plain_programme(job: OneJob, ahead: JobAhead, theta: float, choice: Choices) -> tuple[float, float]:
     """`job_programme` for a job on all of its GPUs, with room everywhere, that restarts within a step: no branches.
 
     The values of running at `first` and of not running; choices into `choice` (T,).
     """
+    value, credit, deadline, restart_h, first, last, _, _, _, _ = job
+    cost, _, step_h, delay = ahead
     on = off = 0.0
     whole = int(min(max(np.floor(deadline), float(first)), float(last)))
     t = last - 1
@@ -231,41 +234,27 @@ def plain_programme(
 
 
 @compiled
-def plain_path(
-    choice: Choices, step_h: float, restart_h: float, first: int, last: int, running: bool, gpus: float, load: Floats
-) -> float:
+def plain_path(job: OneJob, step_h: float, choice: Choices, gpus: float, load: Floats) -> float:
     """Follow the choices of `plain_programme`: adds `gpus` to `load` (T,) where the job runs; hours of work done."""
-    on = 1 if running else 0
+    on = 1 if job.running else 0
     steps = starts = 0
-    for t in range(first, last):
+    for t in range(job.first, job.last):
         was = on
         on = (choice[t] >> (1 - was)) & 1
         steps += on
         starts += on & (1 - was)
         load[t] += gpus * on
-    return steps * step_h - starts * restart_h
+    return steps * step_h - starts * job.restart_h
 
 
 @compiled
-def window_programme(
-    total: Floats,
-    free_till: Floats,
-    step_h: float,
-    value: float,
-    credit: float,
-    deadline: float,
-    restart_h: float,
-    first: int,
-    last: int,
-    running: bool,
-    left_h: float,
-    delay: float,
-) -> tuple[float, int]:
+def window_programme(job: OneJob, total: Floats, free_till: Floats, step_h: float, delay: float) -> tuple[float, int]:
     """The best start of a job that is not stopped once it runs: USD per GPU it asks for, and the step; -1: never.
 
     `total` (T + 1,): prefix sums of USD per GPU-hour; `free_till` (T,): the step till which there is room for all of it
     from each step on. One that runs at `first` goes on, room or not. Else it needs room till its end, or `last`.
     """
+    value, credit, deadline, restart_h, first, last, running, _, left_h, _ = job
     lost_h = 0.0 if running else restart_h
     length = (left_h + lost_h) / step_h
     best, best_start = (-np.inf, first) if running else (0.0, -1)

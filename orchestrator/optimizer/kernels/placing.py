@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from orchestrator.compiled import compiled
 from orchestrator.optimizer.kernels.arrays import Floats, Supply, Tasks
-from orchestrator.optimizer.kernels.job_dp import job_path, job_programme, window_programme
+from orchestrator.optimizer.kernels.job_dp import JobAhead, OneJob, job_path, job_programme, one_job, window_programme
 from orchestrator.optimizer.kernels.rack_dp import ROUNDING, Scratch
 
 
-class Room(NamedTuple):
-    """What is left while jobs are placed."""
+class Capacity(NamedTuple):
+    """What the plan has still to give: less and less, as jobs and then racks are placed."""
 
     gpus: Floats
     """(G, T)"""
@@ -33,6 +33,19 @@ class Placed(NamedTuple):
     """(J,) hours of work done, on all GPUs."""
 
 
+class PlacedBy(NamedTuple):
+    """The prices that jobs are placed by."""
+
+    cost: Floats
+    """(G, T) USD per GPU-hour, with what a GPU is worth to others."""
+    true_cost: Floats
+    """(G, T) the same without that: what is really paid."""
+    work: Floats
+    """(J,) where each starts to look for the price of its own work, USD per GPU-hour."""
+    delay: float
+    """USD per GPU-hour of work and hour that it is put off."""
+
+
 class Desk(NamedTuple):
     """Room to work in while a job is placed, all (T,), `total` (T + 1,)."""
 
@@ -50,21 +63,10 @@ SLACK = 1e-7
 
 
 @compiled
-def walk(
-    share_at: Floats,
-    cost: Floats,
-    step_h: float,
-    value: float,
-    credit: float,
-    deadline: float,
-    restart_h: float,
-    first: int,
-    last: int,
-    running: bool,
-    left_h: float,
-    delay: float,
-) -> tuple[float, float]:
+def walk(job: OneJob, ahead: JobAhead, share_at: Floats) -> tuple[float, float]:
     """Run a job as `share_at` says until its work is done, and clear what comes after: (USD per GPU, hours done)."""
+    value, credit, deadline, restart_h, first, last, running, _, left_h, _ = job
+    cost, _, step_h, delay = ahead
     usd = done_h = 0.0
     restart_left_h = 0.0
     on = running
@@ -90,11 +92,12 @@ def walk(
 
 
 @compiled
-def take(supply: Supply, room: Room, placed: Placed, tasks: Tasks, j: int, sign: int) -> None:
-    """Take the room that job `j` is placed in (`sign` 1), or give it back (-1)."""
+def take(supply: Supply, tasks: Tasks, j: int, sign: int, capacity: Capacity, placed: Placed) -> None:
+    """Take the capacity that job `j` is placed in (`sign` 1), or give it back (-1)."""
     g = tasks.pool[j]
     k, kw = supply.pool_feeder[g], supply.gpu_kw[g]
-    row, gpus, import_kw, feeder_kw = placed.gpus[j], room.gpus[g], room.import_kw, room.feeder_kw[k]
+    row, gpus = placed.gpus[j], capacity.gpus[g]
+    import_kw, feeder_kw = capacity.import_kw, capacity.feeder_kw[k]
     for t in range(tasks.first[j], tasks.last[j]):
         if row[t] > 0:
             count = sign * row[t]
@@ -108,32 +111,28 @@ def place(  # noqa: PLR0912, PLR0915  # one walk; in parts it would be compiled 
     supply: Supply,
     tasks: Tasks,
     j: int,
-    gpu_cost: Floats,
-    true_cost: Floats,
-    theta: float,
-    delay: float,
-    room: Room,
+    cost: Floats,
+    prices: PlacedBy,
+    capacity: Capacity,
     placed: Placed,
     desk: Desk,
 ) -> None:
-    """Place job `j` where it earns most at `gpu_cost` (G, T), in what room there is; it must not be placed already.
+    """Place job `j` where it earns most at `cost` (G, T), one of the two in `prices`, in what capacity there is.
 
-    What it earns there is noted at `true_cost` (G, T), which leaves out what its GPUs are worth to others.
+    It must not be placed already. What it earns there is noted at what is really paid.
     """
-    g, first, last, gpus = tasks.pool[j], tasks.first[j], tasks.last[j], tasks.gpus[j]
+    job, g = one_job(tasks, j), tasks.pool[j]
+    first, last, gpus, least, left_h = job.first, job.last, job.gpus, job.least, job.left_h
     placed.gpus[j, :] = 0
     placed.usd[j] = placed.done_h[j] = 0.0
-    left_h = tasks.left_h[j]
     if first >= last or left_h <= 0.0:
         return
     level, share_at, best_share, total, free_till, scratch = desk
     k, kw = supply.pool_feeder[g], max(supply.gpu_kw[g], 1e-12)
-    cost, step_h, least = gpu_cost[g], supply.step_h, tasks.least_share[j]
-    value, credit, deadline = tasks.usd_per_gpu_h[j], tasks.credit_usd_per_gpu_h[j], tasks.deadline[j]
-    restart_h, running = tasks.restart_h[j], tasks.running[j]
+    ahead = JobAhead(cost[g], level, supply.step_h, prices.delay)
     any_room = False
     for t in range(first, last):
-        free = min(room.gpus[g, t], min(room.import_kw[t], room.feeder_kw[k, t]) / kw) + SLACK
+        free = min(capacity.gpus[g, t], min(capacity.import_kw[t], capacity.feeder_kw[k, t]) / kw) + SLACK
         level[t] = 0.0
         if free >= gpus:
             level[t] = 1.0
@@ -147,50 +146,29 @@ def place(  # noqa: PLR0912, PLR0915  # one walk; in parts it would be compiled 
     if tasks.guaranteed[j]:
         total[first] = 0.0
         for t in range(first, last):
-            total[t + 1] = total[t] + cost[t]
+            total[t + 1] = total[t] + ahead.cost[t]
         till = float(last)
         for t in range(last - 1, first - 1, -1):
             if level[t] < 1.0:
                 till = float(t)
             free_till[t] = till
-        _, start = window_programme(
-            total, free_till, step_h, value, credit, deadline, restart_h, first, last, running, left_h, delay
-        )
+        _, start = window_programme(job, total, free_till, supply.step_h, prices.delay)
         if start >= 0:
-            end = min(start + (left_h + (0.0 if running else restart_h)) / step_h, float(last))
+            length = (left_h + (0.0 if job.running else job.restart_h)) / supply.step_h
+            end = min(start + length, float(last))
             for t in range(start, int(np.ceil(end - ROUNDING))):
                 best_share[t] = 1.0
-            best_usd, best_h = walk(
-                best_share, cost, step_h, value, credit, deadline, restart_h, first, last, running, left_h, delay
-            )
+            best_usd, best_h = walk(job, ahead, best_share)
     elif any_room:
         low = high = -1.0
         low_usd = high_usd = low_slope = high_slope = 0.0
-        step = 0.02 * (value + credit) + 1e-6
-        at = theta
+        step = 0.02 * (job.value + job.credit) + 1e-6
+        at = prices.work[j]
         for _ in range(TRIES):
-            usd, hours = job_programme(
-                cost,
-                level,
-                step_h,
-                value,
-                credit,
-                deadline,
-                restart_h,
-                first,
-                last,
-                running,
-                least,
-                at,
-                delay,
-                False,
-                scratch,
-            )
+            usd, hours = job_programme(job, ahead, at, False, scratch)
             if hours > 0.0:
-                job_path(level, step_h, restart_h, first, last, running, least, scratch, share_at)
-                earned, done_h = walk(
-                    share_at, cost, step_h, value, credit, deadline, restart_h, first, last, running, left_h, delay
-                )
+                job_path(job, ahead, scratch, share_at)
+                earned, done_h = walk(job, ahead, share_at)
                 if earned > best_usd:
                     best_usd, best_h = earned, done_h
                     best_share[first:last] = share_at[first:last]
@@ -212,14 +190,13 @@ def place(  # noqa: PLR0912, PLR0915  # one walk; in parts it would be compiled 
                 at = max(at - step, 0.0) if low < 0.0 else at + step
                 step *= 4.0
     if best_h > 0.0:
-        best_usd, best_h = walk(
-            best_share, true_cost[g], step_h, value, credit, deadline, restart_h, first, last, running, left_h, delay
-        )
+        paid = JobAhead(prices.true_cost[g], level, supply.step_h, prices.delay)
+        best_usd, best_h = walk(job, paid, best_share)
     placed.usd[j], placed.done_h[j] = best_usd * gpus, best_h
-    if best_h > 0.0 or (running and tasks.guaranteed[j]):
+    if best_h > 0.0 or (job.running and tasks.guaranteed[j]):
         for t in range(first, last):
             placed.gpus[j, t] = np.int32(np.round(best_share[t] * gpus))
-        take(supply, room, placed, tasks, j, 1)
+        take(supply, tasks, j, 1, capacity, placed)
 
 
 @compiled

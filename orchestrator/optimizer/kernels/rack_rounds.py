@@ -7,7 +7,17 @@ from numpy.typing import NDArray
 
 from orchestrator.compiled import compiled
 from orchestrator.optimizer.kernels.arrays import Floats, Ints, Racks, Supply
-from orchestrator.optimizer.kernels.rack_dp import Scratch, awake_value, rack_path, rack_programme
+from orchestrator.optimizer.kernels.placing import Capacity
+from orchestrator.optimizer.kernels.rack_dp import (
+    RackAhead,
+    RackPath,
+    RackStart,
+    Scratch,
+    awake_value,
+    one_rack,
+    rack_path,
+    rack_programme,
+)
 from orchestrator.optimizer.kernels.response import KWH
 
 
@@ -40,26 +50,27 @@ def fill(
     racks: Racks,
     order_fleet: Ints,
     order_step: Ints,
-    free_kw: Floats,
-    free_feeder_kw: Floats,
+    capacity: Capacity,
     mined: Mined,
     scratch: Scratch,
 ) -> float:
-    """Give steps of fleets, best first, what power is left, each at what its energy costs: what it would bring unused
-    while the power block lasts, then the market price.
+    """Give steps of fleets, best first, what `capacity` is left, each at what its energy costs: what it would bring
+    unused while the power block lasts, then the market price.
 
     First steps go rack by rack, since waking takes time; a further step goes to what racks are warm, moment by moment.
     Returns what they earn, USD, energy not counted.
     """
     steps, step_h = len(supply.pue), supply.step_h
-    hashprice = supply.hashprice_usd_per_ph_day
-    room, hash_at, energy = np.ones(steps), np.zeros(steps), np.zeros(steps)
-    mode_at = np.zeros(steps, dtype=np.int64)
+    hashprice, free_kw = supply.hashprice_usd_per_ph_day, capacity.import_kw
+    room, energy = np.ones(steps), np.zeros(steps)
+    ahead = RackAhead(energy, hashprice, room, step_h)
+    path = RackPath(np.zeros(steps, dtype=np.int64), np.zeros(steps))
     warm = np.zeros((len(racks.feeder), steps), dtype=np.int64)
     usd = 0.0
     for number in range(len(order_fleet)):
         f, s = order_fleet[number], order_step[number]
-        feeder_kw, kw, phs = free_feeder_kw[racks.feeder[f]], racks.step_kw[f], racks.step_phs[f]
+        rack, feeder_kw = one_rack(racks, f), capacity.feeder_kw[racks.feeder[f]]
+        kw, phs = rack.step_kw, rack.step_phs
         if kw[s] <= 0.0:
             continue
         if s > 0:
@@ -80,57 +91,29 @@ def fill(
                 feeder_kw[t] -= count * kw[s]
                 usd += count * phs[s] * hashprice[t] / 24.0 * step_h
             continue
-        for rack in range(racks.on[f] + racks.off[f]):
-            awake = rack < racks.on[f]
+        for number_of_rack in range(racks.on[f] + racks.off[f]):
             for t in range(steps):
                 room[t] = 1.0 if min(free_kw[t], feeder_kw[t]) + 1e-7 >= kw[0] else 0.0
                 energy[t] = _energy(supply, min(_covered(supply, free_kw[t], kw[0], t), 1.0), t)
-            rack_programme(
-                kw,
-                phs,
-                energy,
-                hashprice,
-                room,
-                step_h,
-                racks.warm_up_h[f],
-                racks.min_on[f],
-                racks.min_off[f],
-                False,
-                scratch,
-            )
-            wait, warm_h = racks.off_left[f], 0.0
-            if awake:
-                wait, warm_h = racks.on_left[f], racks.warm_left_h[f]
-                stays = awake_value(0, warm_h, wait, kw, phs, energy, hashprice, room, step_h, scratch)
-                leaves = scratch.off[min(racks.min_off[f], steps)]
+            rack_programme(rack, ahead, False, scratch)
+            start = RackStart(False, racks.off_left[f], 0.0)
+            if number_of_rack < racks.on[f]:
+                start = RackStart(True, racks.on_left[f], racks.warm_left_h[f])
+                stays = awake_value(rack, ahead, 0, start.warm_h, start.wait, scratch)
+                leaves = scratch.off[min(rack.min_off, steps)]
                 # Caps come before minimum times on; a rack that is still warming up may go back to sleep.
-                if stays == -np.inf or (wait == 0 and leaves > stays):
-                    wait, warm_h = 0, 0.0
+                if stays == -np.inf or (start.wait == 0 and leaves > stays):
+                    start = RackStart(True, 0, 0.0)
                     scratch.choice[0] = 0
-            rack_path(
-                kw,
-                phs,
-                energy,
-                hashprice,
-                step_h,
-                racks.warm_up_h[f],
-                racks.min_on[f],
-                racks.min_off[f],
-                awake,
-                wait,
-                warm_h,
-                scratch,
-                mode_at,
-                hash_at,
-            )
+            rack_path(rack, ahead, start, False, scratch, path)
             for t in range(steps):
-                if mode_at[t] > 0:
+                if path.mode_at[t] > 0:
                     mined.racks[f, 0, t] += 1
-                    mined.hash_h[f, 0, t] += hash_at[t]
-                    warm[f, t] += 1 if hash_at[t] >= step_h else 0
+                    mined.hash_h[f, 0, t] += path.hash_at[t]
+                    warm[f, t] += 1 if path.hash_at[t] >= step_h else 0
                     free_kw[t] -= kw[0]
                     feeder_kw[t] -= kw[0]
-                    usd += phs[0] * hashprice[t] / 24.0 * hash_at[t]
+                    usd += phs[0] * hashprice[t] / 24.0 * path.hash_at[t]
     return usd
 
 
