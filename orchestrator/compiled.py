@@ -59,6 +59,12 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     return wrapped  # type: ignore[no-any-return]
 
 
+def part(function: Callable[P, R]) -> Callable[P, R]:
+    """A plain function of another file as part of the compiled ones that call it: it is kept with them."""
+    inner: Any = njit(nogil=True)(function)
+    return inner  # type: ignore[no-any-return]
+
+
 def files_read(package: Path) -> tuple[Path, ...]:
     """The files that compiled functions of the `package` depend on, sorted: its own, those of our modules that these
     import, and so on. A constant or a named tuple from elsewhere is part of the machine code too."""

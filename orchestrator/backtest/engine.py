@@ -4,7 +4,6 @@ What is decided is the strategy's; what is possible, what it draws and what it e
 simulated: racks and GPUs draw their nameplate, and moves take effect at the start of an interval.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,10 +17,10 @@ from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.racks import FleetsSettled, Racks
 from orchestrator.backtest.records.batch import NONE, Kind, RowBatch
 from orchestrator.backtest.result import MarketSeries
+from orchestrator.dispatch.anti_cycling import Budget
 from orchestrator.dispatch.blocks import Moment
 from orchestrator.dispatch.headroom import block_left
 from orchestrator.dispatch.kernels.choice import BlockLeft, Room
-from orchestrator.dispatch.kernels.due import BUDGET_SPAN
 from orchestrator.domain.headroom import left_kw, margin_kw, usable_kw
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH
@@ -87,7 +86,7 @@ def run(
     racks = Racks(site, datetime.fromtimestamp(int(market.start_s[0]), UTC), awake=awake)
     book = JobBook(site, workload)
     fixed = Fixed.of(site, racks.columns)
-    budget = _Budget(site)
+    budget = Budget(np.array([tenant.interruptions_per_hour for tenant in site.tenants], dtype=np.int64))
     naming = _Levels(site, levels)
     above_s = highest_kw = 0.0
     for index in range(len(market)):
@@ -148,26 +147,6 @@ class _Levels:
             self._rows[key] = len(self._names)
             self._names.append(", ".join(f"{count} {mode}" for mode, count in counts if count))
         return self._rows[key]
-
-
-class _Budget:
-    """Interruptions of each tenant within the span over which they are counted."""
-
-    def __init__(self, site: Site) -> None:
-        self._allowed = np.array([tenant.interruptions_per_hour for tenant in site.tenants], dtype=np.int64)
-        self._spent = np.zeros(len(site.tenants), dtype=np.int64)
-        self._recent: deque[tuple[float, Ints]] = deque()
-
-    def left(self, at_s: float) -> Ints:
-        while self._recent and at_s - self._recent[0][0] >= BUDGET_SPAN.total_seconds():
-            self._spent -= self._recent.popleft()[1]
-        return self._allowed - self._spent
-
-    def spend(self, at_s: float, tenants: Ints) -> None:
-        if len(tenants):
-            counts = np.bincount(tenants, minlength=len(self._spent))
-            self._spent += counts
-            self._recent.append((at_s, counts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from orchestrator.backtest.records.batch import Kind, Outcome, RowBatch
 from orchestrator.backtest.result import Floats, Ints, MarketSeries, SlaOutcome, StrategySeries
-from orchestrator.dispatch.kernels.due import BUDGET_SPAN
 from orchestrator.domain.site import Site, Tenant
+from orchestrator.domain.sla import BUDGET_SPAN
 
 
 class Tally:

@@ -8,14 +8,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from orchestrator.controller.state import State, Unmoved
+from orchestrator.dispatch.anti_cycling import wait_after
 from orchestrator.dispatch.moves import Moves, PlannedMove
 from orchestrator.domain.decision import SetFleet
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Kind
 from orchestrator.observe.verify import Pending, without_effect
-
-MOST_DOUBLED = 4
-"""Times that the wait is doubled: at a limit of 60 s, from 2 to 32 minutes."""
 
 
 def leave_alone(draft: State, pending: Pending, snapshot: Snapshot, verify_within: timedelta) -> None:
@@ -23,8 +21,7 @@ def leave_alone(draft: State, pending: Pending, snapshot: Snapshot, verify_withi
     target = pending.action.move.target
     before = draft.unmoved.get(target)
     tries = before.tries + 1 if before is not None else 1
-    wait = verify_within * 2 ** min(tries, MOST_DOUBLED + 1)
-    draft.unmoved[target] = Unmoved(pending, tries, snapshot.at + wait)
+    draft.unmoved[target] = Unmoved(pending, tries, snapshot.at + wait_after(tries, verify_within))
 
 
 def holding(draft: State, snapshot: Snapshot) -> Snapshot:

@@ -1,7 +1,14 @@
 """What each class of promise means. Who asks whether a job may be stopped, shrunk or credited asks here."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
+
+BUDGET_SPAN = timedelta(hours=1)
+"""Over which a tenant's interruptions are counted."""
+
+DEADLINE_MARGIN = timedelta(minutes=20)
+"""A job that waits for its deadline (`SlaRules.slack_kept`) must run with less slack than this."""
 
 
 class SlaRules(NamedTuple):

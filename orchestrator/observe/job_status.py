@@ -1,11 +1,12 @@
 """Open jobs as they are: their progress as measured, and how often they were interrupted."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from orchestrator.accounting.billing import JobRecord, record_for
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.site import Site
+from orchestrator.domain.sla import BUDGET_SPAN
 from orchestrator.domain.snapshot import JobStatus
 from orchestrator.domain.work import JobView
 
@@ -61,6 +62,6 @@ def interruptions_last_hour(records: Iterable[JobRecord], now: datetime) -> Mapp
     """By tenant; none where there was none."""
     counts: dict[str, int] = {}
     for record in records:
-        if record.last_interrupted_at is not None and now - record.last_interrupted_at < timedelta(hours=1):
+        if record.last_interrupted_at is not None and now - record.last_interrupted_at < BUDGET_SPAN:
             counts[record.tenant] = counts.get(record.tenant, 0) + 1
     return counts

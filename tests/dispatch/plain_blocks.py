@@ -4,10 +4,8 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from orchestrator.dispatch.anti_cycling import RESIZE_EVERY, SHORTEST_AWAY, STEP_HYSTERESIS
 from orchestrator.dispatch.kernels.blocks import Rank
-from orchestrator.dispatch.kernels.break_even import SHORTEST_AWAY
-from orchestrator.dispatch.kernels.due import BUDGET_SPAN, DEADLINE_MARGIN
-from orchestrator.dispatch.kernels.table import RESIZE_EVERY, STEP_HYSTERESIS
 from orchestrator.domain.economics import (
     Step,
     gpus_rise_kw,
@@ -18,7 +16,7 @@ from orchestrator.domain.economics import (
     wake_value_usd_per_mwh,
 )
 from orchestrator.domain.site import SLEEP, GpuPool, Site
-from orchestrator.domain.sla import SlaClass
+from orchestrator.domain.sla import BUDGET_SPAN, DEADLINE_MARGIN, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase

@@ -4,16 +4,14 @@ from datetime import timedelta
 
 import numpy as np
 
-from orchestrator.compiled import compiled
+from orchestrator.compiled import compiled, part
+from orchestrator.dispatch.anti_cycling import expected_away_s
 from orchestrator.dispatch.kernels.blocks import Floats, Ints
 from orchestrator.domain.units import KWH_PER_MWH
 from orchestrator.observe.phase import Phase
 
-SHORTEST_AWAY = timedelta(minutes=5)
-"""ERCOT's dispatch interval: prices last no shorter."""
-
+_expected_away_s = part(expected_away_s)
 _RUNNING = int(Phase.RUNNING)
-_SHORTEST_AWAY_S = SHORTEST_AWAY.total_seconds()
 _NO_DEADLINE_S = timedelta(days=1).total_seconds()
 
 
@@ -29,12 +27,7 @@ def fleet_prices(
     plan_stay: Floats,
     plan_wake: Floats,
 ) -> tuple[Floats, Floats]:
-    """By fleet, the prices above which a rack should sleep and below which it should wake.
-
-    A sleep is expected to last for the outlook, but after a recent wake-up half the time awake since. Prices that go
-    to and fro would else put a fleet to sleep each time for an hour that never comes: in turn around the break-even
-    each 15 minutes, that costs more than sleeping saves.
-    """
+    """By fleet, the prices above which a rack should sleep and below which it should wake."""
     stay, wake = np.full(len(step_count), -np.inf), np.full(len(step_count), -np.inf)
     for row in range(len(step_count)):
         if not step_count[row]:
@@ -44,7 +37,7 @@ def fleet_prices(
             wake[row] = min(plan_wake[row], plan_stay[row])
             continue
         value = step_value[row, 0]
-        away_s = min(max((now - woken_at[row]) / 2.0, min_off_s[row], _SHORTEST_AWAY_S), outlook_s)
+        away_s = _expected_away_s(now, woken_at[row], min_off_s[row], outlook_s)
         stay[row] = value * (1.0 + warm_up_s[row] / away_s)
         wake[row] = value * max(1.0 - warm_up_s[row] / outlook_s, 0.0)
     return stay, wake

@@ -1,26 +1,17 @@
 """Who must run at any price, compiled."""
 
-from datetime import timedelta
-
 import numpy as np
 
-from orchestrator.compiled import compiled
+from orchestrator.compiled import compiled, part
+from orchestrator.dispatch.anti_cycling import SAME_TIME_S, stopped_lately
 from orchestrator.dispatch.kernels.blocks import Flags, Floats, Ints
-from orchestrator.domain.sla import SlaClass
+from orchestrator.domain.sla import DEADLINE_MARGIN, SlaClass
 from orchestrator.observe.phase import Phase
 
-DEADLINE_MARGIN = timedelta(minutes=20)
-"""A flexible job with less slack than this must run."""
-
-BUDGET_SPAN = timedelta(hours=1)
-"""Over which a tenant's interruptions are counted."""
-
-SAME_TIME_S = 1e-6
-"""Unix seconds as floats are good to less than this."""
-
-_FLEXIBLE = SlaClass.FLEXIBLE.number
+_stopped_lately = part(stopped_lately)
+_SLACK_KEPT = tuple(of_class.rules.slack_kept for of_class in SlaClass)
 _RUNNING, _STOPPING = int(Phase.RUNNING), int(Phase.STOPPING)
-_DEADLINE_MARGIN_S, _BUDGET_SPAN_S = DEADLINE_MARGIN.total_seconds(), BUDGET_SPAN.total_seconds()
+_DEADLINE_MARGIN_S = DEADLINE_MARGIN.total_seconds()
 
 
 @compiled
@@ -36,23 +27,22 @@ def due(
     slack_s: Floats,
     by_name: Ints,
 ) -> Flags:
-    """Jobs that must run: flexible ones that would miss their deadline, and those that hold GPUs which their tenants'
-    budgets of interruptions do not let go.
+    """Jobs that must run: those that wait for their deadline and would miss it, and those that hold GPUs which their
+    tenants' budgets of interruptions do not let go.
 
-    Those with the least work done are let go first. A job is stopped once in an hour at most, so that counting jobs
-    counts interruptions; one that runs on for its deadline is not counted.
+    Those with the least work done are let go first; one that runs on for its deadline is not counted.
     """
     must_run = np.zeros(len(tenant), dtype=np.bool_)
     candidates = np.zeros(len(interruptions_left), dtype=np.int64)
     asked = np.zeros(len(tenant), dtype=np.bool_)
     for row in range(len(tenant)):
-        if sla[row] == _FLEXIBLE and slack_s[row] < _DEADLINE_MARGIN_S - SAME_TIME_S:
+        if _SLACK_KEPT[sla[row]] and slack_s[row] < _DEADLINE_MARGIN_S - SAME_TIME_S:
             must_run[row] = True
             continue
         if phase[row] != _RUNNING and phase[row] != _STOPPING:
             continue
         must_run[row] = True
-        if held[row] or now - interrupted_at[row] < _BUDGET_SPAN_S - SAME_TIME_S:
+        if held[row] or _stopped_lately(now, interrupted_at[row]):
             continue
         asked[row] = True
         candidates[tenant[row]] += 1

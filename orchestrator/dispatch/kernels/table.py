@@ -1,24 +1,18 @@
 """The table of blocks in merit order, compiled."""
 
-from datetime import timedelta
-
 import numpy as np
 
-from orchestrator.compiled import compiled
+from orchestrator.compiled import compiled, part
+from orchestrator.dispatch.anti_cycling import STEP_HYSTERESIS, may_grow, must_stay_asleep, must_stay_awake
 from orchestrator.dispatch.kernels.blocks import Blocks, Flags, Floats, Ints, Places, Rank
-from orchestrator.dispatch.kernels.due import SAME_TIME_S
 from orchestrator.domain.sla import SlaClass
 from orchestrator.observe.phase import Phase
 
-STEP_HYSTERESIS = 0.02
-"""A throttle costs nearly nothing; this share of its value keeps it from following every cent."""
-
-RESIZE_EVERY = timedelta(minutes=10)
-"""An elastic job is not let grow again sooner: it pauses to share its work out anew."""
-
-_RESIZE_EVERY_S = RESIZE_EVERY.total_seconds()
+_must_stay_awake = part(must_stay_awake)
+_must_stay_asleep = part(must_stay_asleep)
+_may_grow = part(may_grow)
 _GUARANTEED, _DUE, _WORTH = int(Rank.GUARANTEED), int(Rank.DUE), int(Rank.WORTH)
-_SLA_GUARANTEED = SlaClass.GUARANTEED.number
+_AT_ANY_PRICE = tuple(of_class.rules.at_any_price for of_class in SlaClass)
 _RUNNING, _STOPPING = int(Phase.RUNNING), int(Phase.STOPPING)
 
 
@@ -56,11 +50,11 @@ def table(  # noqa: PLR0912, PLR0915  # one walk over what there is; in parts it
                     wake = min(wake, step_value[row, number] * (1.0 - STEP_HYSTERESIS))
                 on = at_step[row, number]
                 here = on if running else movable[row] - on
-                if not running and number == 0 and now < slept_at[row] + min_off_s[row] - SAME_TIME_S:
+                if not running and number == 0 and _must_stay_asleep(now, slept_at[row], min_off_s[row]):
                     here = 0
                 if here <= 0:
                     continue
-                keep_on = running and number == 0 and now < woken_at[row] + min_on_s[row] - SAME_TIME_S
+                keep_on = running and number == 0 and _must_stay_awake(now, woken_at[row], min_on_s[row])
                 fleet[count], level[count], units[count] = row, number, here
                 rank[count] = _DUE if keep_on else _WORTH
                 value[count] = stay if running else wake
@@ -73,7 +67,7 @@ def table(  # noqa: PLR0912, PLR0915  # one walk over what there is; in parts it
             more = (job_gpus[row] - on_gpus[row]) // step_gpus[row] if runs else 0
             if running == runs:
                 place = _WORTH
-                if sla[row] == _SLA_GUARANTEED:
+                if _AT_ANY_PRICE[sla[row]]:
                     place = _GUARANTEED
                 elif must_run[row]:
                     place = _DUE
@@ -83,7 +77,7 @@ def table(  # noqa: PLR0912, PLR0915  # one walk over what there is; in parts it
                 least[count] = least_gpus[row] // step_gpus[row]
                 bucket[count] = 4 if place == _WORTH else 2 * place + (0 if runs else 1)
                 count += 1
-            elif more > 0 and now - changed_at[row] >= _RESIZE_EVERY_S - SAME_TIME_S:
+            elif more > 0 and _may_grow(now, changed_at[row]):
                 job[count], units[count], value[count], bucket[count] = row, more, job_wake[row], 4
                 count += 1
         if running:
