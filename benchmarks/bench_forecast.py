@@ -20,7 +20,7 @@ from orchestrator.adapters.prices.layouts import hourly
 from orchestrator.backtest.market import FilePriced, MarketHistory, market_history
 from orchestrator.backtest.series import Series
 from orchestrator.domain.market import PricePolicy
-from orchestrator.forecast.forecast import outlook_at
+from orchestrator.forecast.forecast import BesidePrices, outlook_at
 from orchestrator.forecast.price_history import Track, price_track
 from orchestrator.forecast.price_model import PriceModel, fit_model, prices_ahead
 from orchestrator.forecast.skill import Skill, forecast_skill
@@ -71,9 +71,7 @@ def microseconds(track: Track, model: PriceModel, rows: int) -> float:
             model,
             row,
             track.steps_a_day,
-            hashprice_usd_per_ph_day=50.0,
-            outdoor_c=20.0,
-            fallback_usd_per_mwh=60.0,
+            BesidePrices(50.0, 20.0, 60.0),
         )
         taken.append(time.perf_counter() - begun)
     return float(np.median(taken) * 1e6)

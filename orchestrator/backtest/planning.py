@@ -17,8 +17,8 @@ from orchestrator.backtest.result import PlannerFacts
 from orchestrator.backtest.strategies import chosen
 from orchestrator.dispatch.blocks import Switches, pool_columns
 from orchestrator.domain.site import Site
-from orchestrator.forecast.arrivals import ArrivalPattern, arrivals_by_pool, patterns_by_pool
-from orchestrator.forecast.forecast import knowing_prices, outlook_at
+from orchestrator.forecast.arrivals import ArrivalPattern, PastJobs, arrivals_by_pool, patterns_by_pool
+from orchestrator.forecast.forecast import BesidePrices, knowing_prices, outlook_at
 from orchestrator.forecast.outlook import Outlook
 from orchestrator.forecast.price_history import price_track
 from orchestrator.forecast.price_model import fit_model
@@ -99,11 +99,13 @@ class Planning:
             self._model,
             row,
             self._steps,
-            hashprice_usd_per_ph_day=instant.moment.hashprice_usd_per_ph_day,
-            outdoor_c=float(self._history.outdoor_c[row]),
-            fallback_usd_per_mwh=self._site.stale.price.fallback_usd_per_mwh,
-            arrivals_gpus=self._arrivals(row),
-            forecasts=self._forecasts,
+            BesidePrices(
+                hashprice_usd_per_ph_day=instant.moment.hashprice_usd_per_ph_day,
+                outdoor_c=float(self._history.outdoor_c[row]),
+                fallback_usd_per_mwh=self._site.stale.price.fallback_usd_per_mwh,
+                arrivals_gpus=self._arrivals(row),
+            ),
+            self._forecasts,
         )
         outlook.price_usd_per_mwh[0] = instant.price_usd_per_mwh
         if self._perfect:
@@ -115,16 +117,7 @@ class Planning:
         now, workload, step = self._history.at(row), self._workload, self._history.step
         if self._patterns is None or now - self._patterns[0] >= PATTERN_EVERY:
             since = self._history.at(self._history.begin)
-            patterns = patterns_by_pool(
-                self._site,
-                workload.pool,
-                workload.submitted_at,
-                workload.gpus,
-                workload.run_s,
-                now,
-                since,
-                step=step,
-                steps=self._steps,
-            )
+            past = PastJobs(since, workload.pool, workload.submitted_at, workload.gpus, workload.run_s)
+            patterns = patterns_by_pool(self._site, past, now, step=step, steps=self._steps)
             self._patterns = (now, patterns)
         return arrivals_by_pool(self._patterns[1], now, self._zone, step=step, steps=self._steps)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.domain.site import Site
-from orchestrator.observe.columns import Floats, Ints, columns_at, hull, most_steps
+from orchestrator.observe.columns import Floats, Ints, RackState, columns_at, hull, most_steps
 
 LONG_AGO_S = 86_400.0
 """Before the start no rack was moved for this long."""
@@ -39,10 +39,7 @@ class Racks:
             for number, step in enumerate(of_fleet):
                 if awake and fleet.rack_kw(step.to_mode) <= fleet.rack_kw(fleet.default_mode):
                     at_step[row, number] = fleet.racks
-        self.columns = columns_at(
-            site,
-            site.fleets,
-            steps,
+        state = RackState(
             at_step=at_step,
             movable=np.array([fleet.racks for fleet in site.fleets], dtype=np.int64),
             held=np.zeros(len(site.fleets), dtype=np.bool_),
@@ -50,6 +47,7 @@ class Racks:
             woken_at=at,
             slept_at=at.copy(),
         )
+        self.columns = columns_at(site, site.fleets, steps, state)
         self._warming: list[list[tuple[int, float]]] = [[] for _ in site.fleets]
         """By fleet, racks and the seconds of warm-up that they have left, the oldest first."""
 

@@ -55,12 +55,11 @@ def backtest(
     with refusals():
         from orchestrator.runtime.backtest.backtest import backtest as run_backtest
         from orchestrator.runtime.backtest.backtest import write_results
-        from orchestrator.runtime.backtest.backtest_inputs import request
+        from orchestrator.runtime.backtest.backtest_inputs import Asked, request
         from orchestrator.settings import load_settings
 
         settings = load_settings(site or example_site(), os.environ)
-        asked = request(
-            settings,
+        asked = Asked(
             prices=(*(prices or ()), *(more_prices or ())),
             point=point,
             timezone=timezone,
@@ -76,4 +75,4 @@ def backtest(
             records=records,
             command=shlex.join(["wattshift", *sys.argv[1:]]),
         )
-        write_results(run_backtest(settings, asked, console), json_file, report, console)
+        write_results(run_backtest(settings, request(settings, asked), console), json_file, report, console)

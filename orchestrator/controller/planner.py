@@ -19,10 +19,10 @@ from orchestrator.dispatch.dispatch import Desired, dispatch
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
-from orchestrator.explain.plan_reading import plan_view
+from orchestrator.explain.plan_reading import Made, PlanRows, plan_view
 from orchestrator.explain.plan_view import PlanState, PlanView
-from orchestrator.forecast.arrivals import arrivals_by_pool, patterns_by_pool
-from orchestrator.forecast.forecast import live_outlook
+from orchestrator.forecast.arrivals import PastJobs, arrivals_by_pool, patterns_by_pool
+from orchestrator.forecast.forecast import BesidePrices, live_outlook
 from orchestrator.forecast.outlook import Outlook, PlanValues
 from orchestrator.observe.columns import FleetColumns, JobColumns, fleet_columns, job_columns
 from orchestrator.optimizer.first_step import named
@@ -92,17 +92,18 @@ class Planner:
         """What to plan on now; it counts as asked."""
         self._asked_at, self._asked_for = snapshot.at, _occasion(snapshot)
         site, steps = self._site, round(AHEAD / STEP)
+        hashprice, outdoor_c = snapshot.hashprice.value, snapshot.outdoor.value
+        assert hashprice is not None, "the stale policy gives a hashprice"
+        assert outdoor_c is not None, "the stale policy gives a temperature"
+        expected = self._expected(history.jobs, snapshot.at, steps)
         outlook = live_outlook(
             snapshot.book,
             snapshot.at,
             self._zone,
             step=STEP,
             steps=steps,
-            hashprice=snapshot.hashprice,
-            outdoor=snapshot.outdoor,
-            fallback_usd_per_mwh=site.stale.price.fallback_usd_per_mwh,
+            beside=BesidePrices(hashprice, outdoor_c, site.stale.price.fallback_usd_per_mwh, expected),
             outdoor_past=history.outdoor,
-            arrivals_gpus=self._expected(history.jobs, snapshot.at, steps),
         )
         outlook.price_usd_per_mwh[0] = snapshot.price.usd_per_mwh
         return Question(
@@ -131,17 +132,14 @@ class Planner:
         pools = {pool.name: row for row, pool in enumerate(self._site.pools)}
         arrivals = [record.arrival for record in jobs if record.arrival is not None]
         seen = sorted((arrival for arrival in arrivals if arrival.pool in pools), key=lambda each: each.submitted_at)
-        patterns = patterns_by_pool(
-            self._site,
-            np.array([pools[arrival.pool] for arrival in seen], dtype=np.int64),
-            np.array([arrival.submitted_at.timestamp() for arrival in seen], dtype=np.float64),
-            np.array([arrival.gpus for arrival in seen], dtype=np.int64),
-            np.array([arrival.run_s for arrival in seen], dtype=np.float64),
-            now,
-            min((arrival.seen_at for arrival in arrivals), default=now),
-            step=STEP,
-            steps=steps,
+        past = PastJobs(
+            since=min((arrival.seen_at for arrival in arrivals), default=now),
+            pool=np.array([pools[arrival.pool] for arrival in seen], dtype=np.int64),
+            submitted_at=np.array([arrival.submitted_at.timestamp() for arrival in seen], dtype=np.float64),
+            gpus=np.array([arrival.gpus for arrival in seen], dtype=np.int64),
+            run_s=np.array([arrival.run_s for arrival in seen], dtype=np.float64),
         )
+        patterns = patterns_by_pool(self._site, past, now, step=STEP, steps=steps)
         return arrivals_by_pool(patterns, now, self._zone, step=STEP, steps=steps)
 
 
@@ -170,11 +168,8 @@ def answer(question: Question) -> Answer:
         outlook,
         question.caps,
         values,
-        fleets=question.fleet_names,
-        jobs=question.job_names,
-        left_h=problem.tasks.left_h,
-        made_at=question.made_at.astimezone(UTC),
-        seconds_to_make=time.perf_counter() - began,
+        PlanRows(question.fleet_names, question.job_names, problem.tasks.left_h),
+        Made(question.made_at.astimezone(UTC), time.perf_counter() - began),
     )
     return Answer(view, values, plan.duals)
 

@@ -1,6 +1,7 @@
 """A plan's arrays as people read them: hours ahead in kW, and what each fleet and job does in turn."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -39,20 +40,35 @@ class Lazily(Mapping[str, TargetPlan]):
         return len(self._rows)
 
 
+@dataclass(frozen=True, slots=True)
+class PlanRows:
+    """What the rows of a plan are of."""
+
+    fleets: Sequence[str]
+    jobs: Sequence[str]
+    left_h: Floats
+    """(J,) each job's work, hours on all its GPUs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """When a plan was made, and how long that took."""
+
+    at: datetime
+    seconds: float
+
+
 def plan_view(
     site: Site,
     plan: Plan,
     outlook: Outlook,
     caps: CapsAhead,
     values: PlanValues,
-    *,
-    fleets: Sequence[str],
-    jobs: Sequence[str],
-    left_h: Floats,
-    made_at: datetime,
-    seconds_to_make: float,
+    rows: PlanRows,
+    made: Made,
 ) -> PlanView:
-    """`fleets` and `jobs` name the plan's rows; `left_h` (J,) is each job's work, hours on all its GPUs."""
+    """The `plan` as people read it."""
+    fleets, jobs = rows.fleets, rows.jobs
     step = timedelta(seconds=plan.step_s)
     start = datetime.fromtimestamp(plan.start, UTC)
     steps = plan.job_gpus.shape[1] if len(plan.job_gpus) else plan.fleet_kw.shape[1]
@@ -70,19 +86,19 @@ def plan_view(
     def of_job(row: int) -> TargetPlan:
         gpus = plan.job_gpus[row].tolist()
         texts = [f"{count} GPUs" if count else "waits" for count in gpus]
-        ended_at = _ends_at(plan, row, float(left_h[row]), ends)
+        ended_at = _ends_at(plan, row, float(rows.left_h[row]), ends)
         stretches = _stretches(ends, texts, [count > 0 for count in gpus])
         return TargetPlan(values.jobs.get(jobs[row], NO_PRICE), stretches, ended_at)
 
     return PlanView(
-        made_at=made_at,
+        made_at=made.at,
         end=ends[-1],
         step=step,
         steps=_steps(site, plan, outlook, caps, ends),
         profit_usd=plan.profit_usd,
         bound_usd=plan.bound_usd,
         gap=plan.gap,
-        seconds_to_make=seconds_to_make,
+        seconds_to_make=made.seconds,
         broken_promises=tuple(_told(site, promise, start, step) for promise in plan.broken),
         fleets=Lazily(fleets, of_fleet),
         jobs=Lazily(jobs, of_job),

@@ -88,29 +88,35 @@ def arrivals_ahead(pattern: ArrivalPattern, now: datetime, local: tzinfo, *, ste
     return np.convolve(rate * step_s / 3600.0, pattern.still_asked)[:steps]
 
 
+@dataclass(frozen=True, slots=True)
+class PastJobs:
+    """Jobs that were handed in, in order of submission, a row for each."""
+
+    since: datetime
+    """From when on all of them are in it."""
+    pool: Ints
+    """Row in the site file."""
+    submitted_at: Floats
+    """Unix seconds."""
+    gpus: Ints
+    run_s: Floats
+
+
 def patterns_by_pool(
-    site: Site,
-    pool: Ints,
-    submitted_at: Floats,
-    gpus: Ints,
-    run_s: Floats,
-    now: datetime,
-    since: datetime,
-    *,
-    step: timedelta,
-    steps: int,
+    site: Site, past: PastJobs, now: datetime, *, step: timedelta, steps: int
 ) -> dict[str, ArrivalPattern]:
-    """The pattern of each pool of the site, of jobs in order of submission; `pool` is the row in the site file.
+    """The pattern of each pool of the site.
 
     It changes slowly: once an hour or a day is often enough.
     """
     local = ZoneInfo(site.timezone)
+    submitted_at, gpus, run_s = past.submitted_at, past.gpus, past.run_s
     first, stop = np.searchsorted(submitted_at, [(now - WINDOW).timestamp(), now.timestamp()], side="right")
     patterns = {}
     for row, of in enumerate(site.pools):
-        mine = first + np.flatnonzero(pool[first:stop] == row)
+        mine = first + np.flatnonzero(past.pool[first:stop] == row)
         patterns[of.name] = arrival_pattern(
-            submitted_at[mine], gpus[mine], run_s[mine], now, since, local, step=step, steps=steps
+            submitted_at[mine], gpus[mine], run_s[mine], now, past.since, local, step=step, steps=steps
         )
     return patterns
 

@@ -4,13 +4,12 @@ Both go the same way: a `Track` says what was known when, a `PriceModel` what wa
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import numpy as np
 
 from orchestrator.domain.market import BEHIND, Price, PriceBook
-from orchestrator.domain.observation import Reading
 from orchestrator.forecast.outlook import Outlook
 from orchestrator.forecast.price_history import AHEAD, Floats, Track, price_track
 from orchestrator.forecast.price_model import (
@@ -26,29 +25,39 @@ OUTDOOR_HALF_LIFE = timedelta(hours=12)
 """Of today's difference from yesterday's temperature at the same time."""
 
 
+@dataclass(frozen=True, slots=True)
+class BesidePrices:
+    """What else an outlook starts from."""
+
+    hashprice_usd_per_ph_day: float
+    """Now; it is expected to stay so."""
+    outdoor_c: float
+    """Measured now."""
+    fallback_usd_per_mwh: float
+    """What stands where no price is known at all."""
+    arrivals_gpus: Mapping[str, Floats] = field(default_factory=dict)
+    """As `Outlook.arrivals_gpus`."""
+
+
 def outlook_at(
     track: Track,
     model: PriceModel,
     row: int,
     steps: int,
-    *,
-    hashprice_usd_per_ph_day: float,
-    outdoor_c: float,
-    fallback_usd_per_mwh: float,
-    arrivals_gpus: Mapping[str, Floats] | None = None,
+    beside: BesidePrices,
     forecasts: dict[int, Floats] | None = None,
 ) -> Outlook:
     """What is expected of `steps` steps from `row` on, as known at `row`; nothing later is looked at.
 
     `forecasts` is a memory that whoever asks row by row may keep between calls.
 
-    Hashprice stays as it is; the temperature goes from `outdoor_c`, measured now, over into yesterday's. The fallback
-    stands where no price is known at all. Raises ValueError beyond two days.
+    Hashprice stays as it is; the temperature goes from the one measured now over into yesterday's. Raises ValueError
+    beyond two days.
     """
     if steps * track.step > AHEAD:
         raise ValueError(f"{steps} steps of {track.step} are more than {AHEAD}, as far as forecasts go")
     prices = prices_ahead(track, model, row, steps)
-    prices = np.where(np.isnan(prices), fallback_usd_per_mwh, prices)
+    prices = np.where(np.isnan(prices), beside.fallback_usd_per_mwh, prices)
     paths = paths_ahead(track, model, row, prices, {} if forecasts is None else forecasts)
     spread = model.spread[min(row // track.steps_a_day, len(model.spread) - 1)]
     return Outlook(
@@ -58,9 +67,9 @@ def outlook_at(
         price_quantiles={
             probability: prices + spread[index, :steps] for index, probability in enumerate(PROBABILITIES)
         },
-        hashprice_usd_per_ph_day=np.full(steps, hashprice_usd_per_ph_day),
-        outdoor_c=outdoor_ahead(track, row, steps, outdoor_c),
-        arrivals_gpus={} if arrivals_gpus is None else arrivals_gpus,
+        hashprice_usd_per_ph_day=np.full(steps, beside.hashprice_usd_per_ph_day),
+        outdoor_c=outdoor_ahead(track, row, steps, beside.outdoor_c),
+        arrivals_gpus=beside.arrivals_gpus,
         paths_usd_per_mwh=paths if len(paths) else None,
     )
 
@@ -96,19 +105,14 @@ def live_outlook(
     *,
     step: timedelta,
     steps: int,
-    hashprice: Reading,
-    outdoor: Reading,
-    fallback_usd_per_mwh: float,
+    beside: BesidePrices,
     outdoor_past: Sequence[tuple[datetime, float]] = (),
-    arrivals_gpus: Mapping[str, Floats] | None = None,
 ) -> Outlook:
     """What is expected from the step that covers `now` on; `local` is the zone of the market's delivery days.
 
-    `book` holds what is published: real-time prices up to now, day-ahead ones as far as they go. Readings are as the
-    stale policy gives them, with a value; `outdoor_past` are temperatures measured before, in order of time.
+    `book` holds what is published: real-time prices up to now, day-ahead ones as far as they go. `outdoor_past` are
+    temperatures measured before, in order of time.
     """
-    assert hashprice.value is not None, "the stale policy gives a hashprice"
-    assert outdoor.value is not None, "the stale policy gives a temperature"
     row = BEHIND // step
     start = datetime.fromtimestamp(now.timestamp() // step.total_seconds() * step.total_seconds(), UTC) - row * step
     rows = row + round(AHEAD / step)
@@ -127,16 +131,7 @@ def live_outlook(
         outdoor_c=past,
         published_by=start + row * step,
     )
-    return outlook_at(
-        track,
-        fit_model(track, only_last=True),
-        row,
-        steps,
-        hashprice_usd_per_ph_day=hashprice.value,
-        outdoor_c=outdoor.value,
-        fallback_usd_per_mwh=fallback_usd_per_mwh,
-        arrivals_gpus=arrivals_gpus,
-    )
+    return outlook_at(track, fit_model(track, only_last=True), row, steps, beside)
 
 
 def _on_grid(prices: Sequence[Price], start: datetime, step: timedelta, rows: int) -> Floats:

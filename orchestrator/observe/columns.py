@@ -77,6 +77,19 @@ class JobColumns:
 
 
 @dataclass(frozen=True, slots=True)
+class RackState:
+    """How the racks of fleets are, a row for each fleet; the rest of `FleetColumns` is as the site file says."""
+
+    at_step: Ints
+    """(fleets, S)"""
+    movable: Ints
+    held: Flags
+    draw_share: Floats
+    woken_at: Floats
+    slept_at: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class FleetColumns:
     """A row for each fleet; `S` steps of its modes' concave hull, from sleep up, padded with zeros."""
 
@@ -174,10 +187,7 @@ def columns_of_fleets(site: Site, statuses: Sequence[FleetStatus], steps: Sequen
         fleet = status.fleet
         for number, step in enumerate(of_fleet):
             at_step[row, number] = sum(fleet.rack_kw(mode) >= fleet.rack_kw(step.to_mode) for mode in modes[row])
-    return columns_at(
-        site,
-        [status.fleet for status in statuses],
-        steps,
+    state = RackState(
         at_step=at_step,
         movable=_whole(map(len, modes)),
         held=np.array([bool(status.view.held) for status in statuses], dtype=np.bool_),
@@ -185,6 +195,7 @@ def columns_of_fleets(site: Site, statuses: Sequence[FleetStatus], steps: Sequen
         woken_at=_real(status.view.last_wake_at.timestamp() for status in statuses),
         slept_at=_real(status.view.last_sleep_at.timestamp() for status in statuses),
     )
+    return columns_at(site, [status.fleet for status in statuses], steps, state)
 
 
 def most_steps(steps: Sequence[tuple[Step, ...]]) -> int:
@@ -196,17 +207,11 @@ def columns_at(
     site: Site,
     fleets: Sequence[Fleet],
     steps: Sequence[tuple[Step, ...]],
-    *,
-    at_step: Ints,
-    movable: Ints,
-    held: Flags,
-    draw_share: Floats,
-    woken_at: Floats,
-    slept_at: Floats,
+    state: RackState,
 ) -> FleetColumns:
     """What the site file says of `fleets`, whose hulls are `steps`, beside how they are."""
     feeders = {feeder.name: row for row, feeder in enumerate(site.feeders)}
-    step_kw, step_hs = np.zeros(at_step.shape), np.zeros(at_step.shape)
+    step_kw, step_hs = np.zeros(state.at_step.shape), np.zeros(state.at_step.shape)
     for row, (fleet, of_fleet) in enumerate(zip(fleets, steps, strict=True)):
         for number, step in enumerate(of_fleet):
             low_ths = 0.0 if step.from_mode == SLEEP else fleet.mode(step.from_mode).hashrate_ths
@@ -215,19 +220,19 @@ def columns_at(
     return FleetColumns(
         feeder=_whole(feeders[fleet.feeder] for fleet in fleets),
         racks=_whole(fleet.racks for fleet in fleets),
-        movable=movable,
-        held=held,
+        movable=state.movable,
+        held=state.held,
         step_count=_whole(map(len, steps)),
         step_kw=step_kw,
         step_hs=step_hs,
-        at_step=at_step,
+        at_step=state.at_step,
         asleep_kw=_real(fleet.rack_kw(SLEEP) for fleet in fleets),
-        draw_share=draw_share,
+        draw_share=state.draw_share,
         warm_up_s=_real(fleet.warm_up.total_seconds() for fleet in fleets),
         min_on_s=_real(fleet.min_on.total_seconds() for fleet in fleets),
         min_off_s=_real(fleet.min_off.total_seconds() for fleet in fleets),
-        woken_at=woken_at,
-        slept_at=slept_at,
+        woken_at=state.woken_at,
+        slept_at=state.slept_at,
     )
 
 

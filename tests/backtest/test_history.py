@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.adapters.prices.faults import PriceFileError
 from orchestrator.backtest.market import Basis
-from orchestrator.runtime.backtest.backtest_inputs import request
+from orchestrator.runtime.backtest.backtest_inputs import Asked, request
 from orchestrator.runtime.backtest.market_files import load_history
 from orchestrator.runtime.demo.demo import choose_day
 from orchestrator.settings import FilePrices, Settings, load_settings
@@ -107,21 +107,8 @@ def test_times_without_an_offset_are_the_sites_for_the_demo_too(
 
 def test_options_hold_for_the_sites_own_price_files_too(settings: Settings) -> None:
     def asked(**options: str | float | None) -> FilePrices:
-        return request(
-            settings,
-            prices=(),
-            **{"point": None, "timezone": None, "usd_per_eur": None, **options},  # type: ignore[arg-type]  # as named
-            begin=None,
-            end=None,
-            hashprice=None,
-            trace=None,
-            jobs_a_month=None,
-            strategies="greedy",
-            cores=1,
-            seed=1,
-            records=None,
-            command="",
-        ).feed
+        options = {"strategies": "greedy", **options}
+        return request(settings, Asked(**options)).feed  # type: ignore[arg-type]  # each as named
 
     assert asked() == settings.prices
     changed = asked(point="HB_WEST", timezone="UTC", usd_per_eur=1.1)

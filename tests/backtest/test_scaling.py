@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.backtest.jobs.scaling import LARGEST_SHARE, RUN_S, Scaled, ScalingError, scaled_jobs
+from orchestrator.backtest.jobs.scaling import LARGEST_SHARE, RUN_S, Scaled, ScalingError, TracedJobs, scaled_jobs
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.domain.site import Site
 from orchestrator.domain.sla import SlaClass
@@ -34,7 +34,7 @@ def trace(jobs: int = 2000, days: float = 21.0, seed: int = 1) -> tuple[np.ndarr
 
 def scaled(site: Site = SITE, **options: float | int | None) -> Scaled:
     submitted_s, run_s, gpus = trace()
-    return scaled_jobs(site, submitted_s, run_s, gpus, START, END, **options)  # type: ignore[arg-type]  # each as named
+    return scaled_jobs(site, TracedJobs(submitted_s, run_s, gpus), START, END, **options)  # type: ignore[arg-type]  # each as named
 
 
 def load_of(jobs: SubmittedJobs) -> float:
@@ -82,7 +82,7 @@ def test_as_many_jobs_as_asked_offer_the_same_load(jobs_a_month: int) -> None:
 def test_every_week_offers_about_the_same_work() -> None:
     submitted_s, run_s, gpus = trace()
     run_s[submitted_s > 1.5e9 + 10 * 86_400.0] *= 4.0  # a cluster that got busier
-    jobs = scaled_jobs(SITE, submitted_s, run_s, gpus, START, END).jobs
+    jobs = scaled_jobs(SITE, TracedJobs(submitted_s, run_s, gpus), START, END).jobs
     week = ((jobs.submitted_at - START.timestamp()) // (7 * 86_400)).astype(int)
     offered = np.bincount(week, weights=jobs.work_gpu_seconds)
     assert offered.max() < 1.4 * offered.min()
@@ -93,8 +93,8 @@ def test_weeks_in_which_the_traced_cluster_filled_and_emptied_are_left_out() -> 
     week = (submitted_s // 604_800.0 - submitted_s[0] // 604_800.0).astype(int)
     ramp = (week < 2) | (week >= week.max() - 1)
     thinned = ~ramp | (np.arange(len(week)) % 50 == 0)
-    with_ramps = scaled_jobs(SITE, submitted_s[thinned], run_s[thinned], gpus[thinned], START, END).jobs
-    without = scaled_jobs(SITE, submitted_s[~ramp], run_s[~ramp], gpus[~ramp], START, END).jobs
+    with_ramps = scaled_jobs(SITE, TracedJobs(submitted_s[thinned], run_s[thinned], gpus[thinned]), START, END).jobs
+    without = scaled_jobs(SITE, TracedJobs(submitted_s[~ramp], run_s[~ramp], gpus[~ramp]), START, END).jobs
     assert np.array_equal(with_ramps.submitted_at, without.submitted_at)
     assert np.array_equal(with_ramps.work_gpu_seconds, without.work_gpu_seconds)
 
@@ -103,7 +103,8 @@ def test_the_time_of_the_week_is_kept() -> None:
     # All jobs of the trace come on Tuesdays from 09:00 to 10:00 on its clocks (2017-10-03 was one).
     tuesday = datetime(2017, 10, 3, 9, tzinfo=UTC).timestamp()
     submitted_s = np.concatenate([tuesday + week * 7 * 86_400.0 + np.arange(0, 3600, 6.0) for week in range(3)])
-    jobs = scaled_jobs(SITE, submitted_s, np.full(1800, 3600.0), np.full(1800, 2), START, END, jobs_a_month=1000).jobs
+    traced = TracedJobs(submitted_s, np.full(1800, 3600.0), np.full(1800, 2))
+    jobs = scaled_jobs(SITE, traced, START, END, jobs_a_month=1000).jobs
     local = [datetime.fromtimestamp(at, ZoneInfo("America/Chicago")) for at in jobs.submitted_at.tolist()]
     assert {at.weekday() for at in local} == {1}
     assert {at.hour for at in local} <= {9}
@@ -128,7 +129,8 @@ def test_the_same_seed_gives_the_same_jobs_and_another_others() -> None:
 def test_a_trace_of_processors_is_scaled_by_its_machine() -> None:
     submitted_s, run_s, _ = trace()
     procs = np.full(2000, GPUS * 10 // 8)  # an eighth of a machine ten times the site
-    jobs = scaled_jobs(SITE, submitted_s, run_s, procs, START, END, machine=GPUS * 10, jobs_a_month=900, load=0.4).jobs
+    traced = TracedJobs(submitted_s, run_s, procs, machine=GPUS * 10)
+    jobs = scaled_jobs(SITE, traced, START, END, jobs_a_month=900, load=0.4).jobs
     assert jobs.gpus.max() <= LARGEST_SHARE * max(pool.gpus for pool in SITE.pools)
     assert load_of(jobs) == pytest.approx(0.4, rel=0.05)
 
@@ -151,7 +153,7 @@ def test_any_trace_makes_jobs_that_fit_the_site(
 ) -> None:
     submitted_s, run_s, gpus = trace(jobs, days, seed)
     end = START + timedelta(hours=period_h)
-    made = scaled_jobs(SITE, submitted_s, run_s, gpus, START, end, jobs_a_month=jobs_a_month, seed=seed)
+    made = scaled_jobs(SITE, TracedJobs(submitted_s, run_s, gpus), START, end, jobs_a_month=jobs_a_month, seed=seed)
     assert len(made.notes) >= 1
     assert (made.jobs.submitted_at >= START.timestamp()).all()
     assert (made.jobs.submitted_at <= end.timestamp()).all()

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.domain.site import Site
 from orchestrator.forecast.arrivals import (
     ArrivalPattern,
+    PastJobs,
     arrival_pattern,
     arrivals_ahead,
     arrivals_by_pool,
@@ -84,9 +85,8 @@ def test_each_pool_has_its_own_arrivals(site: Site) -> None:
     site = replace(site, pools=(site.pools[0], replace(site.pools[0], name="other")))
     at = START.timestamp() + 3600.0 * np.arange(240, dtype=np.float64)
     now = START + timedelta(hours=240)
-    patterns = patterns_by_pool(
-        site, np.arange(240) % 2, at, np.full(240, 6), np.full(240, 7200.0), now, START, step=STEP, steps=96
-    )
+    past = PastJobs(START, np.arange(240) % 2, at, np.full(240, 6), np.full(240, 7200.0))
+    patterns = patterns_by_pool(site, past, now, step=STEP, steps=96)
     told = arrivals_by_pool(patterns, now, UTC, step=STEP, steps=96)
     assert list(told) == ["h100", "other"]
     assert told["h100"][50] + told["other"][50] == pytest.approx(12.0, rel=0.1)

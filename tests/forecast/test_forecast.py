@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.adapters.prices.file import read_price_file
 from orchestrator.domain.market import BEHIND, Market, Price, PriceBook
-from orchestrator.domain.observation import Quality, Reading
-from orchestrator.forecast.forecast import knowing_prices, live_outlook, outlook_at
+from orchestrator.forecast.forecast import BesidePrices, knowing_prices, live_outlook, outlook_at
 from orchestrator.forecast.outlook import Outlook
 from orchestrator.forecast.price_history import Floats, Track, price_track
 from orchestrator.forecast.price_model import PATHS, PriceModel, fit_model, prices_ahead
@@ -46,9 +45,7 @@ def seen_from(track: Track, row: int, outdoor_c: float = 20.0) -> Outlook:
         fit_model(track),
         row,
         A_DAY,
-        hashprice_usd_per_ph_day=50.0,
-        outdoor_c=outdoor_c,
-        fallback_usd_per_mwh=60.0,
+        BesidePrices(50.0, outdoor_c, 60.0),
     )
 
 
@@ -175,9 +172,7 @@ def test_no_forecast_goes_beyond_two_days() -> None:
             fit_model(track),
             5,
             193,
-            hashprice_usd_per_ph_day=50.0,
-            outdoor_c=20.0,
-            fallback_usd_per_mwh=60.0,
+            BesidePrices(50.0, 20.0, 60.0),
         )
 
 
@@ -201,9 +196,7 @@ def test_a_live_book_gives_the_same_prices_as_the_history_it_is_of() -> None:
         CHICAGO,
         step=QUARTER,
         steps=A_DAY,
-        hashprice=Reading(51.0, "USD/PH/s/day", now, Quality.FRESH),
-        outdoor=Reading(20.0, "degC", now, Quality.FRESH),
-        fallback_usd_per_mwh=60.0,
+        beside=BesidePrices(51.0, 20.0, 60.0),
     )
     assert outlook.start == START + row * QUARTER
     assert outlook.price_usd_per_mwh[0] == real_time[row]
@@ -230,9 +223,7 @@ def test_a_live_outlook_is_on_any_grid(step: timedelta) -> None:
         CHICAGO,
         step=step,
         steps=timedelta(days=1) // step,
-        hashprice=Reading(51.0, "USD/PH/s/day", now, Quality.FRESH),
-        outdoor=Reading(20.0, "degC", now, Quality.FRESH),
-        fallback_usd_per_mwh=60.0,
+        beside=BesidePrices(51.0, 20.0, 60.0),
         outdoor_past=[(now - timedelta(hours=hours), 15.0) for hours in range(72, 0, -1)],
     )
     assert outlook.start <= now < outlook.start + step

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from orchestrator.forecast.forecast import outlook_at
+from orchestrator.forecast.forecast import BesidePrices, outlook_at
 from orchestrator.forecast.price_history import Track, price_track
 from orchestrator.forecast.price_model import LEAST_PATHS, PATHS, fit_model
 
@@ -27,9 +27,7 @@ def paths(of: Track, row: int) -> "np.ndarray[tuple[int, int], np.dtype[np.float
         fit_model(of),
         row,
         A_DAY,
-        hashprice_usd_per_ph_day=60.0,
-        outdoor_c=20.0,
-        fallback_usd_per_mwh=50.0,
+        BesidePrices(60.0, 20.0, 50.0),
     )
     return outlook.paths_usd_per_mwh
 

@@ -58,31 +58,40 @@ class ScalingError(ValueError):
     """A site or a demand that a trace cannot be scaled to."""
 
 
+@dataclass(frozen=True, slots=True)
+class TracedJobs:
+    """The jobs of a trace, a row for each, in order of submission."""
+
+    submitted_s: Floats
+    """On local clocks, from unix time zero on."""
+    run_s: Floats
+    gpus: Ints
+    """Or processors."""
+    machine: int | None = None
+    """Size of the traced machine in the unit of `gpus`, for a trace of processors."""
+
+
 def scaled_jobs(
     site: Site,
-    submitted_s: Floats,
-    run_s: Floats,
-    gpus: Ints,
+    traced: TracedJobs,
     start: datetime,
     end: datetime,
     *,
-    machine: int | None = None,
     jobs_a_month: float | None = None,
     load: float = LOAD,
     seed: int = 0,
 ) -> Scaled:
     """The jobs of a trace from `start` to `end`, the same for the same arguments.
 
-    `submitted_s` are seconds on local clocks from unix time zero on, ascending; `machine` is the traced machine's size
-    in the unit of `gpus`, for a trace of processors. Raises ScalingError for a site without pools or tenants.
+    Raises ScalingError for a site without pools or tenants.
     """
     if not site.pools or not site.tenants:
         raise ScalingError(f"{site.name} has no GPU pool or no tenant: a trace needs both")
     site_gpus = sum(pool.gpus for pool in site.pools)
-    run_s = np.clip(run_s, *RUN_S)
-    size = gpus.astype(np.float64)
-    if machine is not None:
-        size = np.maximum(size * min(site_gpus / machine, 1.0), 1.0)
+    submitted_s, run_s = traced.submitted_s, np.clip(traced.run_s, *RUN_S)
+    size = traced.gpus.astype(np.float64)
+    if traced.machine is not None:
+        size = np.maximum(size * min(site_gpus / traced.machine, 1.0), 1.0)
     offset = start.astimezone(ZoneInfo(site.timezone)).utcoffset()
     assert offset is not None, "a time zone has an offset at every time"
     begin_s, end_s = start.timestamp() + offset.total_seconds(), end.timestamp() + offset.total_seconds()

@@ -33,44 +33,48 @@ class Request:
     command: str
 
 
-def request(
-    settings: Settings,
-    *,
-    prices: tuple[Path, ...],
-    point: str | None,
-    timezone: str | None,
-    usd_per_eur: float | None,
-    begin: str | None,
-    end: str | None,
-    hashprice: Path | None,
-    trace: Path | None,
-    jobs_a_month: float | None,
-    strategies: str,
-    cores: int,
-    seed: int,
-    records: Path | None,
-    command: str,
-) -> Request:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of `wattshift backtest` as they were typed; None where one was left out."""
+
+    prices: tuple[Path, ...] = ()
+    point: str | None = None
+    timezone: str | None = None
+    usd_per_eur: float | None = None
+    begin: str | None = None
+    end: str | None = None
+    hashprice: Path | None = None
+    trace: Path | None = None
+    jobs_a_month: float | None = None
+    strategies: str = ""
+    cores: int = 1
+    seed: int = 1
+    records: Path | None = None
+    command: str = ""
+
+
+def request(settings: Settings, asked: Asked) -> Request:
     """The request; BacktestError for what can't be meant."""
     try:
-        asked = named(strategies)
+        strategies = named(asked.strategies)
     except ValueError as problem:
         raise BacktestError(f"--strategies: {problem}") from None
-    for option, file in (("--hashprice", hashprice), ("--trace", trace), *(("--prices", path) for path in prices)):
+    prices = [("--prices", path) for path in asked.prices]
+    for option, file in (("--hashprice", asked.hashprice), ("--trace", asked.trace), *prices):
         if file is not None and not file.is_file():
             raise BacktestError(f"{option} {file}: {_no_file(file)}")
     return Request(
-        feed=_feed(settings, prices, point, timezone, usd_per_eur),
-        start=_at(settings, begin, "--from"),
-        end=_at(settings, end, "--to"),
-        hashprice=hashprice,
-        trace=trace,
-        jobs_a_month=jobs_a_month,
-        strategies=asked,
-        cores=cores,
-        seed=seed,
-        records=records,
-        command=command,
+        feed=_feed(settings, asked),
+        start=_at(settings, asked.begin, "--from"),
+        end=_at(settings, asked.end, "--to"),
+        hashprice=asked.hashprice,
+        trace=asked.trace,
+        jobs_a_month=asked.jobs_a_month,
+        strategies=strategies,
+        cores=asked.cores,
+        seed=asked.seed,
+        records=asked.records,
+        command=asked.command,
     )
 
 
@@ -80,18 +84,16 @@ def _no_file(path: Path) -> str:
     return "this is no file that can be read twice, as it has to be" if path.exists() else "there is no such file"
 
 
-def _feed(
-    settings: Settings, prices: tuple[Path, ...], point: str | None, timezone: str | None, usd_per_eur: float | None
-) -> FilePrices:
-    if timezone is not None:
-        _check_zone(timezone)
-    if prices:
-        return FilePrices(prices, point, timezone or settings.site.timezone, usd_per_eur)
+def _feed(settings: Settings, asked: Asked) -> FilePrices:
+    if asked.timezone is not None:
+        _check_zone(asked.timezone)
+    if asked.prices:
+        return FilePrices(asked.prices, asked.point, asked.timezone or settings.site.timezone, asked.usd_per_eur)
     own = settings.prices
     if not isinstance(own, FilePrices):
         raise BacktestError("--prices: name price files; this site's own prices come from no file")
-    rate = own.usd_per_eur if usd_per_eur is None else usd_per_eur
-    return replace(own, point=point or own.point, timezone=timezone or own.timezone, usd_per_eur=rate)
+    rate = own.usd_per_eur if asked.usd_per_eur is None else asked.usd_per_eur
+    return replace(own, point=asked.point or own.point, timezone=asked.timezone or own.timezone, usd_per_eur=rate)
 
 
 def _check_zone(timezone: str) -> None:

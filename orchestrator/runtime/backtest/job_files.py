@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestrator.adapters.traces.trace import read_trace
-from orchestrator.backtest.jobs.scaling import LOAD, ScalingError, scaled_jobs
+from orchestrator.backtest.jobs.scaling import LOAD, ScalingError, TracedJobs, scaled_jobs
 from orchestrator.backtest.jobs.submitted import SubmittedJobs, submitted_jobs
 from orchestrator.domain.work import Job
 from orchestrator.settings.values import Settings
@@ -42,12 +42,9 @@ def load_workload(
         read = read_trace(trace, max(pool.gpus for pool in site.pools))
         scaled = scaled_jobs(
             site,
-            read.submitted_s,
-            read.run_s,
-            read.gpus,
+            TracedJobs(read.submitted_s, read.run_s, read.gpus, read.machine),
             start,
             end,
-            machine=read.machine,
             jobs_a_month=jobs_a_month,
             load=load,
             seed=seed,
