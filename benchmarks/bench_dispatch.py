@@ -15,7 +15,7 @@ import resource
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -37,7 +37,7 @@ from orchestrator.domain.economics import pool_kw
 from orchestrator.domain.limits import limits_now
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, current_price
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
-from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.site import (
     SLEEP,
     Controls,
@@ -136,7 +136,7 @@ def make_snapshot(site: Site, jobs: int, rng: random.Random, price_usd_per_mwh: 
             fleet=fleet,
             view=FleetView(
                 fleet=fleet.name,
-                racks=MappingProxyType({mode: fleet.racks}),
+                racks=RackMix({mode: fleet.racks}),
                 rack_modes=MappingProxyType(racks),
                 last_up_at=LONG_AGO,
                 last_down_at=LONG_AGO,
@@ -222,10 +222,10 @@ def at_rest(site: Site, jobs: int, rng: random.Random) -> Snapshot:
     return snapshot
 
 
-def _moved(status: FleetStatus, racks: Mapping[str, int]) -> FleetStatus:
+def _moved(status: FleetStatus, racks: RackMix) -> FleetStatus:
     fleet = status.fleet
     modes = choose_racks(fleet, status.view.rack_modes, racks)
-    view = replace(status.view, racks=MappingProxyType(dict(racks)), rack_modes=MappingProxyType(modes))
+    view = replace(status.view, racks=racks, rack_modes=MappingProxyType(modes))
     kw = fleet.setpoint_kw(racks) * status.draw_share
     return replace(status, view=view, counted_kw=kw, committed_kw=kw)
 

@@ -3,15 +3,16 @@
 import math
 
 from orchestrator.domain.decision import LimitGpus, Move, PauseJob, RunJob, SetFleet
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP
 
 REFUSED_MOVES: list[tuple[Move, str]] = [
-    (SetFleet("s19", {SLEEP: 3}), "no fleet s19; there is s21"),
-    (SetFleet("s21", {"turbo": 3}), "fleet s21 has no mode turbo; it has sleep, eco, normal"),
-    (SetFleet("s21", {"normal": 4}), "fleet s21 has 3 racks; {'normal': 4} does not add up to them"),
-    (SetFleet("s21", {"normal": 2}), "fleet s21 has 3 racks; {'normal': 2} does not add up to them"),
+    (SetFleet("s19", RackMix({SLEEP: 3})), "no fleet s19; there is s21"),
+    (SetFleet("s21", RackMix({"turbo": 3})), "fleet s21 has no mode turbo; it has sleep, eco, normal"),
+    (SetFleet("s21", RackMix({"normal": 4})), "fleet s21 has 3 racks; {'normal': 4} does not add up to them"),
+    (SetFleet("s21", RackMix({"normal": 2})), "fleet s21 has 3 racks; {'normal': 2} does not add up to them"),
     (
-        SetFleet("s21", {"normal": 4, SLEEP: -1}),
+        SetFleet("s21", RackMix({"normal": 4, SLEEP: -1})),
         "fleet s21 has 3 racks; {'normal': 4, 'sleep': -1} does not add up to them",
     ),
     (LimitGpus("a100", 400.0), "no pool a100; there is h100"),

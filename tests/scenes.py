@@ -12,7 +12,7 @@ from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
-from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.site import (
     SLEEP,
     Controls,
@@ -194,7 +194,7 @@ class Scene:
         moved = self.moved.get(fleet.name, LONG_AGO)
         return FleetView(
             fleet=fleet.name,
-            racks={mode: list(modes.values()).count(mode) for mode in (SLEEP, *(mode.name for mode in fleet.modes))},
+            racks=RackMix.counted(fleet, modes.values()),
             rack_modes=modes,
             last_up_at=moved,
             last_down_at=moved,

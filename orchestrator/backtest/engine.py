@@ -22,6 +22,7 @@ from orchestrator.dispatch.blocks import Moment
 from orchestrator.dispatch.headroom import block_left
 from orchestrator.dispatch.kernels.choice import BlockLeft, Room
 from orchestrator.domain.headroom import left_kw, margin_kw, usable_kw
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH
 from orchestrator.observe.columns import FleetColumns, Floats, Ints, JobColumns, hull
@@ -130,7 +131,7 @@ class _Levels:
     """Names for how many racks of a fleet are in which mode."""
 
     def __init__(self, site: Site, names: list[str]) -> None:
-        self._modes = [[SLEEP, *(step.to_mode for step in hull(fleet))] for fleet in site.fleets]
+        self._modes = [[step.to_mode for step in hull(fleet)] for fleet in site.fleets]
         self._racks = [fleet.racks for fleet in site.fleets]
         self._names = names
         self._rows: dict[tuple[int, ...], int] = {}
@@ -142,10 +143,8 @@ class _Levels:
     def _row(self, fleet: int, steps: list[int]) -> int:
         key = (fleet, *steps)
         if key not in self._rows:
-            above = [self._racks[fleet], *steps, 0]
-            counts = [(mode, above[level] - above[level + 1]) for level, mode in enumerate(self._modes[fleet])]
             self._rows[key] = len(self._names)
-            self._names.append(", ".join(f"{count} {mode}" for mode, count in counts if count))
+            self._names.append(RackMix.of_steps(self._racks[fleet], self._modes[fleet], steps).text(asleep=SLEEP))
         return self._rows[key]
 
 

@@ -5,7 +5,7 @@ rest in merit order of value less price; each takes what is left under the conne
 Who goes first, and what may be stopped for which cap, is the list in `precedence.py`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
@@ -14,15 +14,15 @@ import numpy as np
 from orchestrator.dispatch.allocate import changed_fleets, changed_jobs
 from orchestrator.dispatch.blocks import Moment
 from orchestrator.dispatch.decide import Decided, decide
-from orchestrator.dispatch.fleet_target import fleet_target
 from orchestrator.dispatch.headroom import room_left
 from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.live_columns import FleetRows, JobRows, LiveColumns, places
 from orchestrator.dispatch.power_price import PowerPrice, price_for
 from orchestrator.dispatch.precedence import caps_that_hold, shaped_by
 from orchestrator.dispatch.relief import short
-from orchestrator.domain.economics import mode_steps, sleep_threshold_usd_per_mwh
+from orchestrator.domain.economics import Step, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.limits import Cap
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Kind, Target
@@ -55,7 +55,7 @@ class Gains(Mapping[Target, float]):
 class Desired:
     """What should run. `racks` counts every rack of each fleet by mode, silent and stuck ones included."""
 
-    racks: Mapping[str, Mapping[str, int]]
+    racks: Mapping[str, RackMix]
     jobs: Mapping[str, int]
     """GPUs of each open job that should run."""
     gpu_limit_w: Mapping[str, float]
@@ -122,8 +122,8 @@ def dispatch(
                 planned=values is not None and name in values.fleets,
             )
             status, wanted = fleets.statuses[row], racks[name]
-            limit = worth.stay_usd_per_mwh if status.view.awake else worth.wake_usd_per_mwh
-            power = price_for(ppa, market, chosen.block_kw, limit, on=wanted.get(SLEEP, 0) < status.fleet.racks)
+            limit = worth.stay_usd_per_mwh if status.view.racks.awake else worth.wake_usd_per_mwh
+            power = price_for(ppa, market, chosen.block_kw, limit, on=wanted.awake > 0)
             return fleet_reason(status, wanted, snapshot, binding, worth, power)
         job = jobs.statuses[row]
         worth = Worth(
@@ -173,9 +173,9 @@ def moment_of(site: Site, snapshot: Snapshot) -> Moment:
 
 def _racks(
     site: Site, snapshot: Snapshot, values: PlanValues | None, fleets: FleetRows, decided: Decided
-) -> tuple[dict[str, Mapping[str, int]], list[bool]]:
+) -> tuple[dict[str, RackMix], list[bool]]:
     """Racks by mode of each fleet, and which fleets change. Only those that change, or may, are counted anew."""
-    racks = dict(zip(fleets.names, fleets.racks, strict=True))
+    racks = {name: status.view.racks for name, status in zip(fleets.names, fleets.statuses, strict=True)}
     changes = changed_fleets(decided.chosen, fleets.columns) & ~fleets.columns.held
     above_cap = short(decided.chosen)
     ppa, market = site.grid.ppa, snapshot.price.usd_per_mwh
@@ -185,16 +185,37 @@ def _racks(
     for row in rows:
         status = fleets.statuses[row]
         planned = values.fleets.get(status.fleet.name) if values is not None else None
-        target = fleet_target(
+        target = _target_mix(
             status,
             fleets.steps[row],
             decided.chosen.at_step[row].tolist(),
             short=above_cap,
             pays=fleets.unmoved[row] == status.fleet.racks and _pays(site, status, snapshot, planned, price),
         )
-        changed[row] = target != fleets.racks[row]
+        changed[row] = target != status.view.racks
         racks[fleets.names[row]] = target
     return racks, changed
+
+
+def _target_mix(
+    status: FleetStatus, steps: Sequence[Step], at_step: Sequence[int], *, short: bool, pays: bool
+) -> RackMix:
+    """How the racks of a fleet that may be moved should be.
+
+    `at_step` holds for each of `steps` the racks that should have taken it. Racks that do not follow go down with the
+    rest of the fleet and never up: which rack is woken is not ours to say, and another one woken in the place of a
+    silent one would draw power that nothing was kept free for. Where the whole fleet is such, it stays as it is while
+    being awake `pays` and no cap is `short`: a meter that fails is no reason to stop earning.
+    """
+    fleet, view = status.fleet, status.view
+    unmoved = status.silent | status.stuck
+    if len(unmoved) == fleet.racks and not short and pays:
+        return view.racks
+    mix = RackMix.of_steps(fleet.racks - len(unmoved), [step.to_mode for step in steps], at_step)
+    if not unmoved:
+        return mix
+    with_rest = min((mode for mode in mix if mode != SLEEP), key=fleet.rack_kw, default=SLEEP)
+    return mix.with_racks(fleet, (min(view.rack_modes[rack], with_rest, key=fleet.rack_kw) for rack in unmoved))
 
 
 def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, planned: Switch | None, price: float) -> bool:

@@ -1,6 +1,5 @@
 """The columns of a site that is followed from snapshot to snapshot: only what changed since the last is read anew."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import compress
@@ -53,8 +52,6 @@ class FleetRows:
     steps: Sequence[tuple[Step, ...]]
     columns: FleetColumns
     by_name: Ints
-    racks: Sequence[Mapping[str, int]]
-    """Racks by mode as accepted, none at zero."""
     plain: Flags
     """All racks follow, in modes on the hull of their fleet's: `at_step` says everything of them."""
     unmoved: Ints
@@ -201,28 +198,22 @@ def fleet_rows(site: Site, fleets: Mapping[str, FleetStatus], before: FleetRows 
         else:
             column[new] = values
         changed[field.name] = column
-    racks, plain, unmoved = list(before.racks), before.plain.copy(), before.unmoved.copy()
-    for row, mix in zip(new, some.racks, strict=True):
-        racks[row] = mix
+    plain, unmoved = before.plain.copy(), before.unmoved.copy()
     plain[new], unmoved[new] = some.plain, some.unmoved
-    return replace(
-        before, statuses=statuses, columns=FleetColumns(**changed), racks=racks, plain=plain, unmoved=unmoved
-    )
+    return replace(before, statuses=statuses, columns=FleetColumns(**changed), plain=plain, unmoved=unmoved)
 
 
 def _all_fleet_rows(
     site: Site, names: Sequence[str], statuses: Sequence[FleetStatus], steps: Sequence[tuple[Step, ...]]
 ) -> FleetRows:
-    racks = [{mode: count for mode, count in status.view.racks.items() if count} for status in statuses]
     return FleetRows(
         names=names,
         statuses=statuses,
         steps=steps,
         columns=columns_of_fleets(site, statuses, steps),
         by_name=np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64),
-        racks=racks,
         plain=np.array(
-            [_plain(status, mix, of_fleet) for status, mix, of_fleet in zip(statuses, racks, steps, strict=True)],
+            [_plain(status, of_fleet) for status, of_fleet in zip(statuses, steps, strict=True)],
             dtype=np.bool_,
         ),
         unmoved=np.array([len(status.silent | status.stuck) for status in statuses], dtype=np.int64),
@@ -232,8 +223,7 @@ def _all_fleet_rows(
     )
 
 
-def _plain(status: FleetStatus, racks: Mapping[str, int], steps: tuple[Step, ...]) -> bool:
+def _plain(status: FleetStatus, steps: tuple[Step, ...]) -> bool:
     if status.silent or status.stuck or status.fleet.racks != len(status.view.rack_modes):
         return False
-    on_hull = {SLEEP, *(step.to_mode for step in steps)}
-    return racks.keys() <= on_hull and Counter(status.view.rack_modes.values()) == racks
+    return status.view.racks.keys() <= {SLEEP, *(step.to_mode for step in steps)}

@@ -1,6 +1,6 @@
 """From what should run to what may be moved now: power-downs at once, power-ups as far as measured room allows."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import floor
 
@@ -8,7 +8,8 @@ from orchestrator.dispatch.dispatch import Desired
 from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.headroom import left_kw
-from orchestrator.domain.site import SLEEP, Fleet, Site
+from orchestrator.domain.rack_mix import RackMix
+from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import Kind, Target
 from orchestrator.domain.work import JobPhase
@@ -99,27 +100,15 @@ class MeasuredRoom:
         self.feeder_kw[feeder] -= kw
 
 
-def _at_or_above(fleet: Fleet, racks: Mapping[str, int]) -> list[int]:
-    """For each mode in order of power: racks in it or a stronger one."""
-    counts = [racks.get(mode.name, 0) for mode in fleet.modes]
-    return [sum(counts[index:]) for index in range(len(counts))]
-
-
-def _from_at_or_above(fleet: Fleet, above: list[int]) -> dict[str, int]:
-    counts = {SLEEP: fleet.racks - above[0]}
-    for index, mode in enumerate(fleet.modes):
-        counts[mode.name] = above[index] - (above[index + 1] if index + 1 < len(above) else 0)
-    return {mode: count for mode, count in counts.items() if count}
-
-
 def _fleet_downs(snapshot: Snapshot, desired: Desired, names: Iterable[str]) -> Iterator[PlannedMove]:
     for name in names:
         status = snapshot.fleets[name]
         fleet = status.fleet
-        current, target = _at_or_above(fleet, status.view.racks), _at_or_above(fleet, desired.racks[name])
+        modes = [mode.name for mode in fleet.modes]
+        current, target = (racks.at_or_above(fleet, modes) for racks in (status.view.racks, desired.racks[name]))
         lower = [min(pair) for pair in zip(current, target, strict=True)]
         if lower != current:
-            racks = _from_at_or_above(fleet, lower)
+            racks = RackMix.of_steps(fleet.racks, modes, lower)
             change_kw = (fleet.setpoint_kw(racks) - fleet.setpoint_kw(status.view.racks)) * snapshot.pue
             fewer = 0 < lower[0] < current[0]
             move = SetFleet(name, racks, _least_efficient_first(status) if fewer else ())
@@ -140,7 +129,8 @@ def _fleet_up(snapshot: Snapshot, desired: Desired, name: str, room: MeasuredRoo
     """As many racks up as there is room for, lowest steps first; True when some have to wait."""
     status = snapshot.fleets[name]
     fleet = status.fleet
-    current, target = _at_or_above(fleet, status.view.racks), _at_or_above(fleet, desired.racks[name])
+    modes = [mode.name for mode in fleet.modes]
+    current, target = (racks.at_or_above(fleet, modes) for racks in (status.view.racks, desired.racks[name]))
     reached = list(current)
     below_kw = fleet.rack_kw(SLEEP)
     for index, mode in enumerate(fleet.modes):
@@ -156,7 +146,7 @@ def _fleet_up(snapshot: Snapshot, desired: Desired, name: str, room: MeasuredRoo
     waits = any(have < want for have, want in zip(reached, target, strict=True))
     if reached == current:
         return None, waits
-    racks = _from_at_or_above(fleet, reached)
+    racks = RackMix.of_steps(fleet.racks, modes, reached)
     change_kw = (fleet.setpoint_kw(racks) - fleet.setpoint_kw(status.view.racks)) * snapshot.pue
     return PlannedMove(SetFleet(name, racks), Direction.UP, change_kw), waits
 

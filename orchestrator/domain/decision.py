@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.target import Target
 
 
 @dataclass(frozen=True, slots=True)
 class SetFleet:
-    """Put `racks[mode]` racks of a fleet in each mode, SLEEP among them; the counts add up to the fleet's racks."""
+    """Put `racks[mode]` racks of a fleet in each mode; the counts add up to the fleet's racks."""
 
     fleet: str
-    racks: Mapping[str, int]
+    racks: RackMix
     sleep_first: tuple[str, ...] = ()
     """Awake racks in the order in which they should go to sleep, as far as that matters."""
 

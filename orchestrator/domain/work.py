@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.rack_mix import RackMix
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,10 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """The accepted setpoint of a fleet: how many racks in which mode (SLEEP among them)."""
+    """The accepted setpoint of a fleet. `racks` are those of `rack_modes`, counted."""
 
     fleet: str
-    racks: Mapping[str, int]
+    racks: RackMix
     rack_modes: Mapping[str, str]
     """Each rack's accepted setpoint, by rack name `fleet/rack-n`."""
     last_up_at: datetime
@@ -122,10 +122,6 @@ class FleetView:
     """When a rack was last put to sleep: minimum off times count from here."""
     held: str = ""
     """Why it must stay as it is, whatever is decided; empty if it may be moved."""
-
-    @property
-    def awake(self) -> int:
-        return sum(count for mode, count in self.racks.items() if mode != SLEEP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def write_up(
             "outdoor_c": snapshot.outdoor.value,
             "fleets_kw": {name: round(status.counted_kw, 1) for name, status in snapshot.fleets.items()},
             "committed_kw": {name: round(status.committed_kw, 1) for name, status in snapshot.fleets.items()},
-            "racks": {name: dict(status.view.racks) for name, status in snapshot.fleets.items()},
+            "racks": {name: status.view.racks.by_mode(status.fleet) for name, status in snapshot.fleets.items()},
             "pools_kw": {name: round(status.counted_kw, 1) for name, status in snapshot.pools.items()},
             "stale": list(snapshot.stale[:SHOWN]),
             "curtailments": [order.id for order in snapshot.curtailments if order.in_force(snapshot.at)],

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orchestrator.domain.site import SLEEP
 from orchestrator.domain.snapshot import FleetStatus, JobStatus
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.local_times import apart_text, clock_text, span_text
@@ -100,15 +99,13 @@ def _age(view: PlanView, moment: Moment) -> str:
 def _fleet_now(status: FleetStatus, plan: TargetPlan, moment: Moment) -> str:
     if plan.switch is None:
         return f"{_as_it_is(status)}: too little is known yet of how prices go, so the price now decides alone."
-    return _awake_now(status, plan.switch, moment) if status.view.awake else _asleep_now(status, plan.switch, moment)
+    tell = _awake_now if status.view.racks.awake else _asleep_now
+    return tell(status, plan.switch, moment)
 
 
 def _as_it_is(status: FleetStatus) -> str:
-    if not status.view.awake:
-        return f"{status.fleet.model} is asleep"
-    counts = status.view.racks.items()
-    modes = ", ".join(f"{count} {'asleep' if mode == SLEEP else mode}" for mode, count in counts if count)
-    return f"{status.fleet.model} is on in {modes}"
+    racks = status.view.racks
+    return f"{status.fleet.model} is on in {racks.text()}" if racks.awake else f"{status.fleet.model} is asleep"
 
 
 def _asleep_now(status: FleetStatus, switch: Switch, moment: Moment) -> str:
@@ -132,7 +129,7 @@ def _awake_now(status: FleetStatus, switch: Switch, moment: Moment) -> str:
         rest = _lasts("on", view.last_wake_at + fleet.min_on, moment)
         return f"{on}, though {moment.power} at {at} USD/MWh is above {limit}, where it would sleep{rest}."
     text = f"{on}; it would sleep above {limit} USD/MWh"
-    if view.racks.get(SLEEP, 0) and switch.wake_usd_per_mwh > -math.inf:
+    if view.racks.asleep and switch.wake_usd_per_mwh > -math.inf:
         rest = _lasts("off", view.last_sleep_at + fleet.min_off, moment) or ", given room"
         return f"{text}, and what sleeps would wake below {switch.wake_usd_per_mwh:.0f}{rest}."
     return f"{text}."
@@ -150,7 +147,7 @@ def _fleet_then(status: FleetStatus, plan: TargetPlan, view: PlanView, moment: M
     if now is None:
         return ""
     switch = next((stretch for stretch in later if stretch.on != now.on), None)
-    if now.on != bool(status.view.awake):
+    if now.on != bool(status.view.racks.awake):
         once = _once(plan.switch, ("It wakes", "It sleeps"), now.on, moment)
         return otherwise_text("it on" if now.on else "it asleep", once, switch, view, moment) + "."
     if switch is None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orchestrator.domain.headroom import usable_share
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.explain.plan_view import PlanStep, PlanView, Stretch, TargetPlan
 from orchestrator.forecast.outlook import Floats, Outlook, PlanValues, Switch
@@ -73,13 +73,12 @@ def plan_view(
     start = datetime.fromtimestamp(plan.start, UTC)
     steps = plan.job_gpus.shape[1] if len(plan.job_gpus) else plan.fleet_kw.shape[1]
     ends = [start + number * step for number in range(steps + 1)]
-    modes = {fleet.name: (fleet.racks, [SLEEP, *(one.to_mode for one in hull(fleet))]) for fleet in site.fleets}
+    modes = {fleet.name: (fleet.racks, [one.to_mode for one in hull(fleet)]) for fleet in site.fleets}
 
     def of_fleet(row: int) -> TargetPlan:
         name = fleets[row]
-        total, levels = modes[name]
         above = plan.fleet_racks[row]
-        texts = [_mix(total, levels, above[:, at]) for at in range(steps)]
+        texts = [_level(RackMix.of_steps(*modes[name], above[:, at].tolist())) for at in range(steps)]
         on = above[0] > 0 if len(above) else np.zeros(steps, dtype=np.bool_)
         return TargetPlan(values.fleets.get(name), _stretches(ends, texts, on.tolist()))
 
@@ -127,15 +126,9 @@ def _steps(site: Site, plan: Plan, outlook: Outlook, caps: CapsAhead, ends: Sequ
     )
 
 
-def _mix(racks: int, levels: Sequence[str], above: NDArray[np.int64]) -> str:
-    """`asleep`, or how many racks are in which mode; `above[s]` are in step `s`'s upper mode or a stronger one."""
-    counts = [racks, *above.tolist(), 0]
-    mixed = [(levels[at], counts[at] - counts[at + 1]) for at in range(1, len(levels))]
-    awake = ", ".join(f"{count} {mode}" for mode, count in mixed if count)
-    asleep = counts[0] - counts[1]
-    if not awake:
-        return "asleep"
-    return f"{awake}, {asleep} asleep" if asleep else awake
+def _level(racks: RackMix) -> str:
+    """`asleep`, or how many racks are in which mode: `4 eco, 6 asleep`."""
+    return racks.awake_first().text() if racks.awake else "asleep"
 
 
 def _stretches(ends: Sequence[datetime], texts: Sequence[str], on: Sequence[bool]) -> tuple[Stretch, ...]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from orchestrator.dispatch.power_price import PowerPrice
 from orchestrator.domain.economics import gpus_rise_kw, job_value_usd_per_mwh, mode_steps
 from orchestrator.domain.limits import Cap
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Kind, Target
@@ -65,7 +66,7 @@ class Reasons(Mapping[Target, str]):
 
 def fleet_reason(
     status: FleetStatus,
-    racks: Mapping[str, int],
+    racks: RackMix,
     snapshot: Snapshot,
     binding: tuple[Cap, ...],
     switch: Worth,
@@ -77,21 +78,21 @@ def fleet_reason(
     assert hashprice is not None, "the stale policy gives a hashprice"
     steps = mode_steps(fleet, hashprice, snapshot.pue)
     first = steps[0].value_usd_per_mwh if steps else 0.0
-    awake = fleet.racks - racks.get(SLEEP, 0)
+    awake = racks.awake
     gain = _fleet_usd_per_h(status, racks, snapshot, hashprice, price) - _fleet_usd_per_h(
         status, status.view.racks, snapshot, hashprice, price
     )
     worth = f"its hash at {first:.0f} USD/MWh"
     if status.view.held:
-        text = f"{fleet.model}, {_modes(racks)}: stays as it is: {status.view.held}"
+        text = f"{fleet.model}, {racks.text()}: stays as it is: {status.view.held}"
     elif awake == 0:
         text = f"{fleet.model} asleep: {power.text} USD/MWh is worth more than {worth}"
         if first > price:
             text = f"{fleet.model} asleep: {_hold(status, snapshot, first, power, binding, switch)}"
     elif awake < fleet.racks:
-        text = f"{fleet.model}: {_modes(racks)}: {_hold(status, snapshot, first, power, binding, switch)}"
+        text = f"{fleet.model}: {racks.text()}: {_hold(status, snapshot, first, power, binding, switch)}"
     else:
-        text = f"{fleet.model} on, {_modes(racks)}: {worth} is worth more than {power.text}"
+        text = f"{fleet.model} on, {racks.text()}: {worth} is worth more than {power.text}"
         if price >= first:
             limit = switch.stay_usd_per_mwh
             at_limit = "above which the plan lets it sleep" if switch.planned else "where a new warm-up would pay"
@@ -100,7 +101,7 @@ def fleet_reason(
                 if price >= limit
                 else f"{power.text} USD/MWh is above {worth}, but below {limit:.0f}, {at_limit}"
             )
-            text = f"{fleet.model} on, {_modes(racks)}: {kept}"
+            text = f"{fleet.model} on, {racks.text()}: {kept}"
     if status.stuck:
         text += f"; {len(status.stuck)} racks do not follow and count at full power"
     if status.silent:
@@ -116,9 +117,9 @@ def _hold(
     if snapshot.at < status.view.last_sleep_at + fleet.min_off:
         return f"its minimum off time lasts {_left(status.view.last_sleep_at + fleet.min_off, snapshot)}"
     if switch.planned:
-        limit = switch.stay_usd_per_mwh if status.view.awake else switch.wake_usd_per_mwh
+        limit = switch.stay_usd_per_mwh if status.view.racks.awake else switch.wake_usd_per_mwh
         if price >= limit:
-            where = "above which the plan lets it sleep" if status.view.awake else "below which the plan wakes it"
+            where = "above which the plan lets it sleep" if status.view.racks.awake else "below which the plan wakes it"
             return f"its hash is worth {value:.0f} USD/MWh, and {power.text} is not under {limit:.0f}, {where}"
     caps = _caps_on(fleet.feeder, binding)
     if caps:
@@ -135,9 +136,7 @@ def _left(end: datetime, snapshot: Snapshot) -> str:
     return f"another {(end - snapshot.at).total_seconds() / 60.0:.0f} min"
 
 
-def _fleet_usd_per_h(
-    status: FleetStatus, racks: Mapping[str, int], snapshot: Snapshot, hashprice: float, price: float
-) -> float:
+def _fleet_usd_per_h(status: FleetStatus, racks: RackMix, snapshot: Snapshot, hashprice: float, price: float) -> float:
     fleet = status.fleet
     usd = 0.0
     for mode, count in racks.items():
@@ -145,10 +144,6 @@ def _fleet_usd_per_h(
         cost = fleet.rack_kw(mode) * snapshot.pue * price / KWH_PER_MWH
         usd += count * (hash_phs * hashprice / 24.0 - cost)
     return usd
-
-
-def _modes(racks: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {'asleep' if mode == SLEEP else mode}" for mode, count in racks.items())
 
 
 def job_reason(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.domain.economics import Step, mode_steps
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.sla import SlaClass, SlaRules
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
@@ -181,15 +182,13 @@ def hull(fleet: Fleet) -> tuple[Step, ...]:
 
 def columns_of_fleets(site: Site, statuses: Sequence[FleetStatus], steps: Sequence[tuple[Step, ...]]) -> FleetColumns:
     """In the order of `statuses`; `steps` holds the hull of each."""
-    modes = [movable_modes(status) for status in statuses]
+    movable = [movable_racks(status) for status in statuses]
     at_step = np.zeros((len(statuses), most_steps(steps)), dtype=np.int64)
     for row, (status, of_fleet) in enumerate(zip(statuses, steps, strict=True)):
-        fleet = status.fleet
-        for number, step in enumerate(of_fleet):
-            at_step[row, number] = sum(fleet.rack_kw(mode) >= fleet.rack_kw(step.to_mode) for mode in modes[row])
+        at_step[row, : len(of_fleet)] = movable[row].at_or_above(status.fleet, (step.to_mode for step in of_fleet))
     state = RackState(
         at_step=at_step,
-        movable=_whole(map(len, modes)),
+        movable=_whole(sum(racks.values()) for racks in movable),
         held=np.array([bool(status.view.held) for status in statuses], dtype=np.bool_),
         draw_share=_real(status.draw_share for status in statuses),
         woken_at=_real(status.view.last_wake_at.timestamp() for status in statuses),
@@ -244,7 +243,9 @@ def _real(values: Iterable[float]) -> Floats:
     return np.array(list(values), dtype=np.float64)
 
 
-def movable_modes(status: FleetStatus) -> list[str]:
-    """Modes of the racks that follow their setpoint."""
-    unmoved = status.silent | status.stuck
-    return [mode for rack, mode in status.view.rack_modes.items() if rack not in unmoved]
+def movable_racks(status: FleetStatus) -> RackMix:
+    """The racks that follow their setpoint."""
+    unmoved, view = status.silent | status.stuck, status.view
+    if not unmoved:
+        return view.racks
+    return RackMix.counted(status.fleet, (mode for rack, mode in view.rack_modes.items() if rack not in unmoved))

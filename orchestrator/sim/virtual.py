@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
-from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.refusals import fleet_refusal, limit_refusal
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import utc
@@ -166,12 +166,9 @@ class VirtualSite:
 
     def _fleet_view(self, name: str) -> FleetView:
         modes = {rack: self._setpoints[rack] for rack in self.site.fleet(name).rack_names()}
-        counts = {SLEEP: 0} | {mode.name: 0 for mode in self.site.fleet(name).modes}
-        for mode in modes.values():
-            counts[mode] += 1
         return FleetView(
             fleet=name,
-            racks=MappingProxyType(counts),
+            racks=RackMix.counted(self.site.fleet(name), modes.values()),
             rack_modes=MappingProxyType(modes),
             last_up_at=self._moved_up[name],
             last_down_at=self._moved_down[name],

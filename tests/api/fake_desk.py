@@ -25,6 +25,7 @@ from orchestrator.domain.decision import (
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, current_price
 from orchestrator.domain.observation import Quality, Reading
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import (
     SLEEP,
     Controls,
@@ -276,7 +277,7 @@ class FakeDesk:
 
     def _fleet_status(self, fleet: Fleet) -> FleetStatus:
         awake = round(fleet.racks * self.share)
-        racks = {"normal": awake - awake // 8, "eco": awake // 8, SLEEP: fleet.racks - awake}
+        racks = RackMix({"normal": awake - awake // 8, "eco": awake // 8, SLEEP: fleet.racks - awake})
         kw = sum(count * fleet.rack_kw(mode) for mode, count in racks.items())
         phs = sum(
             count * fleet.machines_per_rack * fleet.mode(mode).hashrate_ths / 1000.0
@@ -301,7 +302,7 @@ def a_decision(desk: FakeDesk, number: int, *, settled: bool = True) -> Decided:
     actions = (
         Action(
             f"{decision_id}/1",
-            SetFleet(fleet.name, {"normal": 4, SLEEP: fleet.racks - 4}),
+            SetFleet(fleet.name, RackMix({"normal": 4, SLEEP: fleet.racks - 4})),
             Direction.DOWN,
             f"{fleet.model} asleep: power {price:.0f} USD/MWh is worth more than its hash at 71",
             -9_840.0,

@@ -9,6 +9,7 @@ from orchestrator.adapters.workloads.kubernetes import keys
 from orchestrator.adapters.workloads.kubernetes.api import AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, PODS, STATEFUL_SETS
 from orchestrator.adapters.workloads.kubernetes.times import instant, stamp
 from orchestrator.domain.decision import SetFleet
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP
 from tests.cluster.kind_cluster import until_there
 from tests.cluster.objects import deployment, stateful_set
@@ -16,8 +17,8 @@ from tests.cluster.world import World, eventually, fleet, moved, now, refused, u
 
 pytestmark = pytest.mark.cluster
 
-ALL = SetFleet("s21", {"normal": 3})
-TWO = SetFleet("s21", {"normal": 2, SLEEP: 1})
+ALL = SetFleet("s21", RackMix({"normal": 3}))
+TWO = SetFleet("s21", RackMix({"normal": 2, SLEEP: 1}))
 
 
 async def replicas(world: World) -> int:
@@ -29,9 +30,9 @@ async def replicas(world: World) -> int:
 async def test_a_move_is_told_on_the_object(world: World) -> None:
     await world.api.create(DEPLOYMENTS, deployment("s21"))
     async with world.driver() as driver:
-        await moved(driver, SetFleet("s21", {"normal": 2, "eco": 1}), "cheap power, 12 USD/MWh")
+        await moved(driver, SetFleet("s21", RackMix({"normal": 2, "eco": 1})), "cheap power, 12 USD/MWh")
         lowered_at = now()
-        await moved(driver, SetFleet("s21", {"eco": 1, SLEEP: 2}), "price 900 USD/MWh")
+        await moved(driver, SetFleet("s21", RackMix({"eco": 1, SLEEP: 2})), "price 900 USD/MWh")
         document = await world.api.get(DEPLOYMENTS, "s21")
         assert document is not None
         annotations = document["metadata"]["annotations"]
@@ -65,7 +66,7 @@ async def test_the_pods_of_the_racks_that_sleep_first_go(world: World) -> None:
         for rack in ("s21/rack-1", "s21/rack-0"):
             before = pods
             left = [other for other in before if other != rack]
-            await moved(driver, SetFleet("s21", {"normal": len(left), SLEEP: 3 - len(left)}, (rack,)))
+            await moved(driver, SetFleet("s21", RackMix({"normal": len(left), SLEEP: 3 - len(left)}), (rack,)))
             assert (await fleet(driver)).rack_modes[rack] == SLEEP
             pods = await world.until_tended("s21", len(left))
             assert pods == {other: before[other] for other in left}
@@ -80,7 +81,7 @@ async def test_a_stateful_set_loses_its_highest_ordinals_and_their_racks_sleep(w
         kept = {rack: pod for rack, pod in before.items() if pod == "s21-0"}
         first = next(iter(kept))
         # The rack of ordinal 0 is the least efficient; its pod stays all the same.
-        await moved(driver, SetFleet("s21", {"normal": 1, SLEEP: 2}, (first,)))
+        await moved(driver, SetFleet("s21", RackMix({"normal": 1, SLEEP: 2}), (first,)))
         assert (await fleet(driver)).rack_modes[first] == "normal"
         assert await world.until_tended("s21", 1) == kept
         document = await world.api.get(STATEFUL_SETS, "s21")
@@ -103,7 +104,7 @@ async def test_a_rack_that_loses_its_pod_gets_the_one_that_follows(world: World)
         await eventually(replaced, lambda: f"{rack} has no new pod")
         after = await world.until_tended("s21", 2)
         assert after[other] == kept
-        assert (await fleet(driver)).awake == 2
+        assert (await fleet(driver)).racks.awake == 2
 
 
 async def test_what_an_operator_scales_by_hand_is_taken_over(world: World) -> None:
@@ -113,13 +114,13 @@ async def test_what_an_operator_scales_by_hand_is_taken_over(world: World) -> No
         await world.until_tended("s21", 3)
         before = await fleet(driver)
         await world.kubectl("scale", "deployment", "s21", "--replicas=1")
-        lowered = (await until_view(driver, lambda seen: seen.fleets["s21"].awake == 1)).fleets["s21"]
+        lowered = (await until_view(driver, lambda seen: seen.fleets["s21"].racks.awake == 1)).fleets["s21"]
         assert lowered.last_down_at == lowered.last_sleep_at > before.last_down_at
         await world.until_tended("s21", 1)
         told = await world.until_told("s21", "ScaledByOther")
         assert told.note == "1 replicas were set by someone else; 3 racks were awake"
         await world.kubectl("scale", "deployment", "s21", "--replicas=2")
-        raised = (await until_view(driver, lambda seen: seen.fleets["s21"].awake == 2)).fleets["s21"]
+        raised = (await until_view(driver, lambda seen: seen.fleets["s21"].racks.awake == 2)).fleets["s21"]
         assert raised.racks["normal"] == 2, "woken racks are in the default mode"
         assert raised.last_up_at == raised.last_wake_at > lowered.last_down_at
         await world.until_tended("s21", 2)
@@ -137,7 +138,7 @@ async def test_more_replicas_than_racks_wake_all_racks_and_no_more_pods_stay(wor
         told = await world.until_told("s21", "TooManyReplicas")
         assert told.note == "the fleet has 3 racks and there were 4 replicas"
         after = await fleet(driver)
-        assert after.awake == 3
+        assert after.racks.awake == 3
         assert after.last_down_at == before.last_down_at, "no power went down"
         await world.until_tended("s21", 3)
         assert await replicas(world) == 3
@@ -212,7 +213,7 @@ async def test_a_scale_without_its_setpoints_is_finished_towards_less_power(worl
         await moved(driver, ALL)
     await world.kubectl("scale", "deployment", "s21", "--replicas=1")
     async with world.driver() as driver:
-        assert (await fleet(driver)).awake == 1
+        assert (await fleet(driver)).racks.awake == 1
         assert await replicas(world) == 1
         await world.until_tended("s21", 1)
 
@@ -231,7 +232,7 @@ async def test_setpoints_that_are_deleted_are_written_again(world: World) -> Non
         after = await world.setpoints()
         assert (after["racks"], after["agents"]) == (before["racks"], before["agents"])
         assert after["generation"] > before["generation"]
-        assert (await fleet(driver)).awake == 2
+        assert (await fleet(driver)).racks.awake == 2
 
 
 async def test_setpoints_that_are_damaged_are_written_again(world: World) -> None:
@@ -260,6 +261,6 @@ async def test_a_start_on_damaged_setpoints_takes_running_fleets_over(world: Wor
         await moved(driver, TWO)
     await world.api.patch(CONFIG_MAPS, "w-setpoints", {"data": {"setpoints.json": "?"}})
     async with world.driver() as driver:
-        assert (await fleet(driver)).awake == 2
+        assert (await fleet(driver)).racks.awake == 2
         assert await replicas(world) == 2
         assert (await world.setpoints())["racks"]["s21/rack-0"] == "normal"

@@ -22,6 +22,7 @@ from orchestrator.adapters.workloads.kubernetes.api import (
 )
 from orchestrator.adapters.workloads.kubernetes.times import instant
 from orchestrator.domain.decision import PauseJob, RunJob, SetFleet
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.work import Job, JobPhase
 from tests.cluster.kind_cluster import KindCluster, until_there
 from tests.cluster.objects import checkpoint, crd, deployment, tenants_job
@@ -311,10 +312,10 @@ async def test_a_fleet_with_a_scaled_object_is_refused(world: World, foreign_kin
         await world.api.create(SCALED_OBJECTS, scaled)
         seen = await until_view(driver, lambda seen: bool(seen.fleets["s21"].held))
         assert "ScaledObject by-price scales Deployment s21" in seen.fleets["s21"].held
-        assert "ScaledObject by-price" in await refused(driver, SetFleet("s21", {"normal": 3}))
+        assert "ScaledObject by-price" in await refused(driver, SetFleet("s21", RackMix({"normal": 3})))
         told = await world.until_told("s21", "MoveRefused")
         assert told.warning
         assert "ScaledObject by-price" in told.note
         await world.api.request("DELETE", SCALED_OBJECTS.path(world.api.namespace, "by-price"))
         await until_view(driver, lambda seen: not seen.fleets["s21"].held)
-        await moved(driver, SetFleet("s21", {"normal": 3}))
+        await moved(driver, SetFleet("s21", RackMix({"normal": 3})))

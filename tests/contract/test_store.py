@@ -44,6 +44,7 @@ from orchestrator.domain.decision import (
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import BEHIND, Market, Price
 from orchestrator.domain.observation import Metric
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.units import CENT
 from orchestrator.domain.work import Arrival
 from orchestrator.ports import Memory, ObservationRecord, Record, Store
@@ -96,7 +97,13 @@ def decision(number: int = 0, at: datetime = NOW, actions: int = 1) -> Decision:
         binding=("feeder north",),
         margin_usd_per_h=1234.5,
         actions=tuple(
-            Action(f"{name}/{n}", SetFleet(f"fleet-{n}", {"normal": 3, "sleep": 2}), Direction.DOWN, "dear", -500.0)
+            Action(
+                f"{name}/{n}",
+                SetFleet(f"fleet-{n}", RackMix({"normal": 3, "sleep": 2})),
+                Direction.DOWN,
+                "dear",
+                -500.0,
+            )
             for n in range(actions)
         ),
         alternatives=("train-7 runs on: worth 2,100 USD/MWh",),
@@ -433,7 +440,7 @@ json_values = st.recursive(
     max_leaves=6,
 )
 moves = st.one_of(
-    st.builds(SetFleet, text, st.dictionaries(text, st.integers(0, 10_000), max_size=4)),
+    st.builds(SetFleet, text, st.builds(RackMix, st.dictionaries(text, st.integers(0, 10_000), max_size=4))),
     st.builds(RunJob, text),
     st.builds(PauseJob, text),
     st.builds(LimitGpus, text, finite),

@@ -17,6 +17,7 @@ from orchestrator.adapters.workloads.processes.process_site import ProcessSite
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.observation import Metric
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.work import Job, JobPhase, Workloads
 from orchestrator.ports import WorkloadDriver
@@ -228,28 +229,30 @@ async def test_a_new_site_is_asleep_and_its_gpus_at_full_limit(harness: Harness)
 
 
 async def test_a_fleet_is_put_in_modes_and_the_view_shows_it_at_once(harness: Harness) -> None:
-    ack = await harness.driver.apply(SetFleet("s21", {"normal": 1, "eco": 1, SLEEP: 1}), "cheap power", harness.now())
+    ack = await harness.driver.apply(
+        SetFleet("s21", RackMix({"normal": 1, "eco": 1, SLEEP: 1})), "cheap power", harness.now()
+    )
     assert ack.accepted, ack.detail
     fleet = (await view(harness)).fleets["s21"]
     assert {mode: count for mode, count in fleet.racks.items() if count} == {"normal": 1, "eco": 1, SLEEP: 1}
     assert sorted(fleet.rack_modes.values()) == ["eco", "normal", SLEEP]
-    assert fleet.awake == 2
+    assert fleet.racks.awake == 2
 
 
 async def test_up_and_down_times_are_those_of_the_last_change_that_way(harness: Harness) -> None:
     before = (await view(harness)).fleets["s21"]
     up_at = harness.now()
-    await harness.driver.apply(SetFleet("s21", {"normal": 3}), "cheap power", up_at)
+    await harness.driver.apply(SetFleet("s21", RackMix({"normal": 3})), "cheap power", up_at)
     raised = (await view(harness)).fleets["s21"]
     assert (raised.last_up_at, raised.last_down_at) == (up_at, before.last_down_at)
     down_at = max(harness.now(), up_at + timedelta(seconds=1))
-    await harness.driver.apply(SetFleet("s21", {"normal": 1, SLEEP: 2}), "power is worth more", down_at)
+    await harness.driver.apply(SetFleet("s21", RackMix({"normal": 1, SLEEP: 2})), "power is worth more", down_at)
     lowered = (await view(harness)).fleets["s21"]
     assert (lowered.last_up_at, lowered.last_down_at) == (up_at, down_at)
 
 
 async def test_the_same_move_again_changes_nothing(harness: Harness) -> None:
-    move = SetFleet("s21", {"normal": 2, SLEEP: 1})
+    move = SetFleet("s21", RackMix({"normal": 2, SLEEP: 1}))
     await harness.driver.apply(move, "cheap power", harness.now())
     once = (await view(harness)).fleets["s21"]
     ack = await harness.driver.apply(move, "cheap power", harness.now())
@@ -258,12 +261,12 @@ async def test_the_same_move_again_changes_nothing(harness: Harness) -> None:
 
 
 async def test_racks_already_in_a_wanted_mode_stay_in_it(harness: Harness) -> None:
-    await harness.driver.apply(SetFleet("s21", {"normal": 2, SLEEP: 1}), "cheap power", harness.now())
+    await harness.driver.apply(SetFleet("s21", RackMix({"normal": 2, SLEEP: 1})), "cheap power", harness.now())
     awake = {rack for rack, mode in (await view(harness)).fleets["s21"].rack_modes.items() if mode == "normal"}
-    await harness.driver.apply(SetFleet("s21", {"normal": 2, "eco": 1}), "cheaper still", harness.now())
+    await harness.driver.apply(SetFleet("s21", RackMix({"normal": 2, "eco": 1})), "cheaper still", harness.now())
     modes = (await view(harness)).fleets["s21"].rack_modes
     assert {rack for rack, mode in modes.items() if mode == "normal"} == awake
-    await harness.driver.apply(SetFleet("s21", {"normal": 1, SLEEP: 2}), "power is worth more", harness.now())
+    await harness.driver.apply(SetFleet("s21", RackMix({"normal": 1, SLEEP: 2})), "power is worth more", harness.now())
     modes = (await view(harness)).fleets["s21"].rack_modes
     assert {rack for rack, mode in modes.items() if mode == "normal"} < awake
 
@@ -433,8 +436,8 @@ async def test_a_killed_job_goes_on_from_its_checkpoint(harness: Harness, job_of
 async def test_a_new_driver_on_the_same_objects_sees_the_same(harness: Harness, job_of: JobOf) -> None:
     await harness.submit(job_of("running"))
     await harness.submit(job_of("waiting"))
-    await harness.driver.apply(SetFleet("s21", {"normal": 2, "eco": 1}), "cheap power", harness.now())
-    await harness.driver.apply(SetFleet("s21", {"normal": 1, "eco": 1, SLEEP: 1}), "dearer", harness.now())
+    await harness.driver.apply(SetFleet("s21", RackMix({"normal": 2, "eco": 1})), "cheap power", harness.now())
+    await harness.driver.apply(SetFleet("s21", RackMix({"normal": 1, "eco": 1, SLEEP: 1})), "dearer", harness.now())
     await harness.driver.apply(LimitGpus("h100", 450.0), "under the cap", harness.now())
     await harness.driver.apply(RunJob("running"), "pays", harness.now())
     before = await view(harness)
@@ -467,7 +470,7 @@ async def test_a_job_that_ends_while_no_driver_watches_has_ended(harness: Harnes
 
 
 async def test_renewing_the_lease_leaves_setpoints_as_they_are(harness: Harness) -> None:
-    await harness.driver.apply(SetFleet("s21", {"normal": 3}), "cheap power", harness.now())
+    await harness.driver.apply(SetFleet("s21", RackMix({"normal": 3})), "cheap power", harness.now())
     before = await view(harness)
     await harness.driver.renew(harness.now() + timedelta(minutes=5), harness.now())
     after = await view(harness)

@@ -302,7 +302,7 @@ class World:
         return self.snapshot.jobs[job].view.phase
 
     def awake(self, fleet: str) -> int:
-        return self.snapshot.fleets[fleet].view.awake
+        return self.snapshot.fleets[fleet].view.racks.awake
 
     def totals(self) -> Totals:
         return totals(self.store.ledger(START - timedelta(days=1), self.now + timedelta(days=1)))

@@ -11,6 +11,7 @@ import pytest
 from orchestrator.dispatch.dispatch import Desired, dispatch
 from orchestrator.dispatch.moves import Moves, plan_moves
 from orchestrator.domain.decision import Direction, LimitGpus, PauseJob, RunJob, SetFleet
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Feeder
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target
@@ -31,7 +32,7 @@ def wanting(scene: Scene, **racks: dict[str, int]) -> tuple[Snapshot, Desired]:
     """What dispatch wants, but for some fleets' racks."""
     snapshot = scene.snapshot()
     desired = dispatch(scene.site, snapshot)
-    return snapshot, replace(desired, racks={**desired.racks, **racks})
+    return snapshot, replace(desired, racks={**desired.racks, **{name: RackMix(mix) for name, mix in racks.items()}})
 
 
 def test_nothing_moves_where_all_is_as_it_should_be(scene: Scene) -> None:
@@ -44,7 +45,7 @@ def test_power_downs_come_before_power_ups(scene: Scene) -> None:
     scene.job("train", "bank", 80, JobPhase.WAITING)
     moves = planned(scene).now
     assert [move.direction for move in moves] == [Direction.DOWN, Direction.UP, Direction.UP]
-    assert moves[0].move == SetFleet("old", {"eco": 4})
+    assert moves[0].move == SetFleet("old", RackMix({"eco": 4}))
     assert {type(move.move) for move in moves[1:]} == {SetFleet, RunJob}
 
 
@@ -66,7 +67,7 @@ def test_racks_wake_as_far_as_measured_room_goes_and_the_rest_waits(scene: Scene
     moves = plan_moves(scene.site, snapshot, desired)
     # 700 kW is room for two racks of 1.1 x 288.5 kW.
     assert [move.move for move in moves.now if move.move.target == Target.fleet("new")] == [
-        SetFleet("new", {SLEEP: 2, "eco": 2})
+        SetFleet("new", RackMix({SLEEP: 2, "eco": 2}))
     ]
     assert moves.waiting == (Target.fleet("new"),)
 
@@ -75,11 +76,13 @@ def test_a_fleet_that_goes_both_down_and_up_goes_down_first(scene: Scene) -> Non
     scene.racks["new"] = {SLEEP: 1, "normal": 3}
     snapshot, desired = wanting(scene, new={"eco": 4})
     moves = [move for move in plan_moves(scene.site, snapshot, desired).now if move.move.target == Target.fleet("new")]
-    assert [(move.move, move.direction) for move in moves] == [(SetFleet("new", {SLEEP: 1, "eco": 3}), Direction.DOWN)]
+    assert [(move.move, move.direction) for move in moves] == [
+        (SetFleet("new", RackMix({SLEEP: 1, "eco": 3})), Direction.DOWN)
+    ]
     scene.racks["new"] = {SLEEP: 1, "eco": 3}
     snapshot, desired = wanting(scene, new={"eco": 4})
     moves = [move for move in plan_moves(scene.site, snapshot, desired).now if move.move.target == Target.fleet("new")]
-    assert [(move.move, move.direction) for move in moves] == [(SetFleet("new", {"eco": 4}), Direction.UP)]
+    assert [(move.move, move.direction) for move in moves] == [(SetFleet("new", RackMix({"eco": 4})), Direction.UP)]
 
 
 def test_what_was_just_shed_is_no_room_until_it_is_measured(scene: Scene, now: datetime) -> None:

@@ -105,7 +105,7 @@ def test_the_block_is_filled_at_what_it_brings_unused_and_the_rest_is_at_the_mar
     scene.price = market
     scene.racks = {"new": {"turbo": 4}, "old": {"eco": 4}}
     desired = dispatch(scene.site, scene.snapshot(), PLAN)
-    assert (desired.racks["new"], desired.racks["old"]) == (new, old)
+    assert desired.racks == {"new": new, "old": old}
 
 
 def test_a_rack_is_not_woken_for_the_last_share_of_the_block_but_one_that_is_awake_stays(scene: Scene) -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Fleet, Mode, Tenant
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus
@@ -70,7 +71,7 @@ def moment(price_usd_per_mwh: float, now: datetime = NOON, free: int = 64) -> Mo
 
 
 def fleet(racks: dict[str, int], held: str = "", moved_at: datetime = START - timedelta(hours=2)) -> FleetStatus:
-    view = FleetView("s21-xp", racks, {}, moved_at, moved_at, last_wake_at=moved_at, last_sleep_at=moved_at, held=held)
+    view = FleetView("s21-xp", RackMix(racks), {}, moved_at, moved_at, moved_at, moved_at, held=held)
     return FleetStatus(FLEET, view, 0.0, 0.0, 1.0, 0.0, frozenset(), frozenset())
 
 

@@ -20,6 +20,7 @@ from orchestrator.adapters.workloads.kubernetes.leader.election import Election,
 from orchestrator.adapters.workloads.kubernetes.leader.leader_label import LeaderLabel
 from orchestrator.domain.decision import Ack, Move
 from orchestrator.domain.observation import Telemetry
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP
 from orchestrator.domain.work import FleetView, Workloads
 from orchestrator.runtime import readiness
@@ -65,7 +66,7 @@ class FakeDriver:
 
     async def observe(self, now: datetime) -> Workloads:
         self.looks += 1
-        view = FleetView("s21", {SLEEP: 2}, {}, LONG_AGO, LONG_AGO, LONG_AGO, LONG_AGO)
+        view = FleetView("s21", RackMix({SLEEP: 2}), {}, LONG_AGO, LONG_AGO, LONG_AGO, LONG_AGO)
         return Workloads(now, synced=self.may_act(), fleets={"s21": view})
 
     async def apply(self, move: Move, reason: str, now: datetime) -> Ack:

@@ -17,6 +17,7 @@ from orchestrator.adapters.workloads.kubernetes import keys
 from orchestrator.adapters.workloads.kubernetes.api import ClusterApi, ClusterError, Document
 from orchestrator.adapters.workloads.kubernetes.driver import ClusterSite
 from orchestrator.domain.decision import Move, PauseJob, RunJob, SetFleet
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.work import JobPhase, Workloads
 from tests.cluster.site import small_site
@@ -99,7 +100,7 @@ async def test_a_new_leader_does_not_undo_what_an_operator_scaled_and_holds(
     await fake_api.put(SETPOINTS, {"metadata": {"name": "w-setpoints"}, "data": {"setpoints.json": racks(awake=1)}})
     await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 3, **{keys.HOLD_UNTIL: FOREVER}))
     async with running(cluster_api, small_site()) as driver:
-        seen = await until(driver, lambda seen: seen.fleets["s21"].awake == 3)
+        seen = await until(driver, lambda seen: seen.fleets["s21"].racks.awake == 3)
         assert seen.fleets["s21"].held
     assert fake_api.objects[f"{DEPLOYMENTS}/s21"]["spec"]["replicas"] == 3
 
@@ -108,7 +109,7 @@ async def test_a_new_leader_finishes_what_the_one_before_began(fake_api: FakeApi
     await fake_api.put(SETPOINTS, {"metadata": {"name": "w-setpoints"}, "data": {"setpoints.json": racks(awake=1)}})
     await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 3))
     async with running(cluster_api, small_site()) as driver:
-        await until(driver, lambda seen: seen.fleets["s21"].awake == 1)
+        await until(driver, lambda seen: seen.fleets["s21"].racks.awake == 1)
     assert fake_api.objects[f"{DEPLOYMENTS}/s21"]["spec"]["replicas"] == 1
 
 
@@ -149,14 +150,14 @@ async def test_an_object_that_takes_no_write_stops_neither_the_start_nor_the_oth
     await fake_api.put(f"{JOBS}/train", job_object("train"))
     fake_api.refuse = lambda method, path: 403 if method == "PATCH" and path.startswith(f"{DEPLOYMENTS}/s21") else None
     async with running(cluster_api, two_fleets()) as driver:
-        await until(driver, lambda seen: seen.fleets["s19"].awake == 2)
+        await until(driver, lambda seen: seen.fleets["s19"].racks.awake == 2)
         ack = await driver.apply(RunJob("train"), "pays", datetime.now(UTC))
         assert ack.accepted, ack.detail
         ack = await driver.apply(PauseJob("train"), "dear", datetime.now(UTC))
         assert ack.accepted, ack.detail
         await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.PAUSED)  # its run is closed all the same
         fake_api.refuse = lambda method, path: None
-        await until(driver, lambda seen: seen.fleets["s21"].awake == 2)
+        await until(driver, lambda seen: seen.fleets["s21"].racks.awake == 2)
 
 
 async def test_a_note_that_is_refused_is_written_later_and_the_move_is_made(
@@ -164,16 +165,16 @@ async def test_a_note_that_is_refused_is_written_later_and_the_move_is_made(
 ) -> None:
     await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 3))
     async with running(cluster_api, small_site()) as driver:
-        await until(driver, lambda seen: seen.fleets["s21"].awake == 3)
+        await until(driver, lambda seen: seen.fleets["s21"].racks.awake == 3)
         fake_api.refuse = lambda method, path: 403 if method == "PATCH" and path == f"{DEPLOYMENTS}/s21" else None
         at = datetime.now(UTC)
-        ack = await driver.apply(SetFleet("s21", {"eco": 1, SLEEP: 2}), "dear", at)
+        ack = await driver.apply(SetFleet("s21", RackMix({"eco": 1, SLEEP: 2})), "dear", at)
         assert ack.accepted
         assert "still to be written" in ack.detail
         assert '"s21/rack-0":"eco"' in fake_api.objects[SETPOINTS]["data"]["setpoints.json"]
         fake_api.refuse = lambda method, path: None
         seen = await until(driver, lambda seen: seen.fleets["s21"].last_sleep_at == at)
-        assert seen.fleets["s21"].awake == 1
+        assert seen.fleets["s21"].racks.awake == 1
         await fake_api.wait(lambda: fake_api.objects[f"{DEPLOYMENTS}/s21"]["spec"]["replicas"] == 1)
         assert fake_api.objects[f"{DEPLOYMENTS}/s21"]["metadata"]["annotations"][keys.REASON] == "dear"
 

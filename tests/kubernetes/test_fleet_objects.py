@@ -20,6 +20,7 @@ from orchestrator.adapters.workloads.kubernetes.owners import (
     read_scaled_object,
 )
 from orchestrator.adapters.workloads.processes.fleet_note import NEVER, FleetNote
+from orchestrator.domain.rack_mix import RackMix
 
 AT = datetime(2023, 9, 6, 20, 0, 0, 250, tzinfo=UTC)
 
@@ -45,7 +46,7 @@ def test_a_fleets_note_is_read_back_as_it_was_written() -> None:
         last_sleep_at=AT - timedelta(minutes=3),
         reason="cheap",
     )
-    patch = note_patch(note, 3, {"sleep": 0, "normal": 3}, down=False, now=AT)
+    patch = note_patch(note, 3, RackMix({"sleep": 0, "normal": 3}), down=False, now=AT)
     assert keys.BEFORE not in patch["metadata"]["annotations"]
     item = read_fleet(STATEFUL_SETS, fleet_document(patch["metadata"]["annotations"]))
     assert (item.kind, item.name, item.fleet, item.replicas, item.version) == (STATEFUL_SETS, "miners", "s21", 2, 9)
@@ -53,7 +54,7 @@ def test_a_fleets_note_is_read_back_as_it_was_written() -> None:
 
 
 def test_before_a_power_down_what_was_is_put_on_record() -> None:
-    patch = note_patch(FleetNote(reason="dear"), 3, {"sleep": 0, "eco": 1, "normal": 2}, down=True, now=AT)
+    patch = note_patch(FleetNote(reason="dear"), 3, RackMix({"sleep": 0, "eco": 1, "normal": 2}), down=True, now=AT)
     annotations = patch["metadata"]["annotations"]
     assert json.loads(annotations[keys.BEFORE]) == {"replicas": 3, "racks": {"eco": 1, "normal": 2}}
     assert annotations[keys.DECIDED_AT] == "2023-09-06T20:00:00.000250Z"

@@ -22,6 +22,7 @@ from orchestrator.domain.decision import (
     SetFleet,
 )
 from orchestrator.domain.limits import limits_due
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Feeder, Grid
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target
@@ -48,7 +49,7 @@ def shed(scene: Scene, *, sent_s_ago: float = 10.0) -> Pending:
     scene.racks["old"] = {"normal": 4}
     before = scene.snapshot()
     scene.racks["old"] = ASLEEP
-    return pending(SetFleet("old", ASLEEP), -1.1 * 4 * 298.5, before, sent_s_ago=sent_s_ago)
+    return pending(SetFleet("old", RackMix(ASLEEP)), -1.1 * 4 * 298.5, before, sent_s_ago=sent_s_ago)
 
 
 def test_a_power_down_is_measured_once_the_watts_are_gone(scene: Scene) -> None:
@@ -80,7 +81,7 @@ def test_a_power_up_is_measured_once_most_of_it_is_drawn(scene: Scene) -> None:
     scene.racks["new"] = ASLEEP
     before = scene.snapshot()
     scene.racks["new"] = {"normal": 4}
-    sent = pending(SetFleet("new", {"normal": 4}), 1.1 * 4 * 358.5, before)
+    sent = pending(SetFleet("new", RackMix({"normal": 4})), 1.1 * 4 * 358.5, before)
     scene.kw = {f"new/rack-{number}": 200.0 for number in range(4)}
     assert check(sent, scene.snapshot(), WITHIN).state is OutcomeState.ACKNOWLEDGED
     scene.kw = {f"new/rack-{number}": 340.0 for number in range(4)}

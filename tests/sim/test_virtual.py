@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.domain.decision import LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.observation import Metric, Telemetry
-from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.work import Job, JobPhase
 from orchestrator.sim.racks.asic_rack import NO_FAULTS
@@ -42,17 +42,17 @@ async def mining_kw(mock: VirtualSite, now: datetime) -> float:
 
 async def test_a_curtailed_fleet_falls_to_its_sleep_power_within_a_minute(mock: VirtualSite, start: datetime) -> None:
     assert 4 * 1050 * 0.97 <= await mining_kw(mock, start) <= 4 * 1050
-    await accept(mock, SetFleet("s21", {SLEEP: 3, "normal": 1}), start)
+    await accept(mock, SetFleet("s21", RackMix({SLEEP: 3, "normal": 1})), start)
     assert await mining_kw(mock, start + MINUTE) == pytest.approx(1050 * 0.98 + 3 * 4.4, abs=25)
     workloads = await mock.observe(start + MINUTE)
     fleet = workloads.fleets["s21"]
-    assert fleet.racks == {SLEEP: 3, "eco": 0, "normal": 1}
+    assert fleet.racks == {SLEEP: 3, "normal": 1}
     assert fleet.rack_modes["s21/rack-0"] == "normal"
     assert (fleet.last_down_at, fleet.last_up_at) == (start, start - timedelta(days=1))
 
 
 async def test_setting_a_fleet_again_changes_nothing(mock: VirtualSite, start: datetime) -> None:
-    move = SetFleet("s21", {SLEEP: 2, "eco": 1, "normal": 1})
+    move = SetFleet("s21", RackMix({SLEEP: 2, "eco": 1, "normal": 1}))
     await accept(mock, move, start)
     before = (await mock.observe(start)).fleets["s21"]
     await accept(mock, move, start + MINUTE)
@@ -72,10 +72,10 @@ def test_racks_stay_where_they_are_and_the_highest_numbered_go_first(site: Site)
 @pytest.mark.parametrize(
     ("move", "why"),
     [
-        (SetFleet("s19", {SLEEP: 4}), "no fleet s19; there is s21"),
-        (SetFleet("s21", {SLEEP: 3}), "has 4 racks"),
-        (SetFleet("s21", {SLEEP: 5, "normal": -1}), "has 4 racks"),
-        (SetFleet("s21", {"turbo": 4}), "no mode turbo; it has sleep, eco, normal"),
+        (SetFleet("s19", RackMix({SLEEP: 4})), "no fleet s19; there is s21"),
+        (SetFleet("s21", RackMix({SLEEP: 3})), "has 4 racks"),
+        (SetFleet("s21", RackMix({SLEEP: 5, "normal": -1})), "has 4 racks"),
+        (SetFleet("s21", RackMix({"turbo": 4})), "no mode turbo; it has sleep, eco, normal"),
         (RunJob("ghost-0001"), "no job ghost-0001"),
         (PauseJob("ghost-0001"), "no job ghost-0001"),
         (LimitGpus("a100", 400.0), "no pool a100; there is h100"),
@@ -197,7 +197,7 @@ async def test_meters_add_up_to_the_power_that_was_drawn(mock: VirtualSite, star
     for number in range(1, 1801):
         now = start + number * step
         if number == 300:
-            await accept(mock, SetFleet("s21", {SLEEP: 2, "eco": 2}), now)
+            await accept(mock, SetFleet("s21", RackMix({SLEEP: 2, "eco": 2})), now)
             await accept(mock, RunJob("acme-0001"), now)
         mock.advance(now)
         after_kw = mock.true_it_kw()
@@ -230,7 +230,7 @@ async def test_racks_sleep_when_the_lease_runs_out_and_jobs_run_on(
 
 async def test_a_hung_rack_keeps_its_last_reading_and_does_not_follow(mock: VirtualSite, start: datetime) -> None:
     mock.hang("s21/rack-3")
-    await accept(mock, SetFleet("s21", {SLEEP: 4}), start + MINUTE)
+    await accept(mock, SetFleet("s21", RackMix({SLEEP: 4})), start + MINUTE)
     reading = (await mock.read(start + 5 * MINUTE)).get(Metric.ASIC_POWER, "s21/rack-3")
     assert reading.at == start
     assert reading.value is not None
@@ -291,7 +291,7 @@ async def test_the_same_seed_and_moves_give_the_same_site(site: Site, start: dat
         mock = VirtualSite(site, start=start, seed=5)
         mock.submit(make_job(), start)
         await mock.renew(start + timedelta(hours=6), start)
-        await accept(mock, SetFleet("s21", {SLEEP: 0, "normal": 4}), start)
+        await accept(mock, SetFleet("s21", RackMix({SLEEP: 0, "normal": 4})), start)
         await accept(mock, RunJob("acme-0001"), start)
         now = start
         while now < start + timedelta(hours=3):

@@ -21,6 +21,7 @@ from orchestrator.domain.decision import (
     SetFleet,
     Trigger,
 )
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.runtime.observability.decision_traces import DecisionTraces
 from orchestrator.runtime.observability.move_spans import MOST_MOVES
 from orchestrator.runtime.observability.spans import Spans
@@ -32,7 +33,7 @@ SECOND = timedelta(seconds=1)
 
 def a_decision(at: datetime, downs: int = 1, ups: int = 1, trigger: Trigger = Trigger.PRICE) -> Decision:
     decision_id = f"d-{at:%Y%m%dT%H%M%S%f}"
-    moves = [(SetFleet(f"f{number}", {"sleep": 1}), Direction.DOWN, -10.0 - number) for number in range(downs)]
+    moves = [(SetFleet(f"f{number}", RackMix({"sleep": 1})), Direction.DOWN, -10.0 - number) for number in range(downs)]
     moves += [(RunJob(f"j{number}"), Direction.UP, 5.0) for number in range(ups)]  # type: ignore[misc]
     return Decision(
         id=decision_id,

@@ -17,6 +17,7 @@ from orchestrator.adapters.workloads.processes.process_site import ProcessSite
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import PauseJob, RunJob, SetFleet
 from orchestrator.domain.market import PricePolicy
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import (
     SLEEP,
     Controls,
@@ -135,7 +136,7 @@ async def test_stop_lets_jobs_save_their_work_and_puts_them_on_record_as_paused(
 
 
 async def test_a_device_that_died_is_started_again(running: ProcessSite, tmp_path: Path, clock: SiteClock) -> None:
-    await running.apply(SetFleet("s21", {"normal": 1}), "cheap", clock.at(time.time()))
+    await running.apply(SetFleet("s21", RackMix({"normal": 1})), "cheap", clock.at(time.time()))
     old = pid(tmp_path, "asic_s21_rack-0")
     os.kill(old, signal.SIGKILL)
 
@@ -228,8 +229,8 @@ async def test_what_a_fleet_was_before_is_kept_with_the_setpoints(
     tiny_site: Site, tmp_path: Path, clock: SiteClock
 ) -> None:
     site = ProcessSite(tiny_site, tmp_path, clock)
-    await site.apply(SetFleet("s21", {"normal": 1}), "cheap power", START)
-    await site.apply(SetFleet("s21", {SLEEP: 1}), "312 USD/MWh", START + timedelta(hours=1))
+    await site.apply(SetFleet("s21", RackMix({"normal": 1})), "cheap power", START)
+    await site.apply(SetFleet("s21", RackMix({SLEEP: 1})), "312 USD/MWh", START + timedelta(hours=1))
     note = json.loads((tmp_path / "setpoints.json").read_text())["fleets"]["s21"]
     assert note["previous"] == {SLEEP: 0, "normal": 1}
     assert note["reason"] == "312 USD/MWh"
@@ -249,12 +250,12 @@ async def test_setpoints_set_by_someone_else_are_seen_and_unreadable_ones_are_no
 ) -> None:
     site = ProcessSite(tiny_site, tmp_path, clock)
     other = ProcessSite(tiny_site, tmp_path, clock)
-    await other.apply(SetFleet("s21", {"normal": 1}), "by hand", START)
-    assert (await site.observe(START)).fleets["s21"].awake == 1
+    await other.apply(SetFleet("s21", RackMix({"normal": 1})), "by hand", START)
+    assert (await site.observe(START)).fleets["s21"].racks.awake == 1
     (tmp_path / "setpoints.json").write_text("{")
     seen = await site.observe(START)
     assert not seen.synced
-    assert seen.fleets["s21"].awake == 1
+    assert seen.fleets["s21"].racks.awake == 1
     await site.renew(START + timedelta(minutes=5), START)
     assert (await site.observe(START)).synced
 

@@ -28,6 +28,7 @@ from orchestrator.domain.decision import (
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Market, Price
 from orchestrator.domain.observation import Metric
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.work import Arrival
 from orchestrator.ports import ObservationRecord
 
@@ -51,7 +52,7 @@ def move_to_json(move: Move) -> dict[str, object]:
 def move_from_json(document: Mapping[str, Any]) -> Move:
     match document["kind"]:
         case "set_fleet":
-            return SetFleet(document["fleet"], document["racks"], tuple(document.get("sleep_first", ())))
+            return SetFleet(document["fleet"], RackMix(document["racks"]), tuple(document.get("sleep_first", ())))
         case "run_job":
             return RunJob(document["job"], document.get("gpus"))
         case "pause_job":

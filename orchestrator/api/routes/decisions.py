@@ -21,6 +21,7 @@ from orchestrator.domain.decision import (
     SetFleet,
     Trigger,
 )
+from orchestrator.domain.site import SLEEP
 
 router = APIRouter(tags=["decisions"])
 
@@ -150,7 +151,7 @@ def _in_words(action: Action) -> str:
     move = action.move
     match move:
         case SetFleet():
-            return ", ".join(f"{count} {mode}" for mode, count in move.racks.items() if count) + " racks"
+            return f"{move.racks.text(asleep=SLEEP)} racks"
         case RunJob():
             return "run" if move.gpus is None else f"run on {move.gpus} GPUs"
         case PauseJob():

@@ -128,7 +128,7 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
         outdoor_quality=snapshot.outdoor.quality,
         hashprice_usd_per_ph_day=hashprice_usd_per_ph_day(snapshot, site),
         hashprice_quality=snapshot.hashprice.quality,
-        racks_awake=sum(fleet.view.awake for fleet in fleets),
+        racks_awake=sum(fleet.view.racks.awake for fleet in fleets),
         racks=sum(fleet.racks for fleet in site.fleets),
         hashrate_phs=sum(fleet.hashrate_phs or 0.0 for fleet in fleets),
         gpus_busy=sum(status.view.gpus for status in snapshot.jobs.values() if status.view.phase.holds_gpus),

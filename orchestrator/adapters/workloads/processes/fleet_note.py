@@ -1,11 +1,11 @@
 """What a driver remembers of a fleet beside the modes of its racks: when its power was moved, and why."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Fleet
 from orchestrator.domain.work import FleetView
 
@@ -22,7 +22,7 @@ class FleetNote:
     last_wake_at: datetime = NEVER
     last_sleep_at: datetime = NEVER
     previous: Mapping[str, int] = field(default_factory=dict)
-    """Racks by mode before the last change."""
+    """Racks by mode before the last change, every mode named."""
     reason: str = ""
 
     def after(
@@ -37,24 +37,19 @@ class FleetNote:
             last_down_at=now if any(new < old for old, new in changes) else self.last_down_at,
             last_wake_at=now if woken else self.last_wake_at,
             last_sleep_at=now if put_to_sleep else self.last_sleep_at,
-            previous=count_racks(fleet, before),
+            previous=RackMix.counted(fleet, (before[rack] for rack in fleet.rack_names())).by_mode(fleet),
             reason=reason,
         )
 
     def view(self, fleet: Fleet, modes: Mapping[str, str]) -> FleetView:
         """The fleet with its racks in `modes` (of the whole site, by rack name)."""
+        rack_modes = {rack: modes[rack] for rack in fleet.rack_names()}
         return FleetView(
             fleet=fleet.name,
-            racks=MappingProxyType(count_racks(fleet, modes)),
-            rack_modes=MappingProxyType({rack: modes[rack] for rack in fleet.rack_names()}),
+            racks=RackMix.counted(fleet, rack_modes.values()),
+            rack_modes=MappingProxyType(rack_modes),
             last_up_at=self.last_up_at,
             last_down_at=self.last_down_at,
             last_wake_at=self.last_wake_at,
             last_sleep_at=self.last_sleep_at,
         )
-
-
-def count_racks(fleet: Fleet, modes: Mapping[str, str]) -> dict[str, int]:
-    """Racks of `fleet` by mode, every mode and SLEEP named."""
-    counter = Counter(modes[rack] for rack in fleet.rack_names())
-    return {mode: counter[mode] for mode in (SLEEP, *(mode.name for mode in fleet.modes))}

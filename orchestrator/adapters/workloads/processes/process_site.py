@@ -21,7 +21,7 @@ from orchestrator.adapters.workloads.processes.process_table import ProcessTable
 from orchestrator.adapters.workloads.processes.setpoints import Setpoints, asleep, load_setpoints, save_setpoints
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
-from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.rack_mix import choose_racks
 from orchestrator.domain.refusals import fleet_refusal, limit_refusal
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job, Workloads

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestrator.adapters.workloads.processes.documents import read_document, write_document
-from orchestrator.adapters.workloads.processes.fleet_note import FleetNote, count_racks
+from orchestrator.adapters.workloads.processes.fleet_note import FleetNote
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.work import FleetView, PoolView
 
@@ -28,10 +28,6 @@ class Setpoints:
 
     def note(self, fleet: str) -> FleetNote:
         return self.notes.get(fleet, FleetNote())
-
-    def counts(self, fleet: Fleet) -> dict[str, int]:
-        """Racks of `fleet` by mode, every mode and SLEEP named."""
-        return count_racks(fleet, self.racks)
 
     def fleet_view(self, fleet: Fleet) -> FleetView:
         return self.note(fleet.name).view(fleet, self.racks)

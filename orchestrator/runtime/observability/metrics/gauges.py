@@ -105,7 +105,7 @@ class Gauges:
             ((labels, phs * 1e15) for labels, status in rows if (phs := status.hashrate_phs) is not None),
         )
         sheet.column("fleet_racks", ((labels, len(status.view.rack_modes)) for labels, status in rows))
-        sheet.column("fleet_racks_awake", ((labels, status.view.awake) for labels, status in rows))
+        sheet.column("fleet_racks_awake", ((labels, status.view.racks.awake) for labels, status in rows))
         sheet.column("fleet_racks_silent", ((labels, len(status.silent)) for labels, status in rows))
         sheet.column("fleet_racks_stuck", ((labels, len(status.stuck)) for labels, status in rows))
         hashprice = snapshot.hashprice.value

@@ -9,6 +9,7 @@ from orchestrator.adapters.workloads.kubernetes import keys
 from orchestrator.adapters.workloads.kubernetes.api import Document, Kind
 from orchestrator.adapters.workloads.kubernetes.times import instant, instant_or_none, stamp
 from orchestrator.adapters.workloads.processes.fleet_note import NEVER, FleetNote
+from orchestrator.domain.rack_mix import RackMix
 
 GOES_FIRST = -1
 UNASSIGNED_GOES_FIRST = -2
@@ -71,8 +72,8 @@ def read_pod(document: Document) -> MiningPod:
     )
 
 
-def note_patch(note: FleetNote, replicas: int, modes: Mapping[str, int], *, down: bool, now: datetime) -> Document:
-    """The annotations of a move that is about to be made; `replicas` and `modes` are those before it."""
+def note_patch(note: FleetNote, replicas: int, racks: RackMix, *, down: bool, now: datetime) -> Document:
+    """The annotations of a move that is about to be made; `replicas` and `racks` are those before it."""
     annotations = {
         keys.LAST_UP_AT: stamp(note.last_up_at),
         keys.LAST_DOWN_AT: stamp(note.last_down_at),
@@ -82,8 +83,7 @@ def note_patch(note: FleetNote, replicas: int, modes: Mapping[str, int], *, down
         keys.DECIDED_AT: stamp(now),
     }
     if down:
-        counts = {mode: count for mode, count in modes.items() if count}
-        annotations[keys.BEFORE] = json.dumps({"replicas": replicas, "racks": counts})
+        annotations[keys.BEFORE] = json.dumps({"replicas": replicas, "racks": dict(racks)})
     return {"metadata": {"annotations": annotations}}
 
 

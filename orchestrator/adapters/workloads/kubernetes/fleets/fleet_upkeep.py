@@ -9,10 +9,9 @@ from datetime import datetime
 from orchestrator.adapters.workloads.kubernetes.api import ApiError
 from orchestrator.adapters.workloads.kubernetes.fleets.fleet_objects import FleetObject
 from orchestrator.adapters.workloads.kubernetes.fleets.fleet_watch import FleetWatch
-from orchestrator.adapters.workloads.kubernetes.fleets.fleets import Fleets, awake
+from orchestrator.adapters.workloads.kubernetes.fleets.fleets import Fleets, racks_in
 from orchestrator.adapters.workloads.kubernetes.setpoints.board import SetpointsBoard
-from orchestrator.adapters.workloads.processes.fleet_note import count_racks
-from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.site import SLEEP, Fleet
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ async def settle_start(fleets: Fleets, watch: FleetWatch, board: SetpointsBoard,
             item = watch.object(fleet.name)
             if item is None:
                 return
-            racks_awake = awake(fleet, board.current.racks)
+            racks_awake = racks_in(fleet, board.current.racks).awake
             if item.replicas > racks_awake and not (first or watch.held(item, now)):
                 fleets.accounted[fleet.name] = item.replicas
                 await _finish(fleets, board, fleet, item, racks_awake, now)
@@ -61,7 +60,7 @@ async def keep_in_step(
                 return
             await fleets.write_owed(fleet, item, now)
             item = watch.object(fleet.name) or item
-            racks_awake = awake(fleet, board.current.racks)
+            racks_awake = racks_in(fleet, board.current.racks).awake
             apart = min(item.replicas, fleet.racks) != racks_awake
             if item.replicas != fleets.accounted.get(fleet.name, racks_awake) or (apart and watch.held(item, now)):
                 await _take_over(fleets, watch, board, fleet, item, now)
@@ -97,8 +96,8 @@ async def _take_over(
 ) -> None:
     """Someone else set the replicas: the racks follow. Racks that have lost their pod sleep first."""
     before = board.current.racks
-    was, wanted = awake(fleet, before), min(item.replicas, fleet.racks)
-    counts = count_racks(fleet, before)
+    was, wanted = racks_in(fleet, before).awake, min(item.replicas, fleet.racks)
+    counts = racks_in(fleet, before).by_mode(fleet)
     counts[SLEEP] = fleet.racks - wanted
     counts[fleet.default_mode] += max(wanted - was, 0)
     leaving = max(was - wanted, 0)
@@ -109,7 +108,7 @@ async def _take_over(
     living = {pod.name for pod in watch.living(fleet.name)}
     agents = board.current.agents
     orphans = [rack for rack in fleet.rack_names() if before[rack] != SLEEP and agents.get(rack) not in living]
-    modes = choose_racks(fleet, before, counts, tuple(reversed(orphans)))
+    modes = choose_racks(fleet, before, RackMix(counts), tuple(reversed(orphans)))
     reason = f"{item.replicas} replicas were set by someone else; {was} racks were awake"
     await fleets.note(fleet, item, item.note.after(fleet, before, modes, reason, now), before, now)
     await board.change(racks=modes)

@@ -18,9 +18,9 @@ from orchestrator.adapters.workloads.kubernetes.fleets.fleet_objects import (
 )
 from orchestrator.adapters.workloads.kubernetes.fleets.fleet_watch import KIND_NAMES, FleetWatch
 from orchestrator.adapters.workloads.kubernetes.setpoints.board import SetpointsBoard
-from orchestrator.adapters.workloads.processes.fleet_note import FleetNote, count_racks
+from orchestrator.adapters.workloads.processes.fleet_note import FleetNote
 from orchestrator.domain.decision import Ack, SetFleet
-from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.refusals import fleet_refusal, held_refusal
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.work import FleetView
@@ -81,7 +81,7 @@ class Fleets:
             return Ack(accepted=False, at=now, detail=held_refusal(f"fleet {fleet.name}", why))
         before = self._board.current.racks
         modes = choose_racks(fleet, before, move.racks, self._sleep_first(item, move))
-        if all(before[rack] == mode for rack, mode in modes.items()) and item.replicas == awake(fleet, modes):
+        if all(before[rack] == mode for rack, mode in modes.items()) and item.replicas == racks_in(fleet, modes).awake:
             return Ack(accepted=True, at=now)
         note = item.note.after(fleet, before, modes, reason, now)
         self.owed.pop(fleet.name, None)
@@ -98,7 +98,7 @@ class Fleets:
             detail = f"its object is still to be written: {noted}"
         elif isinstance(noted, BaseException):
             raise noted
-        down = fleet.setpoint_kw(count_racks(fleet, modes)) < fleet.setpoint_kw(count_racks(fleet, before))
+        down = fleet.setpoint_kw(racks_in(fleet, modes)) < fleet.setpoint_kw(racks_in(fleet, before))
         self.tell(item, "Curtail" if down else "Raise", "PowerDown" if down else "PowerUp", reason)
         return Ack(accepted=True, at=now, detail=detail)
 
@@ -123,7 +123,7 @@ class Fleets:
         """Put on the object why and when it is moved and, if power goes down, what it was; with it the `replicas`, if
         they are to change."""
         down = note.last_down_at > item.note.last_down_at
-        body = note_patch(note, item.replicas, count_racks(fleet, before), down=down, now=now)
+        body = note_patch(note, item.replicas, racks_in(fleet, before), down=down, now=now)
         if replicas is not None and replicas != item.replicas:
             body |= scale_patch(replicas)
         self._watch.take(item.kind, await self._api.patch(item.kind, item.name, body))
@@ -160,7 +160,7 @@ class Fleets:
         now: datetime,
     ) -> None:
         """Note and replicas in one patch: nobody ever finds the two apart, and Kubernetes has one change to follow."""
-        replicas = awake(fleet, modes)
+        replicas = racks_in(fleet, modes).awake
         if 0 < replicas < item.replicas:
             await self._mark_leavers(fleet, modes)
         await self.note(fleet, item, note, before, now, replicas=replicas)
@@ -188,6 +188,6 @@ class Fleets:
         return tuple(rack for _, rack in sorted(mine, reverse=True))
 
 
-def awake(fleet: Fleet, modes: Mapping[str, str]) -> int:
-    """Racks of `fleet` that are not asleep in `modes`."""
-    return sum(1 for rack in fleet.rack_names() if modes[rack] != SLEEP)
+def racks_in(fleet: Fleet, modes: Mapping[str, str]) -> RackMix:
+    """Racks of `fleet` by mode; `modes` are those of the whole site, by rack name."""
+    return RackMix.counted(fleet, (modes[rack] for rack in fleet.rack_names()))

@@ -1,11 +1,11 @@
-"""Which racks take which mode."""
+"""Counts of racks by mode, and which racks take which mode."""
 
 from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.rack_choice import choose_racks
+from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.site import Fleet, Mode
 
 FLEET = Fleet(
@@ -69,3 +69,34 @@ def test_a_named_rack_stays_if_none_is_to_leave_its_mode() -> None:
     now = modes("normal", "normal", "eco", "normal", "sleep")
     wanted = {"normal": 2, "eco": 1, "sleep": 2}
     assert choose_racks(FLEET, now, wanted, (RACKS[2], RACKS[0])) == modes("sleep", "normal", "eco", "normal", "sleep")
+
+
+def test_a_mix_names_no_mode_without_racks_and_is_the_same_in_any_order() -> None:
+    mix = RackMix({"eco": 2, "sleep": 3, "normal": 0})
+    assert dict(mix) == {"eco": 2, "sleep": 3}
+    assert mix == RackMix({"sleep": 3, "eco": 2}) == {"sleep": 3, "eco": 2}
+    assert hash(mix) == hash(RackMix({"sleep": 3, "eco": 2}))
+    assert (mix.awake, mix.asleep, mix.by_mode(FLEET)) == (2, 3, {"sleep": 3, "eco": 2, "normal": 0})
+
+
+def test_a_mix_in_words() -> None:
+    mix = RackMix({"sleep": 3, "eco": 2})
+    assert (mix.text(), mix.text(asleep="sleep"), mix.awake_first().text()) == (
+        "3 asleep, 2 eco",
+        "3 sleep, 2 eco",
+        "2 eco, 3 asleep",
+    )
+
+
+@given(st.lists(st.sampled_from(MODES), min_size=5, max_size=5))
+def test_racks_counted_are_the_same_by_steps_and_one_by_one(racks: list[str]) -> None:
+    mix = RackMix.counted(FLEET, racks)
+    above = mix.at_or_above(FLEET, ["eco", "normal"])
+    assert above == [5 - racks.count("sleep"), racks.count("normal")]
+    assert RackMix.of_steps(5, ["eco", "normal"], above) == mix
+    assert RackMix.counted(FLEET, racks[:3]).with_racks(FLEET, racks[3:]) == mix
+    assert list(mix) == [mode for mode in MODES if mode in racks]
+
+
+def test_a_fleet_with_no_step_worth_taking_sleeps() -> None:
+    assert RackMix.of_steps(5, [], []) == {"sleep": 5}
