@@ -15,7 +15,9 @@ from orchestrator.adapters.prices.polled import PolledPrices
 from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.store import StoreAheadError, StoreInUseError
+from orchestrator.adapters.telemetry.latest import LatestMetrics
 from orchestrator.api.desk import ClockInfo, DeskRefusalError, Event, Readiness
+from orchestrator.api.recorded_events import events_of, plan_event
 from orchestrator.api.routes.events import EventHub
 from orchestrator.controller import Controller, Doors
 from orchestrator.controller.planner import Planner, planned
@@ -31,9 +33,7 @@ from orchestrator.explain.plan_view import PlanState
 from orchestrator.ports import MetricSource, Record, Store, WorkloadDriver
 from orchestrator.runtime import readiness
 from orchestrator.runtime.demo.submitted_jobs import SubmittedJobs
-from orchestrator.runtime.events import events_of, plan_event
 from orchestrator.runtime.feeds import Series
-from orchestrator.runtime.latest_metrics import LatestMetrics
 from orchestrator.runtime.memory import give_back
 from orchestrator.runtime.observability.metrics import SiteMetrics
 from orchestrator.runtime.observability.record_log import RecordLog
