@@ -18,9 +18,9 @@ from orchestrator.backtest.racks import FleetsSettled, Racks
 from orchestrator.backtest.records.batch import NONE, Kind, RowBatch
 from orchestrator.backtest.result import MarketSeries
 from orchestrator.dispatch.anti_cycling import Budget
-from orchestrator.dispatch.blocks import Moment
 from orchestrator.dispatch.headroom import block_left
 from orchestrator.dispatch.kernels.choice import BlockLeft, Room
+from orchestrator.dispatch.kernels.rows import Moment
 from orchestrator.domain.headroom import left_kw, margin_kw, usable_kw
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site

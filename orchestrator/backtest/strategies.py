@@ -13,9 +13,10 @@ import numpy as np
 from orchestrator.backtest.engine import Instant
 from orchestrator.dispatch.allocate import NO_BLOCK
 from orchestrator.dispatch.baseline import always_on_site
-from orchestrator.dispatch.blocks import PoolColumns, Switches, pool_columns
+from orchestrator.dispatch.blocks import pool_columns
 from orchestrator.dispatch.decide import decide
 from orchestrator.dispatch.kernels.choice import BlockLeft
+from orchestrator.dispatch.kernels.rows import PoolColumns, Switches
 from orchestrator.domain.site import Site
 from orchestrator.observe.columns import Ints
 

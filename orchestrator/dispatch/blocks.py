@@ -1,45 +1,12 @@
-"""What dispatch goes by beside the columns: pools, what holds of the whole site, a plan's prices, who goes first."""
+"""What dispatch goes by beside the columns of fleets and jobs: pools, a plan's prices, who goes first."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from orchestrator.dispatch.kernels.blocks import Places
+from orchestrator.dispatch.kernels.rows import PoolColumns, Switches
 from orchestrator.domain.site import GpuPool, Site
-from orchestrator.observe.columns import Floats, Ints
-
-
-class PoolColumns(NamedTuple):
-    """A row for each pool of the site file."""
-
-    feeder: Ints
-    gpus: Ints
-    gpu_power_w: Floats
-    gpu_min_power_w: Floats
-    gpu_idle_w: Floats
-
-
-class Moment(NamedTuple):
-    """What holds of the whole site when a table is laid out."""
-
-    at: float
-    """Unix seconds."""
-    hashprice_usd_per_ph_day: float
-    pue: float
-    outlook_s: float
-    """How long a price is expected to last."""
-    interruptions_left: Ints
-    """By tenant: how many of its jobs may still be interrupted in this hour."""
-
-
-class Switches(NamedTuple):
-    """Prices from a plan, USD/MWh, by row; NaN where it does not know the fleet or job."""
-
-    fleet_stay: Floats
-    fleet_wake: Floats
-    job_stay: Floats
-    job_wake: Floats
 
 
 def pool_columns(site: Site) -> PoolColumns:

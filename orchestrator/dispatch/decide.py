@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from orchestrator.dispatch.allocate import NO_BLOCK, choose
-from orchestrator.dispatch.blocks import Moment, PoolColumns, Switches, as_they_are, no_plan
+from orchestrator.dispatch.blocks import as_they_are, no_plan
 from orchestrator.dispatch.kernels.blocks import Blocks, Places
 from orchestrator.dispatch.kernels.choice import BlockLeft, Chosen, Room
+from orchestrator.dispatch.kernels.rows import Moment, PoolColumns, Switches
 from orchestrator.dispatch.merit_order import lay_out
 from orchestrator.dispatch.relief import Excused, relieve, shortfall_kw
 from orchestrator.observe.columns import FleetColumns, Floats, Ints, JobColumns

@@ -12,10 +12,10 @@ from itertools import compress
 import numpy as np
 
 from orchestrator.dispatch.allocate import changed_fleets, changed_jobs
-from orchestrator.dispatch.blocks import Moment
 from orchestrator.dispatch.decide import Decided, decide
 from orchestrator.dispatch.headroom import room_left
 from orchestrator.dispatch.kernels.choice import BlockLeft
+from orchestrator.dispatch.kernels.rows import Moment
 from orchestrator.dispatch.live_columns import FleetRows, JobRows, LiveColumns, places
 from orchestrator.dispatch.power_price import PowerPrice, price_for
 from orchestrator.dispatch.precedence import caps_that_hold, shaped_by

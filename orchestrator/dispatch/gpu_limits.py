@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from orchestrator.dispatch.blocks import PoolColumns
+from orchestrator.dispatch.kernels.rows import PoolColumns
 from orchestrator.observe.columns import Flags, Floats
 
 ROUNDING_W = 1e-9

@@ -6,9 +6,9 @@ import numpy as np
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.allocate import NO_BLOCK
-from orchestrator.dispatch.blocks import PoolColumns
 from orchestrator.dispatch.kernels.blocks import Rank
 from orchestrator.dispatch.kernels.choice import BlockLeft, Room
+from orchestrator.dispatch.kernels.rows import PoolColumns
 from orchestrator.dispatch.live_columns import FleetRows, JobRows
 from orchestrator.dispatch.precedence import caps_that_hold, kept_above_kw
 from orchestrator.dispatch.relief import Excused

@@ -7,8 +7,9 @@ from operator import is_not
 
 import numpy as np
 
-from orchestrator.dispatch.blocks import PoolColumns, Switches, pool_columns
+from orchestrator.dispatch.blocks import pool_columns
 from orchestrator.dispatch.kernels.blocks import Places
+from orchestrator.dispatch.kernels.rows import PoolColumns, Switches
 from orchestrator.domain.economics import Step
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot

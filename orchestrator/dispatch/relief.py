@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from orchestrator.dispatch.blocks import PoolColumns
 from orchestrator.dispatch.gpu_limits import throttle
 from orchestrator.dispatch.kernels.blocks import Blocks, Places, Rank
 from orchestrator.dispatch.kernels.choice import Chosen
+from orchestrator.dispatch.kernels.rows import PoolColumns
 from orchestrator.observe.columns import Floats
 
 ROUNDING_KW = 1e-6

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from orchestrator.dispatch.blocks import Moment, Switches, pool_columns
+from orchestrator.dispatch.blocks import pool_columns
 from orchestrator.dispatch.decide import Decided, decide
 from orchestrator.dispatch.kernels.choice import Room
+from orchestrator.dispatch.kernels.rows import Moment, Switches
 from orchestrator.dispatch.relief import Excused
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import JobPhase

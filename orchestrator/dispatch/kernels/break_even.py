@@ -6,7 +6,8 @@ import numpy as np
 
 from orchestrator.compiled import compiled, part
 from orchestrator.dispatch.anti_cycling import expected_away_s
-from orchestrator.dispatch.kernels.blocks import Floats, Ints
+from orchestrator.dispatch.kernels.blocks import Floats
+from orchestrator.dispatch.kernels.rows import Fleets, Jobs, Moment, PoolColumns, Switches
 from orchestrator.domain.units import KWH_PER_MWH
 from orchestrator.observe.phase import Phase
 
@@ -16,51 +17,29 @@ _NO_DEADLINE_S = timedelta(days=1).total_seconds()
 
 
 @compiled
-def fleet_prices(
-    now: float,
-    outlook_s: float,
-    step_count: Ints,
-    step_value: Floats,
-    warm_up_s: Floats,
-    min_off_s: Floats,
-    woken_at: Floats,
-    plan_stay: Floats,
-    plan_wake: Floats,
-) -> tuple[Floats, Floats]:
-    """By fleet, the prices above which a rack should sleep and below which it should wake."""
-    stay, wake = np.full(len(step_count), -np.inf), np.full(len(step_count), -np.inf)
-    for row in range(len(step_count)):
-        if not step_count[row]:
+def fleet_prices(fleets: Fleets, step_value: Floats, moment: Moment, planned: Switches) -> tuple[Floats, Floats]:
+    """By fleet, the prices above which a rack should sleep and below which it should wake.
+
+    `step_value` (fleets, S): what the rise of a rack by each step earns, USD per MWh more at the grid.
+    """
+    count = len(fleets.step_count)
+    stay, wake = np.full(count, -np.inf), np.full(count, -np.inf)
+    for row in range(count):
+        if not fleets.step_count[row]:
             continue
-        if not np.isnan(plan_stay[row]):
-            stay[row] = plan_stay[row]
-            wake[row] = min(plan_wake[row], plan_stay[row])
+        if not np.isnan(planned.fleet_stay[row]):
+            stay[row] = planned.fleet_stay[row]
+            wake[row] = min(planned.fleet_wake[row], planned.fleet_stay[row])
             continue
-        value = step_value[row, 0]
-        away_s = _expected_away_s(now, woken_at[row], min_off_s[row], outlook_s)
-        stay[row] = value * (1.0 + warm_up_s[row] / away_s)
-        wake[row] = value * max(1.0 - warm_up_s[row] / outlook_s, 0.0)
+        value, warm_up_s = step_value[row, 0], fleets.warm_up_s[row]
+        away_s = _expected_away_s(moment.at, fleets.woken_at[row], fleets.min_off_s[row], moment.outlook_s)
+        stay[row] = value * (1.0 + warm_up_s / away_s)
+        wake[row] = value * max(1.0 - warm_up_s / moment.outlook_s, 0.0)
     return stay, wake
 
 
 @compiled
-def job_prices(
-    now: float,
-    pue: float,
-    outlook_s: float,
-    pool: Ints,
-    phase: Ints,
-    gpus: Ints,
-    on_gpus: Ints,
-    left_s: Floats,
-    deadline: Floats,
-    restart_s: Floats,
-    usd_per_gpu_h: Floats,
-    credit_share: Floats,
-    rise_w: Floats,
-    plan_stay: Floats,
-    plan_wake: Floats,
-) -> tuple[Floats, Floats, Floats]:
+def job_prices(jobs: Jobs, pools: PoolColumns, moment: Moment, planned: Switches) -> tuple[Floats, Floats, Floats]:
     """By job: time it can still wait and meet its deadline, s (a day where it has none or it is past), and the prices
     above which it should pause and below which it should start.
 
@@ -68,19 +47,27 @@ def job_prices(
     loses no work: it writes a checkpoint when it is asked to stop. A plan may find a job that runs worth more than
     that, never less: by the plan alone jobs went to and fro twice as often, for 0.05 % of a month's profit.
     """
-    slack_s, stay, wake = np.empty(len(pool)), np.empty(len(pool)), np.empty(len(pool))
-    for row in range(len(pool)):
+    count, now, outlook_s, rise = len(jobs.pool), moment.at, moment.outlook_s, rise_w(pools)
+    slack_s, stay, wake = np.empty(count), np.empty(count), np.empty(count)
+    for row in range(count):
+        restart_s, deadline, gpus = jobs.restart_s[row], jobs.deadline[row], jobs.gpus[row]
         slack_s[row] = _NO_DEADLINE_S
-        if now < deadline[row] < np.inf:
-            wait_s = 0.0 if phase[row] == _RUNNING else restart_s[row]
-            slack_s[row] = deadline[row] - now - wait_s - left_s[row] / on_gpus[row]
-        rise_kw = gpus[row] * rise_w[pool[row]] / 1000.0
-        value = usd_per_gpu_h[row] * gpus[row] / (rise_kw * pue) * KWH_PER_MWH
+        if now < deadline < np.inf:
+            wait_s = 0.0 if jobs.phase[row] == _RUNNING else restart_s
+            slack_s[row] = deadline - now - wait_s - jobs.left_s[row] / jobs.on_gpus[row]
+        rise_kw = gpus * rise[jobs.pool[row]] / 1000.0
+        value = jobs.usd_per_gpu_h[row] * gpus / (rise_kw * moment.pue) * KWH_PER_MWH
         missed = max((outlook_s - slack_s[row]) / outlook_s, 0.0)
-        stay[row] = value * (1.0 + restart_s[row] / outlook_s) + credit_share[row] * value * missed
-        if np.isnan(plan_stay[row]):
-            wake[row] = value * max(1.0 - restart_s[row] / outlook_s, 0.0)
+        stay[row] = value * (1.0 + restart_s / outlook_s) + jobs.credit_share[row] * value * missed
+        if np.isnan(planned.job_stay[row]):
+            wake[row] = value * max(1.0 - restart_s / outlook_s, 0.0)
         else:
-            stay[row] = max(stay[row], plan_stay[row])
-            wake[row] = min(plan_wake[row], stay[row])
+            stay[row] = max(stay[row], planned.job_stay[row])
+            wake[row] = min(planned.job_wake[row], stay[row])
     return slack_s, stay, wake
+
+
+@compiled
+def rise_w(pools: PoolColumns) -> Floats:
+    """By pool, what a GPU that works draws above an idle one."""
+    return np.maximum(pools.gpu_power_w - pools.gpu_idle_w, 0.0)

@@ -4,7 +4,8 @@ import numpy as np
 
 from orchestrator.compiled import compiled, part
 from orchestrator.dispatch.anti_cycling import SAME_TIME_S, stopped_lately
-from orchestrator.dispatch.kernels.blocks import Flags, Floats, Ints
+from orchestrator.dispatch.kernels.blocks import Flags, Floats, Places
+from orchestrator.dispatch.kernels.rows import Jobs, Moment
 from orchestrator.domain.sla import DEADLINE_MARGIN, SlaClass
 from orchestrator.observe.phase import Phase
 
@@ -15,43 +16,33 @@ _DEADLINE_MARGIN_S = DEADLINE_MARGIN.total_seconds()
 
 
 @compiled
-def due(
-    now: float,
-    interruptions_left: Ints,
-    tenant: Ints,
-    sla: Ints,
-    phase: Ints,
-    held: Flags,
-    done_s: Floats,
-    interrupted_at: Floats,
-    slack_s: Floats,
-    by_name: Ints,
-) -> Flags:
+def due(jobs: Jobs, slack_s: Floats, moment: Moment, places: Places) -> Flags:
     """Jobs that must run: those that wait for their deadline and would miss it, and those that hold GPUs which their
     tenants' budgets of interruptions do not let go.
 
     Those with the least work done are let go first; one that runs on for its deadline is not counted.
     """
-    must_run = np.zeros(len(tenant), dtype=np.bool_)
-    candidates = np.zeros(len(interruptions_left), dtype=np.int64)
-    asked = np.zeros(len(tenant), dtype=np.bool_)
-    for row in range(len(tenant)):
-        if _SLACK_KEPT[sla[row]] and slack_s[row] < _DEADLINE_MARGIN_S - SAME_TIME_S:
+    count, tenant, phase, by_name = len(jobs.pool), jobs.tenant, jobs.phase, places.jobs_by_name
+    must_run, asked = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
+    candidates = np.zeros(len(moment.interruptions_left), dtype=np.int64)
+    for row in range(count):
+        if _SLACK_KEPT[jobs.sla[row]] and slack_s[row] < _DEADLINE_MARGIN_S - SAME_TIME_S:
             must_run[row] = True
             continue
         if phase[row] != _RUNNING and phase[row] != _STOPPING:
             continue
         must_run[row] = True
-        if held[row] or _stopped_lately(now, interrupted_at[row]):
+        if jobs.held[row] or _stopped_lately(moment.at, jobs.interrupted_at[row]):
             continue
         asked[row] = True
         candidates[tenant[row]] += 1
     in_turn = by_name
     for number in range(len(candidates)):
-        if interruptions_left[number] < candidates[number]:
+        if moment.interruptions_left[number] < candidates[number]:
+            done_s = jobs.work_s - jobs.left_s
             in_turn = by_name[np.argsort(done_s[by_name], kind="mergesort")]
             break
-    left = interruptions_left.copy()
+    left = moment.interruptions_left.copy()
     for row in in_turn:
         if asked[row] and left[tenant[row]] > 0:
             left[tenant[row]] -= 1
