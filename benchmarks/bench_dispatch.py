@@ -56,6 +56,7 @@ from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Pow
 from orchestrator.domain.target import Kind
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads
 from orchestrator.explain.decision_record import write_up
+from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
 from orchestrator.observe.verify import breaches_now
 
@@ -208,10 +209,10 @@ def at_rest(site: Site, jobs: int, rng: random.Random) -> Snapshot:
     snapshot = make_snapshot(site, jobs, rng, 60.0)
     for _ in range(10):
         desired = dispatch(site, snapshot)
-        if not desired.gains:
+        if not desired.changes:
             break
         fleets, statuses = dict(snapshot.fleets), dict(snapshot.jobs)
-        for target in desired.gains:
+        for target in desired.changes:
             name = target.name
             if target.kind is Kind.FLEET:
                 fleets[name] = _moved(fleets[name], desired.racks[name])
@@ -288,7 +289,7 @@ def ticks(fleets: int, jobs: int, rounds: int) -> None:
         desired = dispatch(site, seen, None, live)
         times.append(time.process_time())
         moves = plan_moves(site, seen, desired)
-        decision = write_up(seen, desired, moves, Trigger.TICK, now)
+        decision = write_up(seen, desired, Reasons(seen, desired), moves, Trigger.TICK, now)
         times.append(time.process_time())
         breaches_now(site, seen, seen.limits, {}, desired.shortfall_kw, NOW)
         times.append(time.process_time())

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.accounting.billing import JobRecord
+from orchestrator.dispatch.desired import Desired
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.limits import Curtailment
@@ -29,6 +30,7 @@ from orchestrator.domain.site import (
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads
+from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
 
 NOW = datetime(2023, 9, 6, 19, 0, tzinfo=UTC)
@@ -202,6 +204,10 @@ class Scene:
             last_sleep_at=self.put_to_sleep.get(fleet.name, LONG_AGO),
             held=self.held.get(fleet.name, ""),
         )
+
+    def why(self, desired: Desired) -> Reasons:
+        """What dispatch says of this moment."""
+        return Reasons(self.snapshot(), desired)
 
     def snapshot(self) -> Snapshot:
         views = {fleet.name: self.fleet_view(fleet) for fleet in self.site.fleets}

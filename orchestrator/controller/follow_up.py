@@ -7,7 +7,7 @@ from datetime import datetime
 from orchestrator.accounting.settlement import interrupt
 from orchestrator.controller.state import State
 from orchestrator.controller.unmoved import leave_alone
-from orchestrator.dispatch.dispatch import Desired
+from orchestrator.dispatch.desired import Desired
 from orchestrator.domain.decision import (
     Ack,
     Action,

@@ -27,7 +27,8 @@ from orchestrator.controller.observed import new_prices, observation, trigger_of
 from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
 from orchestrator.controller.state import State
 from orchestrator.controller.unmoved import holding, worth_sending
-from orchestrator.dispatch.dispatch import Desired, dispatch
+from orchestrator.dispatch.desired import Desired
+from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.decision import (
@@ -45,6 +46,7 @@ from orchestrator.domain.target import Target
 from orchestrator.domain.units import INSTANT
 from orchestrator.domain.work import Workloads
 from orchestrator.explain.decision_record import write_up
+from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
 from orchestrator.ports import (
     MetricSource,
@@ -240,9 +242,10 @@ class Controller:
         trigger, trigger_at = trigger_of(draft, snapshot, trigger)
         records.append(observation(self.site, draft, snapshot))
         desired = self._policy(self.site, snapshot)
+        reasons = Reasons(snapshot, desired)
         records.extend(follow_breaches(self.site, draft, snapshot, desired, self._started_at))
         moves = worth_sending(draft, plan_moves(self.site, snapshot, desired), snapshot)
-        decision = write_up(snapshot, desired, moves, trigger, trigger_at)
+        decision = write_up(snapshot, desired, reasons, moves, trigger, trigger_at)
         if decision is not None:
             records.append(decision)
         self._watch.done(Part.DECIDE)
@@ -250,7 +253,7 @@ class Controller:
         self._watch.done(Part.RECORD)
         self._state, self.inputs = draft, replace(inputs, before=None)
         self.snapshot, self.workloads = replace(snapshot, breaches=tuple(draft.breaches.values())), workloads
-        self.reasons = desired.reasons
+        self.reasons = reasons
         if decision is not None:
             with acting_on(decision.id):
                 await self._act(decision, snapshot, workloads)

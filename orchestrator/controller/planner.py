@@ -15,7 +15,8 @@ import numpy as np
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.controller.history import History
 from orchestrator.controller.loop import Policy
-from orchestrator.dispatch.dispatch import Desired, dispatch
+from orchestrator.dispatch.desired import Desired
+from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot

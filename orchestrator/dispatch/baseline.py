@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from orchestrator.dispatch.dispatch import Desired, dispatch
+from orchestrator.dispatch.desired import Desired
+from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 

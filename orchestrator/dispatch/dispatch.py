@@ -5,74 +5,28 @@ rest in merit order of value less price; each takes what is left under the conne
 Who goes first, and what may be stopped for which cap, is the list in `precedence.py`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import compress
 
 import numpy as np
 
 from orchestrator.dispatch.allocate import changed_fleets, changed_jobs
 from orchestrator.dispatch.decide import Decided, decide
+from orchestrator.dispatch.desired import Desired, FiguresByTarget
 from orchestrator.dispatch.headroom import room_left
-from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.kernels.rows import Moment
 from orchestrator.dispatch.live_columns import FleetRows, JobRows, LiveColumns, places
-from orchestrator.dispatch.power_price import PowerPrice, price_for
+from orchestrator.dispatch.power_price import PowerPrice
 from orchestrator.dispatch.precedence import caps_that_hold, shaped_by
 from orchestrator.dispatch.relief import short
 from orchestrator.domain.economics import Step, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
-from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
-from orchestrator.domain.target import GRID_CONNECTION, Kind, Target
-from orchestrator.domain.work import JobPhase
-from orchestrator.explain.reasons import Explained, Reasons, Worth, fleet_reason, job_reason, pool_reason
+from orchestrator.domain.snapshot import FleetStatus, Snapshot
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.forecast.outlook import PlanValues, Switch
 from orchestrator.observe.columns import Flags
-
-
-class Gains(Mapping[Target, float]):
-    """USD per hour gained by the change to each target that changes, computed when it is asked for."""
-
-    def __init__(self, targets: tuple[Target, ...], reasons: Reasons) -> None:
-        self._targets = dict.fromkeys(targets)
-        self._reasons = reasons
-
-    def __getitem__(self, target: Target) -> float:
-        if target not in self._targets:
-            raise KeyError(target)
-        return self._reasons.gain(target)
-
-    def __iter__(self) -> Iterator[Target]:
-        return iter(self._targets)
-
-    def __len__(self) -> int:
-        return len(self._targets)
-
-
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """What should run. `racks` counts every rack of each fleet by mode, silent and stuck ones included."""
-
-    racks: Mapping[str, RackMix]
-    jobs: Mapping[str, int]
-    """GPUs of each open job that should run."""
-    gpu_limit_w: Mapping[str, float]
-    reasons: Mapping[Target, str]
-    """Why, of each fleet, job and pool."""
-    binding: tuple[Cap, ...]
-    """Caps that kept a worthwhile block from running."""
-    gains: Mapping[Target, float]
-    """USD per hour gained by the change to each target; only fleets and jobs that change, in the snapshot's order."""
-    shortfall_kw: float
-    """Power above the tightest cap that only an interruption of guaranteed jobs could shed."""
-    order: tuple[Target, ...]
-    """Fleets and jobs that change and were chosen between, in merit order."""
-    rules: tuple[str, ...] = ()
-    """Those of `precedence.PRECEDENCE` that made it what it is, the highest first."""
-    block: BlockLeft | None = None
-    """What is left of the power block; None where the site has none."""
 
 
 def dispatch(
@@ -104,39 +58,7 @@ def dispatch(
     running = dict(zip(compress(jobs.names, runs.tolist()), chosen.gpus[runs].tolist(), strict=True))
     gpu_limit_w = {pool.name: limit_w for pool, limit_w in zip(site.pools, decided.gpu_limit_w.tolist(), strict=True)}
     binding = _binding(site, snapshot, decided)
-    rows: dict[Target, int] = {}
     ppa, market = site.grid.ppa, snapshot.price.usd_per_mwh
-
-    def explain(target: Target) -> Explained:
-        if not rows:
-            rows.update((Target.fleet(name), row) for row, name in enumerate(fleets.names))
-            rows.update((Target.job(name), row) for row, name in enumerate(jobs.names))
-        kind, name = target
-        if kind is Kind.POOL:
-            return pool_reason(snapshot.pools[name], gpu_limit_w[name], binding), 0.0
-        row, blocks = rows[target], decided.blocks
-        if kind is Kind.FLEET:
-            worth = Worth(
-                float(blocks.fleet_stay_usd_per_mwh[row]),
-                float(blocks.fleet_wake_usd_per_mwh[row]),
-                planned=values is not None and name in values.fleets,
-            )
-            status, wanted = fleets.statuses[row], racks[name]
-            limit = worth.stay_usd_per_mwh if status.view.racks.awake else worth.wake_usd_per_mwh
-            power = price_for(ppa, market, chosen.block_kw, limit, on=wanted.awake > 0)
-            return fleet_reason(status, wanted, snapshot, binding, worth, power)
-        job = jobs.statuses[row]
-        worth = Worth(
-            float(blocks.job_stay_usd_per_mwh[row]),
-            float(blocks.job_wake_usd_per_mwh[row]),
-            planned=values is not None and name in values.jobs,
-        )
-        lacks = _lacks(job, int(chosen.lacks_of[row]), int(chosen.lacks_for[row]))
-        limit = worth.stay_usd_per_mwh if job.view.phase.holds_gpus else worth.wake_usd_per_mwh
-        power = price_for(ppa, market, chosen.block_kw, limit, on=name in running)
-        return job_reason(job, running.get(name, 0), snapshot, lacks, binding, worth, power)
-
-    reasons = Reasons(snapshot.fleets, snapshot.jobs, snapshot.pools, explain)
     changed = (
         *(Target.fleet(name) for name in compress(fleets.names, fleet_changes)),
         *(Target.job(jobs.names[row]) for row in np.flatnonzero(job_changes).tolist()),
@@ -145,11 +67,11 @@ def dispatch(
         racks=racks,
         jobs=running,
         gpu_limit_w=gpu_limit_w,
-        reasons=reasons,
         binding=binding,
-        gains=Gains(changed, reasons),
+        changes=changed,
         shortfall_kw=decided.shortfall_kw,
         order=_order(fleets, jobs, decided, np.array(fleet_changes, dtype=np.bool_), job_changes) if changed else (),
+        figures=FiguresByTarget(fleets, jobs, decided, values, ppa, market),
         rules=tuple(rule.name for rule in shaped_by(site, snapshot.limits, binding, decided.blocks, chosen, market)),
         block=bought._replace(kw=chosen.block_kw) if ppa is not None else None,
     )
@@ -249,12 +171,3 @@ def _order(
         for fleet, job in zip(of_fleet[changes].tolist(), of_job[changes].tolist(), strict=True)
     )
     return tuple(dict.fromkeys(targets))
-
-
-def _lacks(status: JobStatus, left: int, needs: int) -> str | None:
-    """Why the job has no GPUs, whatever it is worth; `left` were left when it needed so many, -1 if it had them."""
-    if status.view.phase is JobPhase.STOPPING:
-        return "it is still writing its checkpoint"
-    if left < 0:
-        return None
-    return f"{left} GPUs of pool {status.job.pool} are left, it needs {needs}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import floor
 
-from orchestrator.dispatch.dispatch import Desired
+from orchestrator.dispatch.desired import Desired
 from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.headroom import left_kw
@@ -33,15 +33,15 @@ class Moves:
 
 def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
     """The moves to send now. A fleet that goes both down and up goes down first and up in a later round."""
-    fleets = [target.name for target in desired.gains if target.kind is Kind.FLEET]
-    jobs = [target.name for target in desired.gains if target.kind is Kind.JOB]
+    fleets = [target.name for target in desired.changes if target.kind is Kind.FLEET]
+    jobs = [target.name for target in desired.changes if target.kind is Kind.JOB]
     downs = [
         *_fleet_downs(snapshot, desired, fleets),
         *_job_downs(snapshot, desired, jobs),
         *_limit_downs(snapshot, desired),
     ]
     raised = any(desired.gpu_limit_w[name] > pool.gpu_limit_w for name, pool in snapshot.pools.items())
-    if not desired.gains and not raised:
+    if not desired.changes and not raised:
         return Moves(now=tuple(downs), waiting=())  # nothing goes up: no need to know the room for it
     going_down = {planned.move.target for planned in downs}
     room = MeasuredRoom.measured(site, snapshot)

@@ -1,10 +1,10 @@
 """A decision as it goes on record: the moves with their reasons, and what they were chosen from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain, islice
 
-from orchestrator.dispatch.dispatch import Desired
+from orchestrator.dispatch.desired import Desired, gain_usd_per_h
 from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.moves import Moves
 from orchestrator.domain.decision import Action, Decision, Direction, Trigger
@@ -17,7 +17,12 @@ SHOWN = 20
 
 
 def write_up(
-    snapshot: Snapshot, desired: Desired, moves: Moves, trigger: Trigger, trigger_at: datetime
+    snapshot: Snapshot,
+    desired: Desired,
+    reasons: Mapping[Target, str],
+    moves: Moves,
+    trigger: Trigger,
+    trigger_at: datetime,
 ) -> Decision | None:
     """The decision to record; None where nothing moves. An order is always answered, if only by "nothing to do"."""
     if not moves.now and trigger is not Trigger.CURTAILMENT:
@@ -28,7 +33,7 @@ def write_up(
             id=f"{decision_id}/{number}",
             move=planned.move,
             direction=planned.direction,
-            reason=desired.reasons[planned.move.target],
+            reason=reasons[planned.move.target],
             change_kw=planned.change_kw,
         )
         for number, planned in enumerate(moves.now)
@@ -49,9 +54,11 @@ def write_up(
         measured_kw=snapshot.power.grid_kw,
         limit_kw=snapshot.limits.grid.limit_kw,
         binding=tuple(cap.source for cap in desired.binding),
-        margin_usd_per_h=sum(desired.gains[target] for target in desired.gains if target in moved),
+        margin_usd_per_h=sum(
+            gain_usd_per_h(snapshot, desired, target) for target in desired.changes if target in moved
+        ),
         actions=actions,
-        alternatives=_alternatives(snapshot, desired, moved, moves.waiting),
+        alternatives=_alternatives(snapshot, reasons, moved, moves.waiting),
         inputs={
             "limit_source": snapshot.limits.grid.source,
             "rules": list(desired.rules),
@@ -87,12 +94,12 @@ def _summary(snapshot: Snapshot, actions: Sequence[Action]) -> str:
 
 
 def _alternatives(
-    snapshot: Snapshot, desired: Desired, moved: set[Target], waiting: Sequence[Target]
+    snapshot: Snapshot, reasons: Mapping[Target, str], moved: set[Target], waiting: Sequence[Target]
 ) -> tuple[str, ...]:
     """What stays as it is, and why: what waits, then fleets. Jobs that simply run on are left out."""
-    waits = (f"waits for measured room: {desired.reasons[target]}" for target in waiting)
+    waits = (f"waits for measured room: {reasons[target]}" for target in waiting)
     unchanged = (
-        f"unchanged: {desired.reasons[target]}"
+        f"unchanged: {reasons[target]}"
         for target in map(Target.fleet, snapshot.fleets)
         if target not in moved and target not in waiting
     )

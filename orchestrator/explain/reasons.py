@@ -1,87 +1,60 @@
 """Why a target is as it should be, in a sentence with the figures that decided it."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from orchestrator.dispatch.desired import Desired, Lack, Worth, job_worth_usd_per_mwh
 from orchestrator.dispatch.power_price import PowerPrice
-from orchestrator.domain.economics import gpus_rise_kw, job_value_usd_per_mwh, mode_steps
+from orchestrator.domain.economics import mode_steps
 from orchestrator.domain.limits import Cap
-from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Kind, Target
-from orchestrator.domain.units import KWH_PER_MWH
-
-Explained = tuple[str, float]
-"""A sentence, and the USD per hour gained by the change it explains."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worth:
-    """At which prices of energy, USD/MWh, dispatch switches a fleet or job."""
-
-    stay_usd_per_mwh: float
-    """It runs: above this it stops."""
-    wake_usd_per_mwh: float
-    """It does not run: below this it starts."""
-    planned: bool
-    """A plan says so."""
+from orchestrator.domain.work import JobPhase
 
 
 class Reasons(Mapping[Target, str]):
-    """Why each target is as it should be, worded when it is asked for: of ten thousand jobs most never are."""
+    """Why each fleet, job and pool is as it should be, worded when asked for: of ten thousand jobs most never are."""
 
-    def __init__(
-        self,
-        fleets: Mapping[str, object],
-        jobs: Mapping[str, object],
-        pools: Mapping[str, object],
-        explain: Callable[[Target], Explained],
-    ) -> None:
-        self._names = {Kind.FLEET: fleets, Kind.JOB: jobs, Kind.POOL: pools}
-        self._explain = explain
-        self._explained: dict[Target, Explained] = {}
+    def __init__(self, snapshot: Snapshot, desired: Desired) -> None:
+        self._snapshot, self._desired = snapshot, desired
+        self._of_kind: Mapping[Kind, Mapping[str, object]] = {
+            Kind.FLEET: snapshot.fleets,
+            Kind.JOB: snapshot.jobs,
+            Kind.POOL: snapshot.pools,
+        }
+        self._worded: dict[Target, str] = {}
 
     def __getitem__(self, target: Target) -> str:
-        return self._look_up(target)[0]
-
-    def gain(self, target: Target) -> float:
-        """USD per hour gained by the change to `target`."""
-        return self._look_up(target)[1]
-
-    def _look_up(self, target: Target) -> Explained:
-        if target.name not in self._names.get(target.kind, ()):
+        if target.name not in self._of_kind.get(target.kind, ()):
             raise KeyError(target)
-        if target not in self._explained:
-            self._explained[target] = self._explain(target)
-        return self._explained[target]
+        if target not in self._worded:
+            self._worded[target] = _reason(self._snapshot, self._desired, target)
+        return self._worded[target]
 
     def __iter__(self) -> Iterator[Target]:
-        return (Target(kind, name) for kind, names in self._names.items() for name in names)
+        return (Target(kind, name) for kind, names in self._of_kind.items() for name in names)
 
     def __len__(self) -> int:
-        return sum(len(names) for names in self._names.values())
+        return sum(map(len, self._of_kind.values()))
 
 
-def fleet_reason(
-    status: FleetStatus,
-    racks: RackMix,
-    snapshot: Snapshot,
-    binding: tuple[Cap, ...],
-    switch: Worth,
-    power: PowerPrice,
-) -> tuple[str, float]:
-    """The sentence, and the USD per hour gained by going to `racks` at the price of `power`."""
-    fleet, price = status.fleet, power.usd_per_mwh
+def _reason(snapshot: Snapshot, desired: Desired, target: Target) -> str:
+    if target.kind is Kind.FLEET:
+        return _fleet_reason(snapshot, desired, snapshot.fleets[target.name])
+    if target.kind is Kind.JOB:
+        return _job_reason(snapshot, desired, snapshot.jobs[target.name])
+    return _pool_reason(snapshot.pools[target.name], desired)
+
+
+def _fleet_reason(snapshot: Snapshot, desired: Desired, status: FleetStatus) -> str:
+    fleet, racks = status.fleet, desired.racks[status.fleet.name]
+    figures = desired.figures_of(Target.fleet(fleet.name))
+    switch, power, binding = figures.worth, figures.power, desired.binding
+    price, awake = power.usd_per_mwh, racks.awake
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
     steps = mode_steps(fleet, hashprice, snapshot.pue)
     first = steps[0].value_usd_per_mwh if steps else 0.0
-    awake = racks.awake
-    gain = _fleet_usd_per_h(status, racks, snapshot, hashprice, price) - _fleet_usd_per_h(
-        status, status.view.racks, snapshot, hashprice, price
-    )
     worth = f"its hash at {first:.0f} USD/MWh"
     if status.view.held:
         text = f"{fleet.model}, {racks.text()}: stays as it is: {status.view.held}"
@@ -106,7 +79,7 @@ def fleet_reason(
         text += f"; {len(status.stuck)} racks do not follow and count at full power"
     if status.silent:
         text += f"; {len(status.silent)} racks are silent and count at nameplate"
-    return text, gain
+    return text
 
 
 def _hold(
@@ -136,42 +109,21 @@ def _left(end: datetime, snapshot: Snapshot) -> str:
     return f"another {(end - snapshot.at).total_seconds() / 60.0:.0f} min"
 
 
-def _fleet_usd_per_h(status: FleetStatus, racks: RackMix, snapshot: Snapshot, hashprice: float, price: float) -> float:
-    fleet = status.fleet
-    usd = 0.0
-    for mode, count in racks.items():
-        hash_phs = 0.0 if mode == SLEEP else fleet.mode(mode).hashrate_ths * fleet.machines_per_rack / 1000.0
-        cost = fleet.rack_kw(mode) * snapshot.pue * price / KWH_PER_MWH
-        usd += count * (hash_phs * hashprice / 24.0 - cost)
-    return usd
-
-
-def job_reason(
-    status: JobStatus,
-    gpus: int,
-    snapshot: Snapshot,
-    held_back: str | None,
-    binding: tuple[Cap, ...],
-    switch: Worth,
-    power: PowerPrice,
-) -> tuple[str, float]:
-    """Why it should run on `gpus` GPUs (0: not), and the USD per hour gained by the change (0 where it stays)."""
-    job, tenant, price = status.job, status.tenant, power.usd_per_mwh
-    pool = snapshot.pools[job.pool].pool
-    rise_kw = gpus_rise_kw(job.gpus, pool, pool.gpu_power_w)
-    value = job_value_usd_per_mwh(job.gpus, tenant, rise_kw, snapshot.pue)
-    usd_per_gpu_h = rise_kw * snapshot.pue * (value - price) / KWH_PER_MWH / job.gpus
-    who = f"{job.name} ({tenant.sla}, {job.gpus} GPUs)"
+def _job_reason(snapshot: Snapshot, desired: Desired, status: JobStatus) -> str:
+    job, gpus = status.job, desired.jobs.get(status.job.name, 0)
+    figures = desired.figures_of(Target.job(job.name))
+    switch, power, price = figures.worth, figures.power, figures.power.usd_per_mwh
+    value, held_back = job_worth_usd_per_mwh(status, snapshot), _held_back(status, figures.lack)
+    caps = _caps_on(snapshot.pools[job.pool].pool.feeder, desired.binding)
+    who = f"{job.name} ({status.tenant.sla}, {job.gpus} GPUs)"
     running = status.view.phase.holds_gpus
-    gain = usd_per_gpu_h * (gpus - (status.view.gpus if running else 0))
     if status.view.held:
-        return f"{who} {'runs on' if gpus else 'waits'}: {status.view.held}", gain
+        return f"{who} {'runs on' if gpus else 'waits'}: {status.view.held}"
     if 0 < gpus < job.gpus:
-        caps = _caps_on(pool.feeder, binding)
         why = held_back or (f"{caps[0]} leaves no room for more" if caps else "it grows when it has run so for a while")
-        return f"{who} runs on {gpus} GPUs: {why}", gain
+        return f"{who} runs on {gpus} GPUs: {why}"
     if gpus:
-        return f"{who} runs{_why_runs(status, value, power, switch)}", gain
+        return f"{who} runs{_why_runs(status, value, power, switch)}"
     state = "pauses" if running else "waits"
     if held_back is not None:
         why = held_back
@@ -181,11 +133,20 @@ def job_reason(
         why = f"{power.text} USD/MWh is above {switch.wake_usd_per_mwh:.0f}, below which the plan starts it"
     elif value <= price:
         why = f"{power.text} USD/MWh costs more than its GPU-hours earn, {value:.0f}"
-    elif caps := _caps_on(pool.feeder, binding):
+    elif caps:
         why = f"{caps[0]} leaves no room"
     else:
         why = f"its GPU-hours earn {value:.0f} USD/MWh, which does not pay for {power.text} and a restart"
-    return f"{who} {state}: {why}", gain
+    return f"{who} {state}: {why}"
+
+
+def _held_back(status: JobStatus, lack: Lack | None) -> str | None:
+    """Why the job has no more GPUs, whatever it is worth."""
+    if status.view.phase is JobPhase.STOPPING:
+        return "it is still writing its checkpoint"
+    if lack is None:
+        return None
+    return f"{lack.left_gpus} GPUs of pool {status.job.pool} are left, it needs {lack.needs_gpus}"
 
 
 def _why_runs(status: JobStatus, value: float, power: PowerPrice, switch: Worth) -> str:
@@ -203,10 +164,10 @@ def _why_runs(status: JobStatus, value: float, power: PowerPrice, switch: Worth)
     return f": its GPU-hours are worth {value:.0f} USD/MWh, {costs} {price:.0f}"
 
 
-def pool_reason(status: PoolStatus, gpu_limit_w: float, binding: tuple[Cap, ...]) -> str:
-    pool = status.pool
+def _pool_reason(status: PoolStatus, desired: Desired) -> str:
+    pool, gpu_limit_w = status.pool, desired.gpu_limit_w[status.pool.name]
     if gpu_limit_w < pool.gpu_power_w:
-        caps = _caps_on(pool.feeder, binding)
+        caps = _caps_on(pool.feeder, desired.binding)
         return (
             f"{pool.name} GPUs limited to {gpu_limit_w:.0f} of {pool.gpu_power_w:.0f} W: "
             f"so {caps[0] if caps else 'a cap'} holds with no guaranteed job stopped"

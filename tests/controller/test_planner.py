@@ -15,6 +15,7 @@ from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.plan_view import PlanState
+from orchestrator.explain.reasons import Reasons
 from orchestrator.runtime import plan_worker
 from orchestrator.runtime.plan_worker import PlanWorker
 from tests.scenes import NOW, Scene, small_site
@@ -127,11 +128,13 @@ def test_dispatch_decides_by_the_plan_in_force() -> None:
     snapshot = with_prices(of.snapshot(), days_of_prices())
     planner = Planner(of.site)
     policy = planned(planner)
-    assert policy(of.site, snapshot) == dispatch(of.site, snapshot)
+    without = dispatch(of.site, snapshot)
+    assert policy(of.site, snapshot) == without
+    assert Reasons(snapshot, policy(of.site, snapshot)) == Reasons(snapshot, without)
     planner.take(answer(planner.question(snapshot, History())))
     decided = policy(of.site, snapshot)
     assert decided.racks == dispatch(of.site, snapshot, planner.values(NOW)).racks
-    assert "plan" in decided.reasons[Target.fleet("new")]
+    assert "plan" in Reasons(snapshot, decided)[Target.fleet("new")]
 
 
 def test_a_plan_is_due_when_it_is_old_and_when_jobs_or_limits_have_changed() -> None:

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.dispatch.dispatch import Desired, dispatch
+from orchestrator.dispatch.desired import Desired
+from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.domain.site import SLEEP, Feeder, Grid, Site
 from orchestrator.domain.sla import SlaClass
@@ -147,7 +148,7 @@ def assert_as_plain(scene: Scene, values: PlanValues | None, live: LiveColumns |
     assert desired.gpu_limit_w == wanted.gpu_limit_w
     assert desired.binding == wanted.binding
     assert desired.shortfall_kw == pytest.approx(wanted.shortfall_kw, abs=1e-6)
-    assert set(desired.gains) == wanted.changed
+    assert set(desired.changes) == wanted.changed
     assert list(desired.order) == [target for target in wanted.order if target in wanted.changed]
     return desired
 
@@ -167,7 +168,7 @@ def test_with_a_plan_it_chooses_what_the_plain_walk_does(
 ) -> None:
     scene = data.draw(any_crowd)
     desired = assert_as_plain(scene, data.draw(any_values(scene)))
-    assert all(desired.reasons.values())
+    assert all(scene.why(desired).values())
 
 
 @ANY_SPEED
@@ -259,7 +260,7 @@ def test_a_fleet_sleeps_and_wakes_at_the_prices_of_the_plan(scene: Scene) -> Non
         desired = dispatch(scene.site, scene.snapshot(), values)
         assert desired.racks["old"] == {wanted: 4}, price
         if wanted == SLEEP:
-            assert "the plan" in desired.reasons[Target.fleet("old")]
+            assert "the plan" in scene.why(desired)[Target.fleet("old")]
 
 
 def test_what_a_plan_says_of_a_fleet_stays_awake_through_a_dear_hour(scene: Scene) -> None:
@@ -268,7 +269,7 @@ def test_what_a_plan_says_of_a_fleet_stays_awake_through_a_dear_hour(scene: Scen
     values = PlanValues({"old": Switch(140.0, 80.0)}, {})
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert desired.racks["old"] == {"eco": 4}
-    assert "140, above which the plan lets it sleep" in desired.reasons[Target.fleet("old")]
+    assert "140, above which the plan lets it sleep" in scene.why(desired)[Target.fleet("old")]
 
 
 def test_jobs_pause_and_start_at_the_prices_of_the_plan(scene: Scene) -> None:
@@ -279,17 +280,17 @@ def test_jobs_pause_and_start_at_the_prices_of_the_plan(scene: Scene) -> None:
     scene.price = 1750.0
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert desired.jobs == {}
-    assert "is above 1700, where the plan pauses it" in desired.reasons[Target.job("runs")]
+    assert "is above 1700, where the plan pauses it" in scene.why(desired)[Target.job("runs")]
     scene.price = 1600.0
     assert dispatch(scene.site, scene.snapshot()).jobs == {}
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert set(desired.jobs) == {"runs"}
-    assert "the plan keeps it below 1700 USD/MWh" in desired.reasons[Target.job("runs")]
+    assert "the plan keeps it below 1700 USD/MWh" in scene.why(desired)[Target.job("runs")]
     scene.price = 500.0
     assert set(dispatch(scene.site, scene.snapshot()).jobs) == {"runs", "waits"}
     desired = dispatch(scene.site, scene.snapshot(), values)
     assert set(desired.jobs) == {"runs"}
-    assert "is above 480, below which the plan starts it" in desired.reasons[Target.job("waits")]
+    assert "is above 480, below which the plan starts it" in scene.why(desired)[Target.job("waits")]
     scene.price = 440.0
     assert set(dispatch(scene.site, scene.snapshot(), values).jobs) == {"runs", "waits"}
 

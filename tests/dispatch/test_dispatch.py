@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.dispatch.dispatch import Desired, dispatch
+from orchestrator.dispatch.desired import Desired, gain_usd_per_h
+from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.domain.site import SLEEP, Feeder, Grid, Site
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import JobPhase
@@ -131,7 +132,7 @@ def test_under_an_order_below_everything_guaranteed_jobs_stay_gpus_are_limited_a
     assert desired.gpu_limit_w == {"h100": 200.0}
     # Asleep 8 x 1.5, idle nodes 40 x 2.36, 160 GPUs at 200 W: 12 + 94.4 + 20.8 kW of IT load, by 1.1; 99 usable.
     assert desired.shortfall_kw == pytest.approx(1.1 * 127.2 - 99.0)
-    assert re.search(r"limited to 200 of 700 W: .*curtailment c-1", desired.reasons[Target.pool("h100")])
+    assert re.search(r"limited to 200 of 700 W: .*curtailment c-1", scene.why(desired)[Target.pool("h100")])
 
 
 def test_gpus_are_limited_just_as_far_as_an_order_needs(scene: Scene) -> None:
@@ -224,7 +225,7 @@ def test_a_silent_rack_counts_at_its_strongest_nameplate(scene: Scene) -> None:
     scene.kw = {"new/rack-3": None}
     desired = decided(scene)
     assert desired.racks["new"] == {SLEEP: 1, "eco": 3}
-    assert desired.reasons[Target.fleet("new")].endswith("; 1 racks are silent and count at nameplate")
+    assert scene.why(desired)[Target.fleet("new")].endswith("; 1 racks are silent and count at nameplate")
 
 
 def test_stuck_racks_are_load_that_stays_and_the_next_are_shed(scene: Scene) -> None:
@@ -240,7 +241,7 @@ def test_stuck_racks_are_load_that_stays_and_the_next_are_shed(scene: Scene) -> 
     assert load_kw(scene.site, stuck) + 2 * (400.0 - 1.5) <= usable_kw
     # The stuck two stay where they were asked to be: waking others in their place would put power on top.
     assert stuck.racks["new"][SLEEP] >= 2
-    assert "2 racks do not follow" in stuck.reasons[Target.fleet("new")]
+    assert "2 racks do not follow" in scene.why(stuck)[Target.fleet("new")]
 
 
 def test_a_stuck_rack_that_holds_the_room_of_another_is_not_counted_as_that_other(scene: Scene) -> None:
@@ -360,7 +361,7 @@ def test_a_guaranteed_job_waiting_for_gpus_takes_those_of_best_effort(scene: Sce
     assert len(desired.jobs) == 2
     held = next(job for job in ("lab-1", "lab-2") if job not in desired.jobs)
     assert (
-        desired.reasons[Target.job(held)]
+        scene.why(desired)[Target.job(held)]
         == f"{held} (best-effort, 160 GPUs) pauses: 0 GPUs of pool h100 are left, it needs 160"
     )
 
@@ -391,7 +392,7 @@ def test_a_job_that_writes_its_checkpoint_still_holds_its_gpus(scene: Scene) -> 
     scene.job("next", "lab", 160, JobPhase.WAITING)
     desired = decided(scene)
     assert desired.jobs.keys() == set()
-    assert "still writing its checkpoint" in desired.reasons[Target.job("stopping")]
+    assert "still writing its checkpoint" in scene.why(desired)[Target.job("stopping")]
 
 
 @pytest.mark.parametrize(
@@ -422,13 +423,13 @@ def test_reasons_carry_the_figures_that_decided(scene: Scene, price: float, targ
     scene.price = price
     scene.job("train", "bank")
     scene.job("lab", "lab")
-    assert re.search(sentence, decided(scene).reasons[target])
+    assert re.search(sentence, scene.why(decided(scene))[target])
 
 
 def test_the_reason_of_what_a_cap_keeps_asleep_names_the_cap(scene: Scene) -> None:
     scene.price = 10.0
     scene.order(1000.0)
-    reason = decided(scene).reasons[Target.fleet("old")]
+    reason = scene.why(decided(scene))[Target.fleet("old")]
     assert reason == (
         "Old miner asleep: curtailment c-1 leaves no room for more, though its hash is worth 86 against 10 USD/MWh"
     )
@@ -439,10 +440,10 @@ def test_gains_are_of_what_changes_and_add_up(scene: Scene) -> None:
     desired = decided(scene)
     # Four racks of 300 kW with 42 PH/s: power at 312 saved but for 1.5 kW asleep, the hash given up.
     saved = 4 * 298.5 * 1.1 * 312.0 / 1000.0 - 4 * 10.5 * 60.0 / 24.0
-    assert desired.gains[Target.fleet("old")] == pytest.approx(saved)
+    assert gain_usd_per_h(scene.snapshot(), desired, Target.fleet("old")) == pytest.approx(saved)
     scene.price = 50.0
     scene.racks["new"] = {"turbo": 4}
-    assert decided(scene).gains == {}
+    assert decided(scene).changes == ()
 
 
 def test_without_orders_the_connection_is_the_grid_cap(scene: Scene) -> None:

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.dispatch.dispatch import Desired, dispatch
+from orchestrator.dispatch.desired import Desired
+from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.decision import Direction, RunJob
 from orchestrator.domain.economics import gpus_rise_kw
@@ -191,7 +192,7 @@ def test_counts_add_up_and_jobs_fit_their_pools(any_scene: st.SearchStrategy[Sce
         *(Target.job(name) for name in snapshot.jobs),
         *(Target.pool(pool.name) for pool in scene.site.pools),
     }
-    assert set(desired.reasons) == targets
+    assert set(scene.why(desired)) == targets
     assert desired.shortfall_kw >= 0
 
 

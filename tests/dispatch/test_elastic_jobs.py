@@ -29,8 +29,8 @@ def test_it_starts_on_the_gpus_that_others_leave(scene: Scene) -> None:
     scene.job("train", "flux", 160, JobPhase.WAITING, elastic=AT_LEAST_80_BY_40)
     desired = dispatch(scene.site, scene.snapshot())
     assert desired.jobs == {"other": 200, "train": 120}
-    assert "train" in desired.reasons[Target.job("train")]
-    assert "runs on 120 GPUs" in desired.reasons[Target.job("train")]
+    assert "train" in scene.why(desired)[Target.job("train")]
+    assert "runs on 120 GPUs" in scene.why(desired)[Target.job("train")]
     assert RunJob("train", 120) in [planned.move for planned in moves(scene)]
 
 
@@ -39,7 +39,7 @@ def test_below_its_least_number_it_waits(scene: Scene) -> None:
     scene.job("train", "flux", 160, JobPhase.WAITING, elastic=AT_LEAST_80_BY_40)
     desired = dispatch(scene.site, scene.snapshot())
     assert desired.jobs == {"other": 280}
-    assert "40 GPUs of pool h100 are left, it needs 80" in desired.reasons[Target.job("train")]
+    assert "40 GPUs of pool h100 are left, it needs 80" in scene.why(desired)[Target.job("train")]
 
 
 def test_an_order_lets_it_shrink_before_it_pauses(scene: Scene) -> None:

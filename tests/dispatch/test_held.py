@@ -22,7 +22,7 @@ def test_a_held_fleet_is_not_moved_whatever_the_price_and_says_why(scene: Scene)
     snapshot = scene.snapshot()
     desired = dispatch(scene.site, snapshot)
     assert desired.racks == {"old": {"normal": 4}, "new": {SLEEP: 4}}
-    assert WHY in desired.reasons[Target.fleet("old")]
+    assert WHY in scene.why(desired)[Target.fleet("old")]
     assert [planned.move.target for planned in plan_moves(scene.site, snapshot, desired).now] == [Target.fleet("new")]
 
 
@@ -52,8 +52,8 @@ def test_a_held_job_runs_on_at_any_price_and_keeps_its_gpus(scene: Scene) -> Non
     scene.job("next", "bank", 160, JobPhase.WAITING)
     desired = dispatch(scene.site, scene.snapshot())
     assert desired.jobs == {"kept": 200}
-    assert WHY in desired.reasons[Target.job("kept")]
-    assert "120 GPUs of pool h100 are left" in desired.reasons[Target.job("next")]
+    assert WHY in scene.why(desired)[Target.job("kept")]
+    assert "120 GPUs of pool h100 are left" in scene.why(desired)[Target.job("next")]
 
 
 def test_a_held_job_that_waits_is_not_started(scene: Scene) -> None:
@@ -61,4 +61,4 @@ def test_a_held_job_that_waits_is_not_started(scene: Scene) -> None:
     scene.job("kept", "lab", 80, JobPhase.PAUSED, held=WHY)
     desired = dispatch(scene.site, scene.snapshot())
     assert desired.jobs == {}
-    assert WHY in desired.reasons[Target.job("kept")]
+    assert WHY in scene.why(desired)[Target.job("kept")]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.dispatch.dispatch import Desired, dispatch
+from orchestrator.dispatch.desired import Desired
+from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.moves import Moves, plan_moves
 from orchestrator.domain.decision import Direction, LimitGpus, PauseJob, RunJob, SetFleet
 from orchestrator.domain.rack_mix import RackMix

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.decide import decide
+from orchestrator.dispatch.desired import gain_usd_per_h
 from orchestrator.dispatch.dispatch import dispatch, moment_of
 from orchestrator.dispatch.headroom import room_left
 from orchestrator.dispatch.kernels.blocks import Rank
@@ -123,19 +124,19 @@ def test_reasons_name_the_price_that_decided(scene: Scene) -> None:
     scene.racks = {"new": {"turbo": 4}, "old": {"eco": 4}}
     bought(scene, Ppa(3900.0, 38.0, 3.0))
     scene.price = 900.0
-    reasons = dispatch(scene.site, scene.snapshot()).reasons
+    reasons = scene.why(dispatch(scene.site, scene.snapshot()))
     assert (
         reasons[Target.fleet("old")]
         == "Old miner asleep: power sold back at 897 USD/MWh is worth more than its hash at 86 USD/MWh"
     )
     scene.price = 60.0
-    reasons = dispatch(scene.site, scene.snapshot()).reasons
+    reasons = scene.why(dispatch(scene.site, scene.snapshot()))
     assert "its hash at 181 USD/MWh is worth more than power sold back at 57" in reasons[Target.fleet("new")]
     bought(scene, Ppa(600.0, 38.0, 3.0))
-    reasons = dispatch(scene.site, scene.snapshot()).reasons
+    reasons = scene.why(dispatch(scene.site, scene.snapshot()))
     assert "its hash at 181 USD/MWh is worth more than power at 60" in reasons[Target.fleet("new")]
     bought(scene, Ppa(3900.0, 38.0, None))
-    reasons = dispatch(scene.site, scene.snapshot()).reasons
+    reasons = scene.why(dispatch(scene.site, scene.snapshot()))
     assert "is worth more than block power left unused at 0" in reasons[Target.fleet("old")]
 
 
@@ -148,7 +149,7 @@ def test_a_job_runs_on_the_block_at_a_price_above_what_it_earns(scene: Scene) ->
         desired = dispatch(scene.site, scene.snapshot())
         assert ("starts" in desired.jobs) is runs
     bought(scene, Ppa(200.0, 38.0, None))
-    assert "power" in dispatch(scene.site, scene.snapshot()).reasons[Target.job("starts")]
+    assert "power" in scene.why(dispatch(scene.site, scene.snapshot()))[Target.job("starts")]
 
 
 def test_a_gain_counts_what_the_power_would_have_brought(scene: Scene) -> None:
@@ -158,7 +159,8 @@ def test_a_gain_counts_what_the_power_would_have_brought(scene: Scene) -> None:
     gains = []
     for ppa in (None, Ppa(3900.0, 38.0, 3.0)):
         bought(scene, ppa)
-        gains.append(dispatch(scene.site, scene.snapshot()).gains[Target.fleet("old")])
+        snapshot = scene.snapshot()
+        gains.append(gain_usd_per_h(snapshot, dispatch(scene.site, snapshot), Target.fleet("old")))
     assert gains[0] - gains[1] == pytest.approx(1.0494 * 3.0, rel=1e-3)
 
 
@@ -170,7 +172,7 @@ def test_a_decision_has_what_was_left_of_the_block_on_record(scene: Scene) -> No
         snapshot = scene.snapshot()
         desired = dispatch(scene.site, snapshot)
         moves = plan_moves(scene.site, snapshot, desired)
-        decision = write_up(snapshot, desired, moves, Trigger.PRICE, snapshot.at)
+        decision = write_up(snapshot, desired, scene.why(desired), moves, Trigger.PRICE, snapshot.at)
         assert decision is not None
         if ppa is None:
             assert "ppa" not in decision.inputs

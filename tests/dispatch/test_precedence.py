@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.dispatch import precedence
-from orchestrator.dispatch.dispatch import Desired, dispatch
+from orchestrator.dispatch.desired import Desired
+from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.kernels.blocks import Rank
 from orchestrator.dispatch.precedence import PRECEDENCE, caps_that_hold, claims_in_turn, kept_above_kw
 from orchestrator.domain.limits import Cap
@@ -147,5 +148,5 @@ def test_what_stays_as_it_is_was_shaped_by_no_rule(scene: Scene) -> None:
     scene.price = 50.0
     scene.racks = {"old": {"normal": 4}, "new": {"turbo": 4}}
     desired = decided(scene)
-    assert not desired.gains
+    assert not desired.changes
     assert desired.rules == ()
