@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from orchestrator.dispatch.job_switch import job_switch
+from orchestrator.dispatch.merit_order import job_switch
 from orchestrator.dispatch.power_price import price_at
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot

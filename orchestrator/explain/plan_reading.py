@@ -14,7 +14,7 @@ from orchestrator.forecast.outlook import Floats, Outlook, PlanValues, Switch
 from orchestrator.observe.columns import hull
 from orchestrator.optimizer.formulate import CapsAhead, pue_at
 from orchestrator.optimizer.plan import Plan
-from orchestrator.optimizer.unkept_promises import BrokenPromise, Promise
+from orchestrator.optimizer.unkept_promises import BrokenPromise, Cause, Promise
 
 LOW, HIGH = 0.1, 0.9
 """Quantiles between which the price is expected in four cases of five."""
@@ -98,7 +98,7 @@ def plan_view(
         bound_usd=plan.bound_usd,
         gap=plan.gap,
         seconds_to_make=made.seconds,
-        broken_promises=tuple(_told(site, promise, start, step) for promise in plan.broken),
+        broken_promises=tuple(told(site, promise, start, step) for promise in plan.broken),
         fleets=Lazily(fleets, of_fleet),
         jobs=Lazily(jobs, of_job),
     )
@@ -147,14 +147,10 @@ def _ends_at(plan: Plan, row: int, left_h: float, ends: Sequence[datetime]) -> d
     return ends[int(busy[-1]) + 1] if len(busy) and plan.done_h[row] >= left_h - DONE_H else None
 
 
-def _told(site: Site, promise: BrokenPromise, start: datetime, step: timedelta) -> str:
+def told(site: Site, promise: BrokenPromise, start: datetime, step: timedelta) -> str:
+    """Of a plan that begins at `start`: what can't be kept, from when, why, and what it would take."""
     at = (start + promise.step * step).strftime("%FT%RZ")
-    names = {"grid": "the grid connection"}
-    names |= {f"feeder {row}": f"feeder {feeder.name}" for row, feeder in enumerate(site.feeders)}
-    names |= {f"pool {row}": f"GPU pool {pool.name}" for row, pool in enumerate(site.pools)}
-    of_job = promise.kind in (Promise.DEADLINE, Promise.GUARANTEED_START)
-    subject = f"job {promise.subject}" if of_job else names.get(str(promise.subject), str(promise.subject))
-    why = promise.why.replace(f" {promise.subject} ", f" {subject} ")
+    subject = _subject(site, promise)
     needs = [
         text
         for amount, text in (
@@ -165,4 +161,31 @@ def _told(site: Site, promise: BrokenPromise, start: datetime, step: timedelta) 
         if amount > 0.0
     ]
     takes = f"; it would take {', '.join(needs)} more" if needs else ""
-    return f"{subject}, from {at}: {why}{takes}"
+    return f"{subject}, from {at}: {_why(promise, subject)}{takes}"
+
+
+def _subject(site: Site, promise: BrokenPromise) -> str:
+    row = promise.subject
+    if promise.kind is Promise.CAP:
+        return f"feeder {site.feeders[row].name}" if isinstance(row, int) else "the grid connection"
+    if promise.kind is Promise.GPUS:
+        assert isinstance(row, int), "pools are told by their rows"
+        return f"GPU pool {site.pools[row].name}"
+    return f"job {promise.subject}"
+
+
+def _why(promise: BrokenPromise, subject: str) -> str:
+    taken = (
+        f"hold {promise.gpus:.0f} GPUs more than {subject} has to give"
+        if promise.kind is Promise.GPUS
+        else f"need {promise.kw:.0f} kW more than the cap on {subject} leaves"
+    )
+    causes = {
+        Cause.GUARANTEED: f"guaranteed jobs that run {taken}",
+        Cause.HELD: "other guaranteed jobs hold what it needs",
+        Cause.POOL: f"it asks for {promise.needs:.0f} GPUs and its pool never has as many",
+        Cause.CAPS: f"it would draw {promise.kw:.0f} kW more than the caps leave at any time",
+        Cause.TIME: f"it needs {promise.needs:.2f} h and has {promise.has_h:.2f} h till its deadline",
+        Cause.WORTH: "what it needs is worth more to others, or held by them",
+    }
+    return causes[promise.cause]

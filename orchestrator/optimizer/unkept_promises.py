@@ -1,4 +1,4 @@
-"""Promises that a plan can't keep: which, why, and what it would take."""
+"""Promises that a plan can't keep: which, why, and what it would take, in figures."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -21,16 +21,37 @@ class Promise(StrEnum):
     GPUS = "gpus"
 
 
+class Cause(StrEnum):
+    """Why it can't be kept."""
+
+    GUARANTEED = "guaranteed"
+    """Guaranteed jobs that run take more than there is."""
+    HELD = "held"
+    """Other guaranteed jobs hold what it needs."""
+    POOL = "pool"
+    """It asks for more GPUs than its pool ever has."""
+    CAPS = "caps"
+    """It would draw more power than the caps ever leave."""
+    TIME = "time"
+    """It needs more hours than are left till its deadline."""
+    WORTH = "worth"
+    """What it needs is worth more to others, or held by them."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrokenPromise:
     """One promise, and what it would take to keep it; what does not apply is 0."""
 
     kind: Promise
     subject: object
-    """The job's key, or the name of what is too small: `grid`, or the row of a feeder or pool."""
+    """The job's key; of a pool without enough GPUs its row; of a cap the feeder's row, None: the grid connection."""
     step: int
     """The first step in which it shows."""
-    why: str
+    cause: Cause
+    needs: float = 0.0
+    """By a guaranteed start, GPUs; by a deadline, hours."""
+    has_h: float = 0.0
+    """Hours till its deadline."""
     kw: float = 0.0
     """IT power more."""
     gpus: float = 0.0
@@ -80,16 +101,16 @@ def broken_promises(problem: Problem, job_gpus: NDArray[np.int32], in_time_h: Fl
 def _caps(problem: Problem) -> list[BrokenPromise]:
     supply, must = problem.supply, _must_run(problem)
     broken = []
-    over = [("grid", must.feeder_kw.sum(axis=0) - supply.import_kw)]
-    over.extend((f"feeder {row}", must.feeder_kw[row] - supply.feeder_kw[row]) for row in range(len(supply.feeder_kw)))
-    for name, kw in over:
+    over: list[tuple[int | None, Floats]] = [(None, must.feeder_kw.sum(axis=0) - supply.import_kw)]
+    over.extend((row, must.feeder_kw[row] - supply.feeder_kw[row]) for row in range(len(supply.feeder_kw)))
+    for feeder, kw in over:
         if kw.max(initial=0.0) > DONE:
             broken.append(
                 BrokenPromise(
                     Promise.CAP,
-                    name,
+                    feeder,
                     int(np.argmax(kw > DONE)),
-                    f"guaranteed jobs that run need {kw.max():.0f} kW more than the cap on {name} leaves",
+                    Cause.GUARANTEED,
                     kw=float(kw.max()),
                     hours=float((kw > DONE).sum()) * supply.step_h,
                 )
@@ -100,9 +121,9 @@ def _caps(problem: Problem) -> list[BrokenPromise]:
             broken.append(
                 BrokenPromise(
                     Promise.GPUS,
-                    f"pool {row}",
+                    row,
                     int(np.argmax(gpus > DONE)),
-                    f"guaranteed jobs that run hold {gpus.max():.0f} GPUs more than pool {row} has to give",
+                    Cause.GUARANTEED,
                     gpus=float(gpus.max()),
                     hours=float((gpus > DONE).sum()) * supply.step_h,
                 )
@@ -119,17 +140,14 @@ def _jobs(problem: Problem, job_gpus: NDArray[np.int32], in_time_h: Floats) -> l
         room_kw = np.minimum(supply.import_kw, supply.feeder_kw[supply.pool_feeder[pool]])
         lacks_kw = tasks.gpus[row] * supply.gpu_kw[pool] - float(room_kw.max())
         lacks = tasks.gpus[row] - float(supply.gpus[pool].max())
-        why = "other guaranteed jobs hold what it needs"
-        if lacks > 0.0:
-            why = f"it asks for {tasks.gpus[row]:.0f} GPUs and its pool never has as many"
-        elif lacks_kw > 0.0:
-            why = f"it would draw {lacks_kw:.0f} kW more than the caps leave at any time"
+        cause = Cause.POOL if lacks > 0.0 else Cause.CAPS if lacks_kw > 0.0 else Cause.HELD
         broken.append(
             BrokenPromise(
                 Promise.GUARANTEED_START,
                 problem.job_keys[row],
                 int(tasks.first[row]),
-                why,
+                cause,
+                needs=float(tasks.gpus[row]),
                 kw=max(lacks_kw, 0.0),
                 gpus=max(lacks, 0.0) if lacks > 0.0 or lacks_kw > 0.0 else float(tasks.gpus[row]),
                 hours=float(tasks.left_h[row]),
@@ -140,15 +158,14 @@ def _jobs(problem: Problem, job_gpus: NDArray[np.int32], in_time_h: Floats) -> l
     for row in np.nonzero(due)[0].tolist():
         time_h = (float(tasks.deadline[row]) - float(tasks.first[row])) * supply.step_h
         need_h = float(tasks.left_h[row]) + (0.0 if tasks.running[row] else float(tasks.restart_h[row]))
-        why = "what it needs is worth more to others, or held by them"
-        if need_h > time_h:
-            why = f"it needs {need_h:.2f} h and has {max(time_h, 0.0):.2f} h till its deadline"
         broken.append(
             BrokenPromise(
                 Promise.DEADLINE,
                 problem.job_keys[row],
                 max(int(tasks.deadline[row]), 0),
-                why,
+                Cause.TIME if need_h > time_h else Cause.WORTH,
+                needs=need_h,
+                has_h=max(time_h, 0.0),
                 kw=float(tasks.gpus[row] * supply.gpu_kw[tasks.pool[row]]),
                 gpus=float(tasks.gpus[row]),
                 hours=float(missing[row]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.dispatch.dispatch import dispatch
-from orchestrator.dispatch.job_switch import job_switch
+from orchestrator.dispatch.merit_order import job_switch
 from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.outlook import PlanValues, Switch
 
