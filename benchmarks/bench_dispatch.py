@@ -32,6 +32,8 @@ from orchestrator.dispatch.kernels.blocks import Blocks
 from orchestrator.dispatch.live_columns import LiveColumns, places
 from orchestrator.dispatch.merit_order import lay_out
 from orchestrator.dispatch.moves import plan_moves
+from orchestrator.dispatch.power_price import power_prices
+from orchestrator.domain.charge import Charge
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.economics import pool_kw
 from orchestrator.domain.limits import limits_now
@@ -339,10 +341,11 @@ def fast_path(site: Site, snapshot: Snapshot, prices: Sequence[float], rounds: i
     ppa = Ppa(site.grid.limit_kw * 0.4, 38.0, 30.0)
     fixed_kw = snapshot.limits.usable_kw(snapshot.limits.grid) - room.grid_kw
 
-    def switch(number: int, block: Ppa | None = None) -> object:
+    def switch(number: int, charges: Sequence[Charge] = ()) -> object:
         price = prices[number % len(prices)]
-        bought = block_left(block, fixed_kw, price)
-        chosen = choose(blocks, price, room, snapshot.pue, fleets.columns, jobs.columns, bought)
+        now = power_prices(charges, snapshot.price.interval_start, price)
+        bought = block_left(now.block_kw, fixed_kw, now.left.usd_per_mwh)
+        chosen = choose(blocks, now.beyond.usd_per_mwh, room, snapshot.pue, fleets.columns, jobs.columns, bought)
         return (
             np.flatnonzero(changed_fleets(chosen, fleets.columns)),
             np.flatnonzero(changed_jobs(chosen, jobs.columns)),
@@ -350,7 +353,7 @@ def fast_path(site: Site, snapshot: Snapshot, prices: Sequence[float], rounds: i
 
     switch(0)
     timed("fast path", rounds * 20, switch)
-    timed("with a block", rounds * 20, lambda number: switch(number, ppa))
+    timed("with a block", rounds * 20, lambda number: switch(number, (ppa,)))
     timed("table", rounds, table)
 
 

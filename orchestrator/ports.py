@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from orchestrator.accounting.billing import JobRecord
-from orchestrator.accounting.charges.block_use import BlockUse
+from orchestrator.accounting.charge_lines import Charged
 from orchestrator.accounting.ledger import MeterMark, Posting
 from orchestrator.domain.decision import Ack, Breach, Decision, Move, Outcome
 from orchestrator.domain.limits import Curtailment
@@ -104,8 +104,8 @@ class Memory:
     jobs: tuple[JobRecord, ...] = ()
     prices: tuple[Price, ...] = ()
     """As far back as a price book reaches, by market and start."""
-    block: tuple[BlockUse, ...] = ()
-    """Of the power block, what is posted of each price and interval that a late meter may still add to."""
+    charged: tuple[Charged, ...] = ()
+    """Of each charge, what is posted of each price and interval that a late meter may still add to."""
     unsettled: tuple[tuple[Decision, tuple[Outcome, ...]], ...] = field(default=())
     """Decisions with actions that were neither measured, refused, late nor superseded, with the outcomes they have."""
     last_observation: ObservationRecord | None = None

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from orchestrator.accounting.charges.block import Ppa
+from orchestrator.accounting.power_cost import market_usd, more_usd
+from orchestrator.domain.charge import Charge
 from orchestrator.domain.economics import hash_revenue_usd
 from orchestrator.domain.headroom import left_it_kw
 from orchestrator.domain.limits import Limits
 from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.site import Fleet
-from orchestrator.domain.units import SECONDS_PER_HOUR, energy_cost_usd
+from orchestrator.domain.units import SECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """Over a stretch of time. What is paid for energy, and what is earned with it (prices below 0, a power block)."""
+    """Over a stretch of time. What is paid for energy, and what is earned with it (prices below 0, or by a charge)."""
 
     revenue_usd: float = 0.0
     energy_cost_usd: float = 0.0
@@ -92,22 +93,23 @@ def mined(
     *,
     pue: float,
     hashprice_usd_per_ph_day: float,
-    ppa: Ppa | None = None,
+    charges: Sequence[Charge] = (),
     hpc_kw: float = 0.0,
 ) -> Money:
     """What mining at `pace` brings over `span`, at prices each of which holds for a share of it; overhead included.
 
-    A power block is the whole site's: `hpc_kw` of IT power use it too, and what it costs more than the market price is
-    paid, what it costs less is earned.
+    Charges are the whole site's: `hpc_kw` of IT power bear on them too, and what one costs more than the market price
+    is paid, what it costs less is earned.
     """
     hours = span.total_seconds() / SECONDS_PER_HOUR
     cost = income = 0.0
     for price, share in prices:
-        usd = energy_cost_usd(pace.mining_kw * pue * hours * share, price.usd_per_mwh)
-        amounts = [usd]
-        if ppa is not None:
-            drawn_kwh = (pace.mining_kw + hpc_kw) * pue * hours * share
-            amounts.append(ppa.against_market_usd(ppa.block_kw * hours * share, drawn_kwh, price.usd_per_mwh))
+        start, market = price.interval_start, price.usd_per_mwh
+        drawn_kwh = (pace.mining_kw + hpc_kw) * pue * hours * share
+        amounts = [
+            market_usd(start, pace.mining_kw * pue * hours * share, market),
+            *(more_usd(charge, start, hours * share, drawn_kwh, market) for charge in charges),
+        ]
         cost += sum(max(amount, 0.0) for amount in amounts)
         income += sum(max(-amount, 0.0) for amount in amounts)
     revenue = hash_revenue_usd(pace.hashrate_phs * 1e15 * span.total_seconds(), hashprice_usd_per_ph_day)

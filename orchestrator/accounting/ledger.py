@@ -11,13 +11,16 @@ from orchestrator.domain.units import cents
 
 
 class Account(StrEnum):
+    """Who uses power, and what is credited. Beside these each charge has the account of its name."""
+
     MINING = "mining"
     HPC = "hpc"
     OVERHEAD = "overhead"
     """Cooling and power distribution: energy that earns nothing."""
     CREDIT = "sla_credit"
-    PPA = "ppa"
-    """What a power block costs more than the market price of what was drawn; negative where it gains."""
+
+
+_FIXED = frozenset(account.value for account in Account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +28,21 @@ class Posting:
     """An amount added to one line of the ledger.
 
     A line is one (`start`, `account`, `subject`, `price_usd_per_mwh`); postings to it add up. Amounts are never
-    negative but for `cost_usd`: at a negative price, and of the power block.
+    negative but for `cost_usd`: at a negative price, and of a charge.
     """
 
     start: datetime
     """Start of the price interval."""
-    account: Account
+    account: str
+    """An `Account`, or the name of a charge: what it costs more than the market price of what was drawn."""
     subject: str
-    """Fleet, GPU pool (energy), job (revenue and credits) or `site` (overhead, power block)."""
+    """Fleet, GPU pool (energy), job (revenue and credits) or `site` (overhead, charges)."""
     price_usd_per_mwh: float
     price_basis: str
     energy_kwh: float = 0.0
     cost_usd: float = 0.0
     quantity: float = 0.0
-    """PH/s-days for mining, GPU-hours for HPC, MWh of the power block."""
+    """PH/s-days for mining, GPU-hours for HPC, MWh of a block bought ahead."""
     revenue_usd: float = 0.0
     credit_usd: float = 0.0
 
@@ -57,12 +61,12 @@ class MeterMark:
 class Totals:
     """The ledger summed up. Money is rounded to the cent account by account, then added."""
 
-    energy_kwh: Mapping[Account, float] = field(default_factory=dict)
-    revenue_usd: Mapping[Account, Decimal] = field(default_factory=dict)
+    energy_kwh: Mapping[str, float] = field(default_factory=dict)
+    revenue_usd: Mapping[str, Decimal] = field(default_factory=dict)
     energy_cost_usd: Decimal = Decimal(0)
-    """What was paid, power block and all."""
-    ppa_usd: Decimal = Decimal(0)
-    """Of it, what the power block cost more than the market."""
+    """What was paid, all charges together."""
+    charges_usd: Mapping[str, Decimal] = field(default_factory=dict)
+    """Of it, what each charge cost more than the market, by name; only those that have lines."""
     sla_credits_usd: Decimal = Decimal(0)
 
     @property
@@ -72,22 +76,23 @@ class Totals:
 
 def totals(postings: Iterable[Posting]) -> Totals:
     """Sums of the ledger's lines."""
-    energy: dict[Account, float] = dict.fromkeys((Account.MINING, Account.HPC, Account.OVERHEAD), 0.0)
-    revenue: dict[Account, float] = dict.fromkeys((Account.MINING, Account.HPC), 0.0)
-    cost = ppa = credit = 0.0
+    energy: dict[str, float] = dict.fromkeys((Account.MINING, Account.HPC, Account.OVERHEAD), 0.0)
+    revenue: dict[str, float] = dict.fromkeys((Account.MINING, Account.HPC), 0.0)
+    charges: dict[str, float] = {}
+    cost = credit = 0.0
     for posting in postings:
         if posting.account in energy:
             energy[posting.account] += posting.energy_kwh
         if posting.account in revenue:
             revenue[posting.account] += posting.revenue_usd
         cost += posting.cost_usd
-        if posting.account is Account.PPA:
-            ppa += posting.cost_usd
+        if posting.account not in _FIXED:
+            charges[posting.account] = charges.get(posting.account, 0.0) + posting.cost_usd
         credit += posting.credit_usd
     return Totals(
         energy_kwh=energy,
         revenue_usd={account: cents(usd) for account, usd in revenue.items()},
         energy_cost_usd=cents(cost),
-        ppa_usd=cents(ppa),
+        charges_usd={account: cents(usd) for account, usd in charges.items()},
         sla_credits_usd=cents(credit),
     )

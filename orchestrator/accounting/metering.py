@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.accounting.ledger import Account, MeterMark, Posting
+from orchestrator.accounting.power_cost import market_usd
 from orchestrator.domain.economics import hash_revenue_usd
 from orchestrator.domain.market import CurrentPrice, PriceBook, PricePolicy, current_price
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.site import Site
-from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH, energy_cost_usd
+from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH
 
 Marks = Mapping[tuple[Metric, str], MeterMark]
 
@@ -119,7 +120,7 @@ def _posting(
         price_usd_per_mwh=price.usd_per_mwh,
         price_basis=price.basis,
         energy_kwh=energy_kwh,
-        cost_usd=energy_cost_usd(energy_kwh, price.usd_per_mwh),
+        cost_usd=market_usd(price.interval_start, energy_kwh, price.usd_per_mwh),
         quantity=quantity,
         revenue_usd=revenue_usd,
     )

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from orchestrator.accounting.billing import JobRecord, interruption_credit, new_record, record_for, settle_job
-from orchestrator.accounting.charges.block_use import SITE, Uses, block_mark, post_block
+from orchestrator.accounting.charge_lines import SITE, Posted, block_mark, post_charges
 from orchestrator.accounting.ledger import MeterMark, Posting
 from orchestrator.accounting.metering import intervals, meter
+from orchestrator.accounting.power_cost import block_kw
 from orchestrator.domain.market import current_price
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.site import Site
@@ -32,8 +33,8 @@ class Books:
     marks: Mapping[tuple[Metric, str], MeterMark] = field(default_factory=dict)
     jobs: Mapping[str, JobRecord] = field(default_factory=dict)
     settled_at: datetime | None = None
-    block: Uses = field(default_factory=dict)
-    """What is posted of the power block; empty where there is none."""
+    charged: Posted = field(default_factory=dict)
+    """What is posted of the charges; empty where there are none."""
     price: tuple[datetime, float] | None = None
     """Interval start and USD/MWh at the last settlement."""
 
@@ -57,15 +58,15 @@ def settle(
     site: Site, books: Books, snapshot: Snapshot, workloads: Workloads, telemetry: Telemetry
 ) -> tuple[list[Settled], Books]:
     """Post what the counters advanced and the jobs did since `books`: energy, hash, GPU-hours, credits,
-    power block."""
+    charges."""
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
     postings, marks = meter(
         site, telemetry, books.marks, snapshot.book, pue=snapshot.pue, hashprice_usd_per_ph_day=hashprice
     )
-    block_postings, block, block_marks = _settle_block(site, books, snapshot, postings)
+    charge_postings, charged, block_marks = _settle_charges(site, books, snapshot, postings)
     marks.extend(block_marks)
-    records: list[Settled] = [*postings, *block_postings, *marks]
+    records: list[Settled] = [*postings, *charge_postings, *marks]
     # Work done up to now belongs to the interval that ends now, where one does.
     price = current_price(snapshot.book, snapshot.at - INSTANT, site.stale.price)
     jobs = dict(books.jobs)
@@ -85,22 +86,24 @@ def settle(
         marks={**books.marks, **{(mark.metric, mark.subject): mark for mark in marks}},
         jobs=jobs,
         settled_at=snapshot.at,
-        block=block,
+        charged=charged,
         price=(snapshot.price.interval_start, snapshot.price.usd_per_mwh),
     )
 
 
-def _settle_block(
+def _settle_charges(
     site: Site, books: Books, snapshot: Snapshot, metered: list[Posting]
-) -> tuple[list[Posting], Uses, list[MeterMark]]:
-    """Of the power block, up to now. Its mark follows where the site file has none any more: no block comes in then."""
-    ppa, mark = site.grid.ppa, books.marks.get((Metric.PPA_BLOCK, SITE))
-    if ppa is None:
-        return [], {}, [replace(mark, at=snapshot.at)] if mark is not None else []
-    since = mark.at if mark is not None else snapshot.at
+) -> tuple[list[Posting], Posted, list[MeterMark]]:
+    """Of the charges, up to now. The mark of a block bought ahead follows where the site file has none any more: no
+    block comes in then."""
+    charges, mark = site.grid.charges, books.marks.get((Metric.PPA_BLOCK, SITE))
+    ahead = block_kw(charges) > 0.0
+    since = mark.at if mark is not None and ahead else snapshot.at
     prices = intervals(snapshot.book, since, snapshot.at, site.stale.price)
-    postings, uses = post_block(ppa, books.block, mark, snapshot.at, prices, metered)
-    return postings, uses, [block_mark(mark, ppa, snapshot.at)]
+    postings, charged = post_charges(charges, books.charged, mark if ahead else None, snapshot.at, prices, metered)
+    if ahead:
+        return postings, charged, [block_mark(mark, charges, snapshot.at)]
+    return postings, charged, [replace(mark, at=snapshot.at)] if mark is not None else []
 
 
 def interrupt(site: Site, books: Books, view: JobView, snapshot: Snapshot) -> tuple[list[Settled], Books]:

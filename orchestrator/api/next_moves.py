@@ -5,7 +5,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from orchestrator.dispatch.merit_order import job_switch
-from orchestrator.dispatch.power_price import price_at
+from orchestrator.dispatch.power_price import power_prices, price_at
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.explain.next_moves import NextMove, fleet_next, job_next
@@ -22,7 +22,8 @@ class Teller:
         for status in snapshot.jobs.values():
             if status.view.phase.holds_gpus:
                 busy[status.job.pool] += status.view.gpus
-        price = price_at(site.grid.ppa, snapshot.power.grid_kw, snapshot.price.usd_per_mwh)
+        prices = power_prices(site.grid.charges, snapshot.price.interval_start, snapshot.price.usd_per_mwh)
+        price = price_at(prices, snapshot.power.grid_kw)
         self._moment = Moment(
             now=now,
             zone=ZoneInfo(site.timezone),

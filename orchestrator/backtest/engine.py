@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from orchestrator.accounting.charges.block import Ppa
+from orchestrator.accounting.power_cost import block_kw, marginal_over, market_usd, more_usd
 from orchestrator.backtest.jobs.job_book import JobBook, JobsSettled
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.racks import FleetsSettled, Racks
@@ -21,10 +21,11 @@ from orchestrator.dispatch.anti_cycling import Budget
 from orchestrator.dispatch.headroom import block_left
 from orchestrator.dispatch.kernels.choice import BlockLeft, Room
 from orchestrator.dispatch.kernels.rows import Moment
+from orchestrator.domain.charge import Charge
 from orchestrator.domain.headroom import left_kw, margin_kw, usable_kw
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
-from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH
+from orchestrator.domain.units import HASHES_PER_PH_DAY
 from orchestrator.observe.columns import FleetColumns, Floats, Ints, JobColumns, hull
 
 ROUNDING_KW = 1e-6
@@ -38,14 +39,16 @@ class Instant:
     """Of the market's interval."""
     moment: Moment
     price_usd_per_mwh: float
-    """As first published."""
+    """Of the market, as first published."""
+    beyond_usd_per_mwh: float
+    """What one more kW costs by it beyond what was bought ahead, charges and all."""
     fleets: FleetColumns
     jobs: JobColumns
     job_rows: Ints
     """Rows of the workload, by row of `jobs`."""
     room: Room
     bought: BlockLeft
-    """Of the power block."""
+    """Of power bought ahead."""
     arrived: bool
     """Jobs have come in since the interval before."""
 
@@ -86,7 +89,9 @@ def run(
     interval_s = market.step.total_seconds()
     racks = Racks(site, datetime.fromtimestamp(int(market.start_s[0]), UTC), awake=awake)
     book = JobBook(site, workload)
+    starts = [datetime.fromtimestamp(at_s, UTC) for at_s in market.start_s.tolist()]
     fixed = Fixed.of(site, racks.columns)
+    left, beyond = marginal_over(site.grid.charges, starts, market.decided_usd_per_mwh)
     budget = Budget(np.array([tenant.interruptions_per_hour for tenant in site.tenants], dtype=np.int64))
     naming = _Levels(site, levels)
     above_s = highest_kw = 0.0
@@ -105,11 +110,12 @@ def run(
             index=index,
             moment=moment,
             price_usd_per_mwh=float(market.decided_usd_per_mwh[index]),
+            beyond_usd_per_mwh=float(beyond[index]),
             fleets=racks.columns,
             jobs=jobs,
             job_rows=book.open,
             room=fixed.room(site, pue),
-            bought=fixed.bought(pue, float(market.decided_usd_per_mwh[index])),
+            bought=fixed.bought(pue, float(left[index])),
             arrived=arrived,
         )
         at_step, gpus = strategy(seen)
@@ -117,13 +123,13 @@ def run(
         book.move(gpus, at_s)
         fleets_settled, jobs_settled = racks.settle(woken, interval_s), book.settle(at_s, interval_s)
         budget.spend(at_s, workload.tenant[jobs_settled.rows[jobs_settled.interruptions > 0]])
-        emit(fixed.rows(index, market, workload, fleets_settled, naming.rows(at_step), jobs_settled))
+        emit(fixed.rows(index, starts[index], market, workload, fleets_settled, naming.rows(at_step), jobs_settled))
         grid_kw, above = fixed.kept(site, pue, workload, fleets_settled, jobs_settled)
         above_s += interval_s if above else 0.0
         highest_kw = max(highest_kw, grid_kw)
         progress(index + 1)
     nothing = np.empty(0, dtype=np.int64)
-    emit(fixed.rows(len(market) - 1, market, workload, None, nothing, book.end()))
+    emit(fixed.rows(len(market) - 1, starts[-1], market, workload, None, nothing, book.end()))
     return Kept(above_s, highest_kw)
 
 
@@ -160,7 +166,7 @@ class Fixed:
     """(1 + feeders): of the grid connection and of each feeder, at the grid."""
     asleep_kw: Floats
     """(1 + feeders): of all racks asleep and all GPUs idle, in all and by feeder."""
-    ppa: Ppa | None
+    charges: tuple[Charge, ...]
 
     @staticmethod
     def of(site: Site, fleets: FleetColumns) -> "Fixed":
@@ -176,7 +182,7 @@ class Fixed:
             pool_gpus=np.array([pool.gpus for pool in site.pools], dtype=np.int64),
             limit_kw=np.array([site.grid.limit_kw, *(feeder.limit_kw for feeder in site.feeders)]),
             asleep_kw=np.concatenate([[by_feeder.sum()], by_feeder]),
-            ppa=site.grid.ppa,
+            charges=site.grid.charges,
         )
 
     def room(self, site: Site, pue: float) -> Room:
@@ -185,9 +191,9 @@ class Fixed:
         free_kw = margin_kw(self.limit_kw)
         return Room(float(room_kw[0]), room_kw[1:], float(free_kw[0]), free_kw[1:], self.pool_gpus)
 
-    def bought(self, pue: float, market_usd_per_mwh: float) -> BlockLeft:
-        """What is left of the power block for what can move."""
-        return block_left(self.ppa, float(self.asleep_kw[0]) * pue, market_usd_per_mwh)
+    def bought(self, pue: float, left_usd_per_mwh: float) -> BlockLeft:
+        """What is left of power bought ahead for what can move."""
+        return block_left(block_kw(self.charges), float(self.asleep_kw[0]) * pue, left_usd_per_mwh)
 
     def kept(
         self, site: Site, pue: float, workload: SubmittedJobs, fleets: FleetsSettled, jobs: JobsSettled
@@ -205,56 +211,52 @@ class Fixed:
     def rows(
         self,
         index: int,
+        start: datetime,
         market: MarketSeries,
         workload: SubmittedJobs,
         fleets: FleetsSettled | None,
         levels: Ints,
         jobs: JobsSettled,
     ) -> RowBatch:
-        """One interval's rows: fleets, then pools, then jobs, then the power block; without `fleets` jobs alone."""
+        """One interval's rows: fleets, then pools, then jobs, then charges; without `fleets` jobs alone."""
         hours, pue = market.step_h, float(market.pue[index])
         fleet_kw = fleets.it_kw if fleets is not None else np.empty(0)
         hash_ph_days = (fleets.hashes if fleets is not None else np.empty(0)) / HASHES_PER_PH_DAY
         pool_kw = self.pool_idle_kw if fleets is not None else np.empty(0)
-        blocks = 1 if self.ppa is not None and fleets is not None else 0
-        counts = np.array([len(fleet_kw), len(pool_kw), len(jobs.rows), blocks])
+        charges = self.charges if fleets is not None else ()
+        counts = np.array([len(fleet_kw), len(pool_kw), len(jobs.rows), len(charges)])
         size = int(counts.sum())
-        kind = np.repeat(np.array([Kind.FLEET, Kind.POOL, Kind.JOB, Kind.PPA]), counts)
+        kind = np.repeat(np.array([Kind.FLEET, Kind.POOL, Kind.JOB, Kind.CHARGE]), counts)
         busy = np.bincount(workload.pool[jobs.rows], jobs.gpus, len(self.pool_gpus))[: len(pool_kw)]
         unpaid = np.zeros(int(counts[:2].sum()))
         unknown = np.full(int(counts[:2].sum()), np.nan)
         nobody = np.full(int(counts[:2].sum()), NONE)
         it_kw = np.concatenate([fleet_kw, pool_kw, jobs.it_kw])
         price = float(market.settled_usd_per_mwh[index])
-        cost_usd = it_kw * (pue * hours / KWH_PER_MWH * price)
-        if blocks:
-            it_kw = np.append(it_kw, 0.0)
-            cost_usd = np.append(cost_usd, self._block_usd(float(it_kw.sum()) * pue, hours, price))
+        energy_kwh = it_kw * pue * hours
+        drawn_kwh = float(it_kw.sum()) * pue * hours
+        more = [more_usd(charge, start, hours, drawn_kwh, price) for charge in charges]
         fleet_revenue = hash_ph_days * market.hashprice_usd_per_ph_day[index]
         woken = fleets.woken if fleets is not None else np.empty(0, dtype=np.int64)
         still = np.zeros(len(pool_kw))
-        nothing, no_figure, no_row = np.zeros(blocks), np.full(blocks, np.nan), np.full(blocks, NONE)
+        nothing, no_row = np.zeros(len(charges)), np.full(len(charges), NONE)
+        no_figure = np.full(len(charges), np.nan)
         return RowBatch(
             interval=np.full(size, index),
             kind=kind,
             subject=np.concatenate(
-                [np.arange(len(fleet_kw)), np.arange(len(pool_kw)), jobs.rows, np.zeros(blocks, int)]
+                [np.arange(len(fleet_kw)), np.arange(len(pool_kw)), jobs.rows, np.arange(len(charges))]
             ),
             tenant=np.concatenate([nobody, workload.tenant[jobs.rows], no_row]),
             level=np.concatenate([levels, np.full(size - len(levels), NONE)]),
             gpus=np.concatenate([np.full(len(fleet_kw), np.nan), busy, jobs.gpus, no_figure]),
-            it_kw=it_kw,
+            it_kw=np.concatenate([it_kw, nothing]),
             hash_ph_days=np.concatenate([hash_ph_days, np.full(size - len(fleet_kw), np.nan)]),
             gpu_hours=np.concatenate([unknown, jobs.gpu_hours, no_figure]),
             revenue_usd=np.concatenate([fleet_revenue, still, jobs.revenue_usd, nothing]),
-            cost_usd=cost_usd,
+            cost_usd=np.concatenate([market_usd(start, energy_kwh, price), more]),
             credit_usd=np.concatenate([unpaid, jobs.credit_usd, nothing]),
             starts=np.concatenate([woken, still.astype(np.int64), jobs.starts, nothing.astype(np.int64)]),
             interruptions=np.concatenate([unpaid.astype(np.int64), jobs.interruptions, nothing.astype(np.int64)]),
             outcome=np.concatenate([nobody, jobs.outcome, no_row]),
         )
-
-    def _block_usd(self, grid_kw: float, hours: float, price_usd_per_mwh: float) -> float:
-        """What the power block cost more than the market price of what was drawn."""
-        assert self.ppa is not None, "asked for where there is one"
-        return self.ppa.against_market_usd(self.ppa.block_kw * hours, grid_kw * hours, price_usd_per_mwh)

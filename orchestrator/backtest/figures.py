@@ -1,6 +1,7 @@
 """Sums of a strategy's intervals: money to the cent, energy, shares of the bound, and the same by month."""
 
 import calendar
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,8 +23,8 @@ class Money:
     mining: Decimal
     hpc: Decimal
     energy_cost: Decimal
-    ppa: Decimal
-    """Of the energy cost, what the power block cost more than the market."""
+    charges: Mapping[str, Decimal]
+    """Of the energy cost, what each charge cost more than the market, by name."""
     credits: Decimal
 
     @property
@@ -37,7 +38,7 @@ def money(series: StrategySeries, rows: slice = EVERY) -> Money:
         mining=cents(float(series.mining_revenue_usd[rows].sum())),
         hpc=cents(float(series.hpc_revenue_usd[rows].sum())),
         energy_cost=cents(float(series.energy_cost_usd[rows].sum())),
-        ppa=cents(float(series.ppa_usd[rows].sum())),
+        charges={name: cents(float(usd[rows].sum())) for name, usd in series.charges_usd.items()},
         credits=cents(float(series.credits_usd[rows].sum())),
     )
 

@@ -66,7 +66,7 @@ class Planning:
         began = time.perf_counter()
         switches = self._switches(instant)
         self._ms.append((time.perf_counter() - began) * 1000.0)
-        return chosen(instant, self._pools, instant.price_usd_per_mwh, switches, instant.bought)
+        return chosen(instant, self._pools, instant.beyond_usd_per_mwh, switches, instant.bought)
 
     def facts(self) -> PlannerFacts:
         return PlannerFacts(

@@ -5,7 +5,7 @@ arrays are over the same `N` settled intervals of equal length; power is kW at t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -62,23 +62,15 @@ class StrategySeries:
     hpc_revenue_usd: Floats
     """Billed in the interval."""
     energy_cost_usd: Floats
-    """At the settled price, power block and all; negative where power was paid for."""
-    ppa_usd: Floats
-    """Of it, what the power block cost more than the market; 0 where there is none."""
+    """At the settled price, charges and all; negative where power was paid for."""
     credits_usd: Floats
     """SLA credits that fell due in the interval."""
+    charges_usd: Mapping[str, Floats] = field(default_factory=dict)
+    """Of the energy cost, what each of the site's charges cost more than the market, by name."""
 
     def __post_init__(self) -> None:
-        _check(
-            len(self.mining_grid_kw),
-            mining_grid_kw=self.mining_grid_kw,
-            hpc_grid_kw=self.hpc_grid_kw,
-            mining_revenue_usd=self.mining_revenue_usd,
-            hpc_revenue_usd=self.hpc_revenue_usd,
-            energy_cost_usd=self.energy_cost_usd,
-            ppa_usd=self.ppa_usd,
-            credits_usd=self.credits_usd,
-        )
+        columns = {name: getattr(self, name) for name in COLUMNS}
+        _check(len(self.mining_grid_kw), **columns, **{f"{name}_usd": usd for name, usd in self.charges_usd.items()})
 
     def __len__(self) -> int:
         return len(self.mining_grid_kw)
@@ -95,6 +87,10 @@ class StrategySeries:
     def cumulative_profit_usd(self) -> Floats:
         """(N,) from the start to the end of each interval."""
         return np.cumsum(self.profit_usd)
+
+
+COLUMNS = tuple(name for name in StrategySeries.__dataclass_fields__ if name != "charges_usd")
+"""Those of a `StrategySeries` that it has of any site."""
 
 
 def _check(length: int, **columns: Floats) -> None:

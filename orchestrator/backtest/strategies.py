@@ -79,7 +79,7 @@ class Greedy:
         self._pools = pool_columns(site)
 
     def __call__(self, instant: Instant) -> tuple[Ints, Ints]:
-        return chosen(instant, self._pools, instant.price_usd_per_mwh, None, instant.bought)
+        return chosen(instant, self._pools, instant.beyond_usd_per_mwh, None, instant.bought)
 
 
 class Threshold:

@@ -1,6 +1,6 @@
 """A backtest in figures: the JSON document, and the table of a terminal."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -21,6 +21,7 @@ from orchestrator.backtest.figures import (
     paid_usd_per_mwh,
 )
 from orchestrator.backtest.result import BacktestResult, SlaOutcome, Source, StrategyResult
+from orchestrator.domain.charge import Charge
 from orchestrator.domain.site import Site
 
 JsonObject = dict[str, Any]
@@ -30,15 +31,16 @@ def document(result: BacktestResult) -> JsonObject:
     """The figures as JSON: money in USD to the cent, energy in MWh at the grid, finite numbers only.
 
     For each strategy `profit_usd` is `revenue_usd.mining` + `revenue_usd.hpc` - `energy_cost_usd` - `sla_penalty_usd`
-    to the cent. Of a site with a power block `energy_cost_usd` is what it paid, and `ppa_usd` says what the block cost
-    more than the market price of what was drawn. `unpaid_power_usd` is the cost of power beyond what was billed in the
-    intervals in which a job's power cost more than it paid. Months are those of the site's time zone.
+    to the cent. `energy_cost_usd` is what the site paid, and `<name>_usd` of each of its charges (`ppa_usd` of a power
+    block) says what that cost more than the market price of what was drawn. `unpaid_power_usd` is the cost of power
+    beyond what was billed in the intervals in which a job's power cost more than it paid. Months are those of the
+    site's time zone.
     """
     of_months = months(result.market, result.site.timezone)
     return {
         "site": result.site.name,
         "timezone": result.site.timezone,
-        **({"ppa": result.site.grid.ppa.text} if result.site.grid.ppa is not None else {}),
+        **{charge.name: charge.text for charge in result.site.grid.charges},
         "from": result.start.isoformat(),
         "to": result.end.isoformat(),
         "intervals": len(result.market),
@@ -117,7 +119,7 @@ def _money(sums: Money, site: Site) -> JsonObject:
         "profit_usd": float(sums.profit),
         "revenue_usd": {"mining": float(sums.mining), "hpc": float(sums.hpc)},
         "energy_cost_usd": float(sums.energy_cost),
-        **({"ppa_usd": float(sums.ppa)} if site.grid.ppa is not None else {}),
+        **{f"{charge.name}_usd": float(sums.charges[charge.name]) for charge in site.grid.charges},
         "sla_penalty_usd": float(sums.credits),
     }
 
@@ -171,7 +173,6 @@ ROWS: tuple[tuple[str, Cell], ...] = (
     ("revenue from mining, USD", lambda of: f"{of['revenue_usd']['mining']:,.2f}"),
     ("revenue from HPC, USD", lambda of: f"{of['revenue_usd']['hpc']:,.2f}"),
     ("energy cost, USD", lambda of: f"{of['energy_cost_usd']:,.2f}"),
-    ("of it PPA against market, USD", lambda of: f"{of['ppa_usd']:,.2f}" if "ppa_usd" in of else ""),
     ("SLA penalty, USD", lambda of: f"{of['sla_penalty_usd']:,.2f}"),
     ("energy, MWh", lambda of: f"{of['energy_mwh']:,.0f}"),
     ("paid, USD/MWh", lambda of: "-" if of["paid_usd_per_mwh"] is None else f"{of['paid_usd_per_mwh']:,.2f}"),
@@ -183,21 +184,24 @@ ROWS: tuple[tuple[str, Cell], ...] = (
     ("took, s", lambda of: f"{of['seconds']:,.1f}"),
     ("peak memory, MiB", lambda of: f"{of['peak_mb']:,.0f}"),
 )
-"""Of the table: what a row shows of a strategy's figures; one that is empty for all is left out."""
+"""Of the table: what a row shows of a strategy's figures."""
+AFTER_ENERGY_COST = 1 + next(row for row, (label, _) in enumerate(ROWS) if label.startswith("energy cost"))
+"""Where the rows of the charges go."""
 
 
-def shown_in(figures: Mapping[str, Any], width: int) -> Group:
+def shown_in(figures: Mapping[str, Any], width: int, charges: Iterable[Charge] = ()) -> Group:
     """The document's strategies side by side, for `width` characters: those that do not fit follow in tables below.
 
-    A figure is never cut: where not even one strategy fits, it goes on in the next line.
+    `charges` are the site's. A figure is never cut: where not even one strategy fits, it goes on in the next line.
     """
+    rows = (*ROWS[:AFTER_ENERGY_COST], *map(_charge_row, charges), *ROWS[AFTER_ENERGY_COST:])
     left = list(figures["strategies"])
     tables: list[Table] = []
     while left or not tables:
         count = len(left)
-        while count > 1 and _width(_table(figures, left[:count])) > width:
+        while count > 1 and _width(_table(figures, rows, left[:count])) > width:
             count -= 1
-        tables.append(_table(figures, left[:count]))
+        tables.append(_table(figures, rows, left[:count]))
         left = left[count:]
     title = f"{figures['site']}, {figures['from'][:16]} to {figures['to'][:16]} UTC"
     bound = figures["bound_usd"]
@@ -215,15 +219,17 @@ def _width(table: Table) -> int:
     return wide.measure(table).maximum
 
 
-def _table(figures: Mapping[str, Any], names: list[str]) -> Table:
+def _charge_row(charge: Charge) -> tuple[str, Cell]:
+    return f"of it {charge.label} against market, USD", lambda of: f"{of[f'{charge.name}_usd']:,.2f}"
+
+
+def _table(figures: Mapping[str, Any], rows: Iterable[tuple[str, Cell]], names: list[str]) -> Table:
     shown = Table()
     shown.add_column("", overflow="fold")
     for name in names:
         shown.add_column(escape(name), justify="right", overflow="fold")
-    for label, text in ROWS:
-        cells = [text(figures["strategies"][name]) for name in names]
-        if any(cells):
-            shown.add_row(label, *cells)
+    for label, text in rows:
+        shown.add_row(label, *(text(figures["strategies"][name]) for name in names))
     return shown
 
 

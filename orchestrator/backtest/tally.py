@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.backtest.records.batch import Kind, Outcome, RowBatch
-from orchestrator.backtest.result import Floats, Ints, MarketSeries, SlaOutcome, StrategySeries
+from orchestrator.backtest.result import COLUMNS, Floats, Ints, MarketSeries, SlaOutcome, StrategySeries
 from orchestrator.domain.site import Site, Tenant
 from orchestrator.domain.sla import BUDGET_SPAN
 
@@ -16,7 +16,9 @@ class Tally:
         self._site = site
         self._market = market
         count = len(market)
-        self._series = {name: np.zeros(count) for name in StrategySeries.__dataclass_fields__}
+        charges = [charge.name for charge in site.grid.charges]
+        self._series = {name: np.zeros(count) for name in COLUMNS}
+        self._charges = {name: np.zeros(count) for name in charges}
         self._starts = np.zeros(len(site.fleets), dtype=np.int64)
         self._job_starts = 0
         tenants = len(site.tenants)
@@ -35,17 +37,19 @@ class Tally:
         span = slice(first, int(batch.interval.max()) + 1)
         at = batch.interval - first
 
-        def to(name: str, values: Floats, rows: NDArray[np.bool_]) -> None:
-            self._series[name][span] += np.bincount(at[rows], values[rows], span.stop - span.start)
+        def to(sums: Floats, values: Floats, rows: NDArray[np.bool_]) -> None:
+            sums[span] += np.bincount(at[rows], values[rows], span.stop - span.start)
 
+        series = self._series
         every = np.ones(len(batch), dtype=np.bool_)
-        to("mining_grid_kw", grid_kw, fleets)
-        to("hpc_grid_kw", grid_kw, ~fleets)
-        to("mining_revenue_usd", batch.revenue_usd, fleets)
-        to("hpc_revenue_usd", batch.revenue_usd, ~fleets)
-        to("energy_cost_usd", batch.cost_usd, every)
-        to("ppa_usd", batch.cost_usd, batch.kind == Kind.PPA)
-        to("credits_usd", batch.credit_usd, every)
+        to(series["mining_grid_kw"], grid_kw, fleets)
+        to(series["hpc_grid_kw"], grid_kw, ~fleets)
+        to(series["mining_revenue_usd"], batch.revenue_usd, fleets)
+        to(series["hpc_revenue_usd"], batch.revenue_usd, ~fleets)
+        to(series["energy_cost_usd"], batch.cost_usd, every)
+        for row, sums in enumerate(self._charges.values()):
+            to(sums, batch.cost_usd, (batch.kind == Kind.CHARGE) & (batch.subject == row))
+        to(series["credits_usd"], batch.credit_usd, every)
 
         np.add.at(self._starts, batch.subject[fleets], batch.starts[fleets])
         self._job_starts += int(batch.starts[jobs].sum())
@@ -58,7 +62,8 @@ class Tally:
         np.add.at(self._outcomes, (tenant[settled], batch.outcome[jobs][settled]), 1)
 
     def series(self) -> StrategySeries:
-        return StrategySeries(**{name: values.copy() for name, values in self._series.items()})
+        charges = {name: values.copy() for name, values in self._charges.items()}
+        return StrategySeries(**{name: values.copy() for name, values in self._series.items()}, charges_usd=charges)
 
     def starts(self) -> dict[str, int]:
         """By fleet, racks woken."""

@@ -99,7 +99,7 @@ def demo(
         else:
             with _watched(settings.site.name) as spans:
                 figures = asyncio.run(play_live(settings, options, factor, console, spans=spans))
-        conclude(figures, json_file, console)
+        conclude(figures, settings.site.grid.charges, json_file, console)
 
 
 @running.command()

@@ -45,7 +45,7 @@ class State:
             books=Books(
                 marks={(mark.metric, mark.subject): mark for mark in memory.marks},
                 jobs={record.job: record for record in memory.jobs},
-                block={(use.start, use.price_usd_per_mwh): use for use in memory.block},
+                charged={line.key: line for line in memory.charged},
             ),
             curtailments={order.id: order for order in memory.curtailments},
             breaches={(breach.kind, breach.subject): breach for breach in memory.breaches},

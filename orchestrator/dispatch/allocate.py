@@ -21,7 +21,7 @@ def choose(
 ) -> Chosen:
     """The blocks that are worth their power at this price, as far as there is room; what is held stays as it is.
 
-    Power that is `bought` ahead costs what it would bring unused, until it is used up.
+    Power that is `bought` ahead costs what it says, until it is used up.
     """
     at_step = np.where(fleets.held[:, None], fleets.at_step, 0)
     gpus = np.where(jobs.held & (jobs.phase == Phase.RUNNING), jobs.on_gpus, 0)

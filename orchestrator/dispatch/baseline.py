@@ -19,6 +19,6 @@ def always_on_site(site: Site) -> Site:
 def always_on(site: Site, snapshot: Snapshot) -> Desired:
     """What an always-on site would run: dispatch as if power were free."""
     return dispatch(
-        replace(site, grid=replace(site.grid, ppa=None)),
+        replace(site, grid=replace(site.grid, charges=())),
         replace(snapshot, price=replace(snapshot.price, reading=replace(snapshot.price.reading, value=0.0))),
     )

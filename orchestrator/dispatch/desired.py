@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.decide import Decided
-from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.live_columns import FleetRows, JobRows
-from orchestrator.dispatch.power_price import PowerPrice, price_for
+from orchestrator.dispatch.power_price import PowerPrice, PowerPrices, price_for
 from orchestrator.domain.economics import gpus_rise_kw, job_value_usd_per_mwh
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.rack_mix import RackMix
@@ -58,11 +56,10 @@ class FiguresByTarget:
         jobs: JobRows,
         decided: Decided,
         values: PlanValues | None,
-        ppa: Ppa | None,
-        market_usd_per_mwh: float,
+        prices: PowerPrices,
     ) -> None:
         self._fleets, self._jobs, self._decided, self._values = fleets, jobs, decided, values
-        self._ppa, self._market_usd_per_mwh = ppa, market_usd_per_mwh
+        self._prices = prices
         self._rows: dict[Target, int] = {}
 
     def of_fleet(self, name: str, racks: RackMix) -> Figures:
@@ -91,7 +88,7 @@ class FiguresByTarget:
 
     def _power(self, worth: Worth, *, runs: bool, on: bool) -> PowerPrice:
         limit = worth.stay_usd_per_mwh if runs else worth.wake_usd_per_mwh
-        return price_for(self._ppa, self._market_usd_per_mwh, self._decided.chosen.block_kw, limit, on=on)
+        return price_for(self._prices, self._decided.chosen.block_kw, limit, on=on)
 
     def _row(self, target: Target) -> int:
         if not self._rows:
@@ -119,8 +116,8 @@ class Desired:
     figures: FiguresByTarget = field(compare=False)
     rules: tuple[str, ...] = ()
     """Those of `precedence.PRECEDENCE` that made it what it is, the highest first."""
-    block: BlockLeft | None = None
-    """What is left of the power block; None where the site has none."""
+    charges: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What each of the site's charges comes to, by name, as a decision keeps it on record."""
 
     def figures_of(self, target: Target) -> Figures:
         """What decided over a fleet or job. KeyError where there is no such one."""

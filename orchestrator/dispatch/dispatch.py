@@ -13,10 +13,10 @@ import numpy as np
 from orchestrator.dispatch.allocate import changed_fleets, changed_jobs
 from orchestrator.dispatch.decide import Decided, decide
 from orchestrator.dispatch.desired import Desired, FiguresByTarget
-from orchestrator.dispatch.headroom import room_left
+from orchestrator.dispatch.headroom import block_left, room_left
 from orchestrator.dispatch.kernels.rows import Moment
 from orchestrator.dispatch.live_columns import FleetRows, JobRows, LiveColumns, places
-from orchestrator.dispatch.power_price import PowerPrice
+from orchestrator.dispatch.power_price import PowerPrices, charge_figures, power_prices
 from orchestrator.dispatch.precedence import caps_that_hold, shaped_by
 from orchestrator.dispatch.relief import short
 from orchestrator.domain.economics import Step, mode_steps, sleep_threshold_usd_per_mwh
@@ -38,27 +38,28 @@ def dispatch(
     """
     live = live or LiveColumns()
     fleets, jobs, pools = live.of(site, snapshot)
-    room, excused, bought = room_left(site, snapshot, fleets, jobs, pools)
+    room, excused, fixed_kw = room_left(site, snapshot, fleets, jobs, pools)
+    charges, begun, market = site.grid.charges, snapshot.price.interval_start, snapshot.price.usd_per_mwh
+    prices = power_prices(charges, begun, market)
     decided = decide(
         fleets.columns,
         jobs.columns,
         pools,
         moment_of(site, snapshot),
         room,
-        snapshot.price.usd_per_mwh,
+        prices.beyond.usd_per_mwh,
         switches=live.switches(values, fleets, jobs) if values is not None else None,
         places=places(fleets, jobs),
         excused=excused,
-        bought=bought,
+        bought=block_left(prices.block_kw, fixed_kw, prices.left.usd_per_mwh),
     )
     chosen = decided.chosen
-    racks, fleet_changes = _racks(site, snapshot, values, fleets, decided)
+    racks, fleet_changes = _racks(site, snapshot, values, fleets, decided, prices)
     job_changes = changed_jobs(chosen, jobs.columns)
     runs = chosen.gpus > 0
     running = dict(zip(compress(jobs.names, runs.tolist()), chosen.gpus[runs].tolist(), strict=True))
     gpu_limit_w = {pool.name: limit_w for pool, limit_w in zip(site.pools, decided.gpu_limit_w.tolist(), strict=True)}
     binding = _binding(site, snapshot, decided)
-    ppa, market = site.grid.ppa, snapshot.price.usd_per_mwh
     changed = (
         *(Target.fleet(name) for name in compress(fleets.names, fleet_changes)),
         *(Target.job(jobs.names[row]) for row in np.flatnonzero(job_changes).tolist()),
@@ -71,9 +72,12 @@ def dispatch(
         changes=changed,
         shortfall_kw=decided.shortfall_kw,
         order=_order(fleets, jobs, decided, np.array(fleet_changes, dtype=np.bool_), job_changes) if changed else (),
-        figures=FiguresByTarget(fleets, jobs, decided, values, ppa, market),
-        rules=tuple(rule.name for rule in shaped_by(site, snapshot.limits, binding, decided.blocks, chosen, market)),
-        block=bought._replace(kw=chosen.block_kw) if ppa is not None else None,
+        figures=FiguresByTarget(fleets, jobs, decided, values, prices),
+        rules=tuple(
+            rule.name
+            for rule in shaped_by(site, snapshot.limits, binding, decided.blocks, chosen, prices.beyond.usd_per_mwh)
+        ),
+        charges={charge.name: charge_figures(charge, begun, market, round(chosen.block_kw, 1)) for charge in charges},
     )
 
 
@@ -94,14 +98,18 @@ def moment_of(site: Site, snapshot: Snapshot) -> Moment:
 
 
 def _racks(
-    site: Site, snapshot: Snapshot, values: PlanValues | None, fleets: FleetRows, decided: Decided
+    site: Site,
+    snapshot: Snapshot,
+    values: PlanValues | None,
+    fleets: FleetRows,
+    decided: Decided,
+    prices: PowerPrices,
 ) -> tuple[dict[str, RackMix], list[bool]]:
     """Racks by mode of each fleet, and which fleets change. Only those that change, or may, are counted anew."""
     racks = {name: status.view.racks for name, status in zip(fleets.names, fleets.statuses, strict=True)}
     changes = changed_fleets(decided.chosen, fleets.columns) & ~fleets.columns.held
     above_cap = short(decided.chosen)
-    ppa, market = site.grid.ppa, snapshot.price.usd_per_mwh
-    price = PowerPrice.unused(ppa, market).usd_per_mwh if ppa and decided.chosen.block_kw > 0.0 else market
+    price = prices.next_kw(decided.chosen.block_kw).usd_per_mwh
     rows = np.flatnonzero(changes | ~(fleets.plain | fleets.columns.held)).tolist()
     changed = [False] * len(fleets.names)
     for row in rows:

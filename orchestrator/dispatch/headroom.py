@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.allocate import NO_BLOCK
 from orchestrator.dispatch.kernels.blocks import Rank
 from orchestrator.dispatch.kernels.choice import BlockLeft, Room
@@ -23,7 +22,8 @@ from orchestrator.observe.phase import Phase
 class Left(NamedTuple):
     room: Room
     excused: Excused
-    bought: BlockLeft
+    fixed_kw: float
+    """At the grid: what cannot be switched off draws it."""
 
 
 def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, pools: PoolColumns) -> Left:
@@ -66,13 +66,13 @@ def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, 
             gpus=gpus,
         ),
         Excused(kept_above_kw(site, limits, Rank.GUARANTEED), assumed_kw * pue),
-        block_left(site.grid.ppa, float(fixed_kw.sum() * pue), snapshot.price.usd_per_mwh),
+        float(fixed_kw.sum() * pue),
     )
 
 
-def block_left(ppa: Ppa | None, fixed_kw: float, market_usd_per_mwh: float) -> BlockLeft:
-    """Of the site's power block, `fixed_kw` being drawn at the grid whatever is decided."""
-    if ppa is None:
+def block_left(block_kw: float, fixed_kw: float, usd_per_mwh: float) -> BlockLeft:
+    """Of power bought ahead, `fixed_kw` being drawn at the grid whatever is decided; `usd_per_mwh` is what one more kW
+    costs while some of it is left."""
+    if block_kw <= 0.0:
         return NO_BLOCK
-    unused = ppa.unused_usd_per_mwh(market_usd_per_mwh)
-    return BlockLeft(ppa.block_kw - fixed_kw, margin_kw(ppa.block_kw), unused)
+    return BlockLeft(block_kw - fixed_kw, margin_kw(block_kw), usd_per_mwh)

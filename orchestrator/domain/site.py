@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TypeVar
 
-from orchestrator.accounting.charges.block import Ppa
+from orchestrator.domain.charge import Charge
 from orchestrator.domain.market import PricePolicy
 from orchestrator.domain.sla import SlaClass
 
@@ -28,13 +28,20 @@ def _numbered(name: str, count: int) -> tuple[str, ...]:
 class Grid:
     """The grid connection.
 
-    `limit_kw` is kept on measured power plus `measurement_uncertainty` (a share, 0.01 = 1 %).
+    `limit_kw` is kept on measured power plus `measurement_uncertainty` (a share, 0.01 = 1 %). ValueError where two
+    charges have one name, or buy power ahead.
     """
 
     limit_kw: float
     measurement_uncertainty: float
-    ppa: Ppa | None = None
-    """A block of power bought ahead; None: all is bought at the market price."""
+    charges: tuple[Charge, ...] = ()
+    """Beside the market price, at which all else is bought."""
+
+    def __post_init__(self) -> None:
+        if len({charge.name for charge in self.charges}) < len(self.charges):
+            raise ValueError("a site has no two charges of one name")
+        if sum(charge.block_kw > 0.0 for charge in self.charges) > 1:
+            raise ValueError("one charge of a site buys power ahead, not several")
 
 
 @dataclass(frozen=True, slots=True)

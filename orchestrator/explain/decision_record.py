@@ -5,7 +5,6 @@ from datetime import datetime
 from itertools import chain, islice
 
 from orchestrator.dispatch.desired import Desired, gain_usd_per_h
-from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.moves import Moves
 from orchestrator.domain.decision import Action, Decision, Direction, Trigger
 from orchestrator.domain.snapshot import Snapshot
@@ -69,14 +68,9 @@ def write_up(
             "pools_kw": {name: round(status.counted_kw, 1) for name, status in snapshot.pools.items()},
             "stale": list(snapshot.stale[:SHOWN]),
             "curtailments": [order.id for order in snapshot.curtailments if order.in_force(snapshot.at)],
-            **({"ppa": _block(desired.block)} if desired.block is not None else {}),
+            **desired.charges,
         },
     )
-
-
-def _block(block: BlockLeft) -> dict[str, float]:
-    """What was left of the power block, and what it brings unused."""
-    return {"left_kw": round(block.kw, 1), "unused_usd_per_mwh": block.unused_usd_per_mwh}
 
 
 def _summary(snapshot: Snapshot, actions: Sequence[Action]) -> str:

@@ -154,14 +154,13 @@ def _why_runs(status: JobStatus, value: float, power: PowerPrice, switch: Worth)
     if status.tenant.sla.rules.at_any_price:
         return f": {status.tenant.sla}, whatever power costs ({price:.0f} USD/MWh now)"
     limit = switch.stay_usd_per_mwh if status.view.phase.holds_gpus else switch.wake_usd_per_mwh
-    costs = "power costs" if power.what == "power" else f"{power.what} is worth"
     if limit <= price:
         why = "its deadline or its tenant's budget of interruptions leaves no slack"
         worth = f"the {limit:.0f} at which the plan stops it" if switch.planned else f"its worth of {value:.0f}"
         return f" at {price:.0f} USD/MWh, above {worth}: {why}"
     if switch.planned:
-        return f": the plan keeps it below {limit:.0f} USD/MWh, {costs} {price:.0f}"
-    return f": its GPU-hours are worth {value:.0f} USD/MWh, {costs} {price:.0f}"
+        return f": the plan keeps it below {limit:.0f} USD/MWh, {power.clause}"
+    return f": its GPU-hours are worth {value:.0f} USD/MWh, {power.clause}"
 
 
 def _pool_reason(status: PoolStatus, desired: Desired) -> str:

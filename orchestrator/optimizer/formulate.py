@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.accounting.power_cost import block_kw, marginal_over
 from orchestrator.domain.headroom import PLANNED_SHARE, left_it_kw, usable_kw
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.site import Cooling, Site
@@ -14,8 +15,8 @@ from orchestrator.domain.units import SECONDS_PER_HOUR
 from orchestrator.forecast.outlook import Outlook
 from orchestrator.observe.columns import FleetColumns, JobColumns, by_class
 from orchestrator.observe.phase import Phase
+from orchestrator.optimizer.energy_price import standing_usd
 from orchestrator.optimizer.kernels.arrays import Floats, Ints, Racks, Supply, Tasks
-from orchestrator.optimizer.power_block import PowerBlock
 from orchestrator.optimizer.problem import Problem
 
 HASHES_PER_PH = 1e15
@@ -100,13 +101,14 @@ def problem_of(
     fixed = fixed_kw(site, fleets, jobs) if fixed is None else fixed
     feeder_of = {feeder.name: number for number, feeder in enumerate(site.feeders)}
     fixed_grid_kw = fixed.sum() * pue
-    spot, ppa = outlook.price_usd_per_mwh, site.grid.ppa
-    block = PowerBlock.of(ppa, spot) if ppa is not None else None
+    spot, charges = outlook.price_usd_per_mwh, site.grid.charges
+    starts = [outlook.start + number * outlook.step for number in range(steps)] if charges else []
+    left, beyond = marginal_over(charges, starts, spot)
     supply = Supply(
         step_h=step_h,
-        price_usd_per_mwh=np.ascontiguousarray(spot),
-        sell_usd_per_mwh=block.sell_usd_per_mwh if block is not None else spot.copy(),
-        block_kw=(block.block_kw if block is not None else 0.0) - fixed_grid_kw,
+        price_usd_per_mwh=np.ascontiguousarray(beyond),
+        sell_usd_per_mwh=np.ascontiguousarray(left),
+        block_kw=block_kw(charges) - fixed_grid_kw,
         pue=pue,
         import_kw=np.maximum(left_it_kw(caps.grid_kw * planned_share, float(fixed.sum()), pue), 0.0),
         feeder_kw=np.maximum(left_it_kw(caps.feeder_kw * planned_share, fixed[:, None], pue), 0.0),
@@ -126,7 +128,9 @@ def problem_of(
         tasks=_tasks(jobs, start, step_s, steps, release, until, credits_beyond=credits_beyond),
         expected_gpus=expected,
         job_keys=job_keys,
-        ppa=ppa,
+        charges=charges,
+        starts=starts,
+        standing_usd=standing_usd(charges, starts, step_h, spot) if charges else 0.0,
     )
 
 

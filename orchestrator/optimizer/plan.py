@@ -15,7 +15,7 @@ from orchestrator.optimizer.kernels.placing import Capacity, Placed, PlacedBy, s
 from orchestrator.optimizer.kernels.rack_dp import scratch
 from orchestrator.optimizer.kernels.rack_rounds import Mined, fill, merit_order
 from orchestrator.optimizer.kernels.response import costs_at
-from orchestrator.optimizer.problem import Problem, block_usd, energy_usd, given_usd
+from orchestrator.optimizer.problem import Problem, energy_usd, given_usd
 from orchestrator.optimizer.shadow_prices import (
     FIRST_RATE,
     LAST_RATE,
@@ -63,7 +63,7 @@ class Plan:
     revenue_usd: float
     """Of mining and jobs, less credits owed."""
     energy_usd: float
-    """With fixed loads and the power block, used or not."""
+    """With fixed loads and a block bought ahead, used or not."""
     bound_usd: float
     """No plan of this problem earns more."""
     thresholds: Thresholds
@@ -140,8 +140,8 @@ def make_plan(
         done_h=primal.placed.done_h,
         moved_kw=primal.moved_kw,
         revenue_usd=primal.usd,
-        energy_usd=energy_usd(supply, primal.moved_kw.sum(axis=0)) + block_usd(problem),
-        bound_usd=bound_usd + given_usd(problem) - block_usd(problem),
+        energy_usd=energy_usd(supply, primal.moved_kw.sum(axis=0)) + problem.standing_usd,
+        bound_usd=bound_usd + given_usd(problem) - problem.standing_usd,
         thresholds=found,
         power_usd_per_mwh=prices.scarce[0] / at_grid,
         feeder_usd_per_mwh=prices.scarce[1 : 1 + feeders] / at_grid,
@@ -164,7 +164,7 @@ def bound(problem: Problem, iterations: int | None = None) -> float:
     if iterations is None:
         iterations = SCARCE_ITERATIONS if jobs_beyond_caps(problem).any() else BOUND_ITERATIONS
     prices = find_prices(problem, start, iterations, FIRST_RATE, LAST_RATE, 0.0)
-    return bound_at(problem, prices) + given_usd(problem) - block_usd(problem)
+    return bound_at(problem, prices) + given_usd(problem) - problem.standing_usd
 
 
 def _best_primal(

@@ -7,12 +7,12 @@ the forecast, each time with an error path that a forecast of the same time of d
 
 import numpy as np
 
+from orchestrator.optimizer.energy_price import marginal_paths
 from orchestrator.optimizer.kernels.arrays import Floats
 from orchestrator.optimizer.kernels.descent import Prices
 from orchestrator.optimizer.kernels.rack_dp import scratch
 from orchestrator.optimizer.kernels.response import costs_at
 from orchestrator.optimizer.kernels.switch_prices import rack_switches
-from orchestrator.optimizer.power_block import marginal_paths
 from orchestrator.optimizer.problem import Problem
 
 
@@ -23,7 +23,7 @@ def fleet_switches(problem: Problem, prices: Prices, paths: Floats) -> tuple[Flo
     """
     supply = problem.supply
     power = costs_at(supply, prices.scarce, 0.0).power
-    marginal = marginal_paths(problem.ppa, supply, prices.scarce[-1], paths)
+    marginal = marginal_paths(problem.charges, problem.starts, supply, prices.scarce[-1], paths)
     extra = np.ascontiguousarray(marginal - prices.scarce[-1]) * supply.pue / 1000.0
     stay, wake = np.zeros(len(problem.racks.feeder)), np.zeros(len(problem.racks.feeder))
     rack_switches(supply, problem.racks, power, extra, scratch(problem.steps), stay, wake)

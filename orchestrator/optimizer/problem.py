@@ -7,11 +7,12 @@ site file, rows of fleets and jobs those of the columns it was made from.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
-from orchestrator.accounting.charges.block import Ppa
-from orchestrator.domain.units import KWH_PER_MWH, energy_cost_usd
+from orchestrator.domain.charge import Charge
+from orchestrator.domain.units import KWH_PER_MWH
 from orchestrator.optimizer.kernels.arrays import Floats, Racks, Supply, Tasks
 
 
@@ -29,8 +30,12 @@ class Problem:
     which are of the jobs that are known, do not."""
     job_keys: Sequence[object]
     """By which a later plan knows the jobs again."""
-    ppa: Ppa | None = None
-    """The contract of the block in `supply`."""
+    charges: tuple[Charge, ...] = ()
+    """By which energy is paid for beside the market price."""
+    starts: Sequence[datetime] = ()
+    """Of the steps; empty where there are no charges."""
+    standing_usd: float = 0.0
+    """What the block bought ahead costs, used up and no more, and what charges put on top of that."""
 
     @property
     def steps(self) -> int:
@@ -42,24 +47,17 @@ class Problem:
 
 
 def given_usd(problem: Problem) -> float:
-    """What no plan changes, USD: the credits owed if no work were done. Energy is counted from the block on."""
+    """What no plan changes, USD: the credits owed if no work were done. Energy is counted from the block on:
+    `Problem.standing_usd`."""
     tasks = problem.tasks
     return -float(np.dot(tasks.credit_usd_per_gpu_h * tasks.gpus, tasks.left_h))
 
 
-def block_usd(problem: Problem) -> float:
-    """What the block costs, used or not, USD."""
-    if problem.ppa is None:
-        return 0.0
-    hours = problem.supply.step_h * problem.steps
-    return energy_cost_usd(problem.ppa.block_kw * hours, problem.ppa.price_usd_per_mwh)
-
-
 def energy_usd(supply: Supply, moved_kw: Floats) -> float:
-    """What energy costs, USD, where `moved_kw` (T,) of IT power runs beside the fixed loads.
+    """What energy costs more than the block used up, USD, where `moved_kw` (T,) of IT power runs beside fixed loads.
 
     Power beyond the block is bought at spot, what is left of the block is sold. The block itself is paid for whatever
-    is planned, so its own price is left out: `block_usd`.
+    is planned, so its own price is left out: `Problem.standing_usd`.
     """
     beyond_kw = moved_kw * supply.pue - supply.block_kw
     price = np.where(beyond_kw > 0.0, supply.price_usd_per_mwh, supply.sell_usd_per_mwh)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.market import PricePolicy
 from orchestrator.domain.site import (
     Controls,
@@ -126,7 +125,7 @@ def _site(file: schema.SiteFile) -> Site:
     return Site(
         name=file.name,
         timezone=file.timezone,
-        grid=Grid(file.grid.limit_kw, file.grid.measurement_uncertainty, _ppa(file.grid.ppa)),
+        grid=Grid(file.grid.limit_kw, file.grid.measurement_uncertainty, file.grid.charges(file.timezone)),
         feeders=tuple(Feeder(feeder.name, feeder.limit_kw) for feeder in file.feeders),
         cooling=Cooling(tuple((point.temperature_c, point.pue) for point in file.cooling.pue_by_temperature)),
         fleets=tuple(map(_fleet, file.fleets)),
@@ -189,12 +188,6 @@ def _fleet(fleet: schema.FleetSection) -> Fleet:
 
 def _span(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
-
-
-def _ppa(section: schema.PpaSection | None) -> Ppa | None:
-    if section is None:
-        return None
-    return Ppa(section.block_kw, section.price_usd_per_mwh, section.sell_back_spread_usd_per_mwh)
 
 
 def _prices(file: schema.SiteFile, folder: Path) -> PriceFeed:

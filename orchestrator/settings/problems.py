@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from orchestrator.settings import schema
 from orchestrator.settings.allowed import allowed_at, keys_at, kinds_at, without_kind
 from orchestrator.settings.document import Document, Path
-from orchestrator.settings.schema import SiteFile
 
 NOTHING = "nothing"
 
@@ -102,7 +102,7 @@ class Found:
     def add_schema_errors(self) -> None:
         """Adds what the models refuse: unknown and missing keys, wrong types, values out of range."""
         try:
-            SiteFile.model_validate(self._document.value)
+            schema.SiteFile.model_validate(self._document.value)
         except ValidationError as error:
             for details in error.errors(include_url=False):
                 self.add(*_explain(details))

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestrator.accounting.charges.block import Ppa
+from orchestrator.domain.charge import Charge
 from orchestrator.settings.quantities import (
     Count,
     DeviceW,
@@ -30,7 +32,15 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
-class PpaSection(Section):
+class ChargeSection(Section):
+    """What is paid for power beside its market price. Its key in `grid` is the charge's name."""
+
+    def charge(self, timezone: str) -> Charge:
+        """The charge itself; `timezone` is the site's."""
+        raise NotImplementedError
+
+
+class PpaSection(ChargeSection):
     """A block of power bought ahead, the same in every hour, paid for whether it is used or not."""
 
     block_kw: Annotated[SiteKw, Field(description="Power of the block at the grid, kW, around the clock.")]
@@ -39,6 +49,9 @@ class PpaSection(Section):
         Price | None,
         Field(description="Unused power is sold back at the market price less this; left out or null: it is lost."),
     ] = None
+
+    def charge(self, timezone: str) -> Ppa:
+        return Ppa(self.block_kw, self.price_usd_per_mwh, self.sell_back_spread_usd_per_mwh)
 
 
 class GridSection(Section):
@@ -52,6 +65,11 @@ class GridSection(Section):
     ppa: Annotated[PpaSection | None, Field(description="Power bought ahead; if left out all is at market price.")] = (
         None
     )
+
+    def charges(self, timezone: str) -> tuple[Charge, ...]:
+        """Those that are in the file, in the order of their keys above."""
+        sections = (getattr(self, key) for key in type(self).model_fields)
+        return tuple(section.charge(timezone) for section in sections if isinstance(section, ChargeSection))
 
 
 class FeederSection(Section):

@@ -1,5 +1,6 @@
 """What is allowed in a site file but may not be meant."""
 
+from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.site import Site
 from orchestrator.settings.document import Path
 from orchestrator.settings.problems import Found, dotted
@@ -32,11 +33,11 @@ def warnings_of(site: Site, found: Found) -> tuple[str, ...]:
                 f"of {feeder.limit_kw:,.0f} kW; the controller keeps the limit"
             )
             warn(("feeders", index, "limit_kw"), text)
-    ppa = site.grid.ppa
-    if ppa is not None and ppa.block_kw > site.grid.limit_kw:
-        unused = "lost" if ppa.sell_back_spread_usd_per_mwh is None else "sold back"
-        text = f"more than the {site.grid.limit_kw:,.0f} kW of the grid connection: the rest is always {unused}"
-        warn(("grid", "ppa", "block_kw"), text)
+    for charge in site.grid.charges:
+        if isinstance(charge, Ppa) and charge.block_kw > site.grid.limit_kw:
+            unused = "lost" if charge.sell_back_spread_usd_per_mwh is None else "sold back"
+            text = f"more than the {site.grid.limit_kw:,.0f} kW of the grid connection: the rest is always {unused}"
+            warn(("grid", charge.name, "block_kw"), text)
     for index, fleet in enumerate(site.fleets):
         if fleet.min_on < fleet.warm_up:
             warn(("fleets", index, "min_on_s"), "shorter than warm_up_s: a rack could be put to sleep before it hashes")

@@ -91,7 +91,7 @@ def test_a_power_block_is_used_by_hpc_too_and_pays_where_the_market_is_dearer() 
     def at(usd_per_mwh: float) -> Money:
         pieces = [(price(usd_per_mwh), 1.0)]
         pace = Pace(5000.0, 300.0)
-        return mined(pace, 30 * MINUTE, pieces, pue=1.1, hashprice_usd_per_ph_day=60.0, ppa=block, hpc_kw=1000.0)
+        return mined(pace, 30 * MINUTE, pieces, pue=1.1, hashprice_usd_per_ph_day=60.0, charges=(block,), hpc_kw=1000.0)
 
     assert at(100.0).energy_cost_usd == pytest.approx(275.0)
     assert at(100.0).energy_income_usd == pytest.approx(5.0 * 62.0 - 1.7 * 3.0)

@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.accounting.charge_lines import CORRECTED, Charged, Posted, block_mark, post_charges
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.accounting.charges.block_use import CORRECTED, BlockUse, Uses, block_mark, post_block
-from orchestrator.accounting.ledger import Account, MeterMark, Posting, totals
+from orchestrator.accounting.ledger import MeterMark, Posting, totals
 from orchestrator.accounting.metering import intervals, meter
 from orchestrator.domain.market import Market, Price, PriceBook
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.units import KWH_PER_MWH
 from tests.accounting.test_metering import ANY_SPEED, MINUTE, NOW, QUARTER, SITE, book, rack, read
 from tests.accounting.test_ppa import PPAS
+from tests.power_block import contract_usd
 
 POLICY = SITE.stale.price
 SOLD = Ppa(800.0, 38.0, 3.0)
@@ -30,7 +31,7 @@ class Site:
         self.ppa, self.prices = ppa, prices
         self.marks: dict[tuple[Metric, str], MeterMark] = {}
         self.mark: MeterMark | None = None
-        self.uses: Uses = {}
+        self.posted: Posted = {}
         self.lines: list[Posting] = []
 
     def settle(self, kwh: float, at: datetime, read_at: datetime | None = None) -> list[Posting]:
@@ -39,26 +40,26 @@ class Site:
         )
         self.marks.update({(mark.metric, mark.subject): mark for mark in new})
         span = intervals(self.prices, self.mark.at if self.mark else at, at, POLICY)
-        lines, self.uses = post_block(self.ppa, self.uses, self.mark, at, span, metered)
-        self.mark = block_mark(self.mark, self.ppa, at)
+        lines, self.posted = post_charges([self.ppa], self.posted, self.mark, at, span, metered)
+        self.mark = block_mark(self.mark, [self.ppa], at)
         self.lines += [*metered, *lines]
         return lines
 
     def restart(self) -> None:
         """What is known of the block is read back from the lines, as the store does."""
-        found: dict[tuple[datetime, float], BlockUse] = {}
+        found: dict[tuple[str, datetime, float], Charged] = {}
         for line in self.lines:
-            key = (line.start, line.price_usd_per_mwh)
-            use = found.get(key, BlockUse(*key))
-            if line.account is Account.PPA:
+            key = (self.ppa.name, line.start, line.price_usd_per_mwh)
+            use = found.get(key, Charged(*key))
+            if line.account == self.ppa.name:
                 found[key] = replace(use, block_kwh=use.block_kwh + line.quantity * KWH_PER_MWH)
             else:
                 found[key] = replace(use, energy_kwh=use.energy_kwh + line.energy_kwh)
-        self.uses = found
+        self.posted = found
 
     def of_block(self, start: datetime) -> tuple[float, float]:
         """USD and kWh of the block's lines of an interval."""
-        lines = [line for line in self.lines if line.account is Account.PPA and line.start == start]
+        lines = [line for line in self.lines if line.account == self.ppa.name and line.start == start]
         return sum(line.cost_usd for line in lines), sum(line.quantity for line in lines) * KWH_PER_MWH
 
 
@@ -95,11 +96,11 @@ def test_the_sum_is_what_the_contract_says_over_a_change_of_price_and_a_restart(
     site.restart()
     site.settle(420.0, NOW + 2 * QUARTER)
     site.settle(500.0, NOW + 3 * QUARTER)
-    paid = SOLD.cost_usd(0.25, 120.0, 50.0) + SOLD.cost_usd(0.25, 300.0, 900.0) + SOLD.cost_usd(0.25, 80.0, -20.0)
+    paid = sum(contract_usd(SOLD, 0.25, kwh, market) for kwh, market in ((120.0, 50.0), (300.0, 900.0), (80.0, -20.0)))
     sums = totals(site.lines)
     assert float(sums.energy_cost_usd) == pytest.approx(paid, abs=0.005)
     of_block = sum(site.of_block(NOW + number * QUARTER)[0] for number in range(3))
-    assert float(sums.ppa_usd) == pytest.approx(of_block, abs=0.005)
+    assert float(sums.charges_usd["ppa"]) == pytest.approx(of_block, abs=0.005)
 
 
 def test_where_a_price_is_corrected_each_of_the_two_has_its_part_of_the_block() -> None:
@@ -109,8 +110,8 @@ def test_where_a_price_is_corrected_each_of_the_two_has_its_part_of_the_block() 
     site.prices = book(60.0)
     site.settle(240.0, NOW + QUARTER)
     before, after = (
-        SOLD.against_market_usd(800.0 / 12, 40.0, 50.0),
-        SOLD.against_market_usd(800.0 / 6, 200.0, 60.0),
+        SOLD.cost_usd(NOW, 800.0 / 12, 40.0, 50.0),
+        SOLD.cost_usd(NOW, 800.0 / 6, 200.0, 60.0),
     )
     assert site.of_block(NOW)[0] == pytest.approx(before + after)
 
@@ -121,8 +122,8 @@ def test_what_no_reading_corrects_any_more_is_forgotten() -> None:
     site.settle(120.0, NOW + QUARTER)
     site.prices = PriceBook.of([Price(NOW + CORRECTED, NOW + CORRECTED + QUARTER, 70.0, Market.REAL_TIME)])
     site.settle(120.0, NOW + CORRECTED + QUARTER)
-    assert min(start for start, _ in site.uses) > NOW
-    assert len(site.uses) <= CORRECTED / QUARTER + 1
+    assert min(start for _, start, _ in site.posted) > NOW
+    assert len(site.posted) <= CORRECTED / QUARTER + 1
 
 
 @given(
@@ -153,7 +154,7 @@ def test_the_line_of_an_interval_never_depends_on_how_it_is_split(
         site.settle(counter(at), at)
     for number, price in enumerate(prices):
         usd, block_kwh = site.of_block(NOW + number * QUARTER)
-        expected = ppa.against_market_usd(ppa.block_kw / 4, drawn_kwh[number], price)
+        expected = ppa.cost_usd(NOW, ppa.block_kw / 4, drawn_kwh[number], price)
         size = (ppa.block_kw + sum(drawn_kwh)) * (abs(price) + ppa.price_usd_per_mwh + 200.0)
         assert block_kwh == pytest.approx(ppa.block_kw / 4)
         assert usd == pytest.approx(expected, abs=1e-9 * size)

@@ -5,7 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.accounting.charges.block import Ppa
+from orchestrator.accounting.power_cost import marginal_now, paid_usd
 from orchestrator.domain.units import energy_cost_usd
+from tests.accounting.test_metering import NOW
+from tests.power_block import contract_usd
 
 SOLD, LOST = Ppa(40_000.0, 38.0, 3.0), Ppa(40_000.0, 38.0, None)
 
@@ -30,16 +33,17 @@ KWH = st.floats(0.0, 1e6)
 def test_an_hour_costs_the_block_and_what_is_beyond_it_less_what_is_sold_back(
     ppa: Ppa, energy_kwh: float, market: float, usd: float
 ) -> None:
-    assert ppa.cost_usd(1.0, energy_kwh, market) == pytest.approx(usd)
+    assert contract_usd(ppa, 1.0, energy_kwh, market) == pytest.approx(usd)
+    assert paid_usd((ppa,), NOW, 1.0, energy_kwh, market) == pytest.approx(usd)
 
 
 @given(PPAS, KWH, st.floats(0.0, 24.0), MARKET)
 def test_energy_at_the_market_and_the_contracts_line_add_up_to_what_is_paid(
     ppa: Ppa, energy_kwh: float, hours: float, market: float
 ) -> None:
-    lines = energy_cost_usd(energy_kwh, market) + ppa.against_market_usd(ppa.block_kw * hours, energy_kwh, market)
+    lines = energy_cost_usd(energy_kwh, market) + ppa.cost_usd(NOW, ppa.block_kw * hours, energy_kwh, market)
     size = 1.0 + (energy_kwh + ppa.block_kw * hours) * (abs(market) + ppa.price_usd_per_mwh + 200.0)
-    assert lines == pytest.approx(ppa.cost_usd(hours, energy_kwh, market), abs=1e-12 * size)
+    assert lines == pytest.approx(contract_usd(ppa, hours, energy_kwh, market), abs=1e-12 * size)
 
 
 @given(PPAS, MARKET)
@@ -51,10 +55,13 @@ def test_power_never_brings_more_unused_than_beyond_the_block_it_costs(ppa: Ppa,
 def test_one_more_kw_costs_its_marginal_price(ppa: Ppa, share: float, market: float) -> None:
     power_kw = share * ppa.block_kw
     more_kw = 1.0 if power_kw >= ppa.block_kw else min(1.0, ppa.block_kw - power_kw)
-    rise = ppa.cost_usd(1.0, power_kw + more_kw, market) - ppa.cost_usd(1.0, power_kw, market)
+    rise = paid_usd((ppa,), NOW, 1.0, power_kw + more_kw, market) - paid_usd((ppa,), NOW, 1.0, power_kw, market)
+    left, beyond = marginal_now((ppa,), NOW, market)
+    price = beyond if power_kw >= ppa.block_kw else left
     size = ppa.block_kw * (abs(market) + ppa.price_usd_per_mwh + 200.0)
     assert rise == pytest.approx(
-        energy_cost_usd(more_kw, ppa.marginal_usd_per_mwh(power_kw, market)), abs=1e-12 * size + 1e-12
+        energy_cost_usd(more_kw, price),
+        abs=1e-12 * size + 1e-12,
     )
 
 
@@ -63,7 +70,7 @@ def test_what_is_paid_is_convex_in_what_is_drawn(ppa: Ppa, market: float, shares
     low, mid, high = sorted(share * ppa.block_kw for share in shares)
     if high - low < 1e-6 * ppa.block_kw:
         return
-    at_low, at_mid, at_high = (ppa.cost_usd(1.0, kwh, market) for kwh in (low, mid, high))
+    at_low, at_mid, at_high = (paid_usd((ppa,), NOW, 1.0, kwh, market) for kwh in (low, mid, high))
     between = at_low + (at_high - at_low) * (mid - low) / (high - low)
     assert at_mid <= between + 1e-9 * (1.0 + ppa.block_kw * (abs(market) + ppa.price_usd_per_mwh + 200.0))
 

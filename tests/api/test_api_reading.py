@@ -1,6 +1,5 @@
 """What the API says of the site."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.decision import Breach, BreachKind, BreachState
 from orchestrator.domain.work import JobPhase, JobView
+from tests.power_block import charged
 
 if TYPE_CHECKING:
     from tests.api.conftest import Client
@@ -37,20 +37,20 @@ async def test_site_tells_its_limits_and_its_clock(client: httpx.AsyncClient) ->
 
 async def test_a_power_block_is_told_in_words_and_figures(client: httpx.AsyncClient, desk: "FakeDesk") -> None:
     """Power is at 82 USD/MWh, and 66 MW are drawn."""
-    assert (await get(client, "site"))["ppa"] is None
+    assert (await get(client, "site"))["charges"] == {}
     observed = (await get(client, "state"))["observed"]
-    assert observed["ppa"] is None
+    assert observed["charges"] == {}
     price, drawn_kw = observed["price"]["usd_per_mwh"], observed["measured_kw"]
     for block_kw, marginal in ((drawn_kw + 1000.0, price - 3.0), (40_000.0, price)):
         ppa = Ppa(block_kw, 38.0, 3.0)
-        desk.site = replace(desk.site, grid=replace(desk.site.grid, ppa=ppa))
-        assert (await get(client, "site"))["ppa"] == {
+        desk.site = charged(desk.site, ppa)
+        assert (await get(client, "site"))["charges"]["ppa"] == {
             "block_kw": block_kw,
             "price_usd_per_mwh": 38.0,
             "sell_back_spread_usd_per_mwh": 3.0,
             "text": ppa.text,
         }
-        told = (await get(client, "state"))["observed"]["ppa"]
+        told = (await get(client, "state"))["observed"]["charges"]["ppa"]
         assert told == {
             "text": ppa.text,
             "left_kw": pytest.approx(block_kw - drawn_kw),

@@ -102,7 +102,7 @@ def _strategy(site: Site, market: MarketSeries, name: str, stop_share: float, pr
         hpc_grid_kw=hpc_kw,
         mining_revenue_usd=mining_usd,
         hpc_revenue_usd=np.where(calm, 1.0, 0.6) * busy * gpus * 0.35 * 1.9 * step_h,
-        ppa_usd=np.zeros(len(market)),
+        charges_usd={},
         energy_cost_usd=grid_kw * step_h * market.settled_usd_per_mwh / 1000.0,
         credits_usd=credits,
     )

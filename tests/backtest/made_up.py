@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -181,7 +182,7 @@ def a_result(site: Site, market: MarketSeries, strategies: Sequence[StrategyResu
     )
 
 
-def with_series(strategy: StrategyResult, **columns: np.ndarray) -> StrategyResult:
+def with_series(strategy: StrategyResult, **columns: Any) -> StrategyResult:
     """The same strategy with other columns in its series."""
     series: StrategySeries = replace(strategy.series, **columns)
     return replace(strategy, series=series)

@@ -22,6 +22,7 @@ from orchestrator.optimizer.plan import make_plan
 from tests.backtest.made_up import a_result
 from tests.backtest.test_bound import history
 from tests.backtest.test_engine import workload
+from tests.power_block import charged, contract_usd
 from tests.scenes import small_site
 
 QUARTER_H = 0.25
@@ -30,7 +31,7 @@ ALL = "always-on,threshold=80,greedy,plan,perfect-prices"
 
 def bought(ppa: Ppa | None) -> Site:
     site = small_site()
-    return replace(site, grid=replace(site.grid, ppa=ppa))
+    return charged(site, ppa)
 
 
 def mining_only(ppa: Ppa | None) -> Site:
@@ -65,7 +66,8 @@ def test_each_strategy_pays_what_the_contract_says_of_what_it_draws() -> None:
     for strategy in named(ALL):
         series = play(period, strategy, None).series
         paid = [
-            ppa.cost_usd(QUARTER_H, kw * QUARTER_H, price) for kw, price in zip(series.grid_kw, prices, strict=True)
+            contract_usd(ppa, QUARTER_H, kw * QUARTER_H, price)
+            for kw, price in zip(series.grid_kw, prices, strict=True)
         ]
         assert series.energy_cost_usd == pytest.approx(paid)
         powers.append(series.grid_kw)
@@ -126,7 +128,8 @@ def test_the_bound_is_no_less_than_the_best_of_all_ways_and_little_more(
     for price in prices:
         ways = [
             racks * hash_usd
-            - ppa.cost_usd(
+            - contract_usd(
+                ppa,
                 QUARTER_H,
                 (racks * fleet.rack_kw("eco") + (4 - racks) * fleet.rack_kw("sleep")) * pue * QUARTER_H,
                 price,
@@ -167,15 +170,14 @@ def test_no_strategy_earns_more_than_the_bound(
 
 
 def test_a_plans_own_profit_counts_the_block_and_stays_under_its_bound() -> None:
-    site = bought(Ppa(2000.0, 38.0, 3.0))
+    ppa = Ppa(2000.0, 38.0, 3.0)
+    site = bought(ppa)
     prices = [20.0, 120.0, 60.0, 900.0, -30.0, 45.0, 150.0, 70.0]
     period = Period(site, history(prices), workload(site, 10, 3, 8), 3, {})
     plan = make_plan(clairvoyant_problem(period))
     kw = plan.moved_kw.sum(axis=0) * 1.1 + 117.04
-    ppa = site.grid.ppa
-    assert ppa is not None
     paid = sum(
-        ppa.cost_usd(QUARTER_H, drawn * QUARTER_H, price) for drawn, price in zip(kw.tolist(), prices, strict=True)
+        contract_usd(ppa, QUARTER_H, drawn * QUARTER_H, price) for drawn, price in zip(kw.tolist(), prices, strict=True)
     )
     assert plan.energy_usd == pytest.approx(paid)
     assert plan.profit_usd <= plan.bound_usd

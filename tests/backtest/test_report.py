@@ -20,7 +20,7 @@ from orchestrator.backtest.report.data import chart_data
 from orchestrator.backtest.report.events import price_events
 from orchestrator.backtest.report.headline import beside, period, scope, sentences, shown_strategy
 from orchestrator.backtest.report.markup import number, percent, signed
-from orchestrator.backtest.result import BacktestResult, MarketSeries, Source, StrategySeries
+from orchestrator.backtest.result import COLUMNS, BacktestResult, MarketSeries, Source, StrategySeries
 from orchestrator.backtest.summary import document
 from orchestrator.domain.site import Site
 from tests.backtest.ercot_year import PRICES, ercot_year
@@ -137,7 +137,7 @@ def test_plotly_is_in_it_once_and_ends_no_script(page: str) -> None:
 
 def test_a_year_of_quarter_hours_stays_small(result: BacktestResult) -> None:
     market = a_market(datetime(2024, 1, 1, 6, tzinfo=UTC), 35_136)
-    columns = {name: np.full(35_136, 1234.5) for name in StrategySeries.__dataclass_fields__}
+    columns: dict[str, Any] = {name: np.full(35_136, 1234.5) for name in COLUMNS}
     strategies = tuple(replace(strategy, series=StrategySeries(**columns)) for strategy in result.strategies)
     page = report_html(replace(result, market=market, strategies=strategies))
     assert len(without_plotly(page)) < 1_000_000
@@ -228,7 +228,7 @@ def test_charts_are_drawn_from_the_figures(result: BacktestResult, page: str) ->
 
 def alike(result: BacktestResult, market: MarketSeries) -> BacktestResult:
     """The plan alone in another market, drawing as many kW in mining as the interval's number."""
-    columns = {name: np.zeros(len(market)) for name in StrategySeries.__dataclass_fields__}
+    columns: dict[str, Any] = {name: np.zeros(len(market)) for name in COLUMNS}
     columns["mining_grid_kw"] = np.arange(len(market), dtype=np.float64)
     plan = replace(result.strategy("plan"), series=StrategySeries(**columns))
     start = datetime.fromtimestamp(int(market.start_s[0]), UTC)
@@ -499,7 +499,8 @@ def odd_results(result: BacktestResult) -> Iterator[BacktestResult]:
     yield replace(result, strategies=())
     for start, count in ((datetime(2024, 3, 1, tzinfo=UTC), 1), (datetime(2024, 11, 2, tzinfo=UTC), 300)):
         market = a_market(start, count)
-        empty = StrategySeries(**{name: np.zeros(count) for name in StrategySeries.__dataclass_fields__})
+        columns: dict[str, Any] = {name: np.zeros(count) for name in COLUMNS}
+        empty = StrategySeries(**columns)
         yield replace(
             result,
             market=replace(market, settled_usd_per_mwh=np.zeros(count)),

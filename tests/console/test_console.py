@@ -1,7 +1,6 @@
 """The operator's page in a real Chromium."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from playwright.async_api import Browser, Page, expect
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.decision import Breach, BreachKind, BreachState
+from tests.power_block import charged
 
 if TYPE_CHECKING:
     from tests.api.fake_desk import FakeDesk
@@ -92,7 +92,7 @@ async def test_a_price_is_seen_without_a_reload(page: Page, served: "Served", de
 async def test_a_power_block_is_told_beside_the_price(page: Page, served: "Served", desk: "FakeDesk") -> None:
     await drawn(page, served.url)
     await expect(page.locator("#price-note")).not_to_contain_text("block")
-    desk.site = replace(desk.site, grid=replace(desk.site.grid, ppa=Ppa(90_000.0, 38.0, 3.0)))
+    desk.site = charged(desk.site, Ppa(90_000.0, 38.0, 3.0))
     desk.set_price(500.0)
     await expect(page.locator("#price-note")).to_contain_text(
         "block of 90.0 MW at 38 USD/MWh: unused power is sold back at market - 3; one more kWh is at 497.00 USD/MWh"

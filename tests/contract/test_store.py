@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import orchestrator
 from orchestrator.accounting.billing import JobRecord
-from orchestrator.accounting.charges.block_use import CORRECTED
+from orchestrator.accounting.charge_lines import CORRECTED
 from orchestrator.accounting.ledger import Account, MeterMark, Posting, totals
 from orchestrator.adapters.store import SqlStore
 from orchestrator.domain.decision import (
@@ -292,14 +292,14 @@ def test_it_remembers_prices_for_as_long_as_they_are_known(store: Store) -> None
 
 def test_of_a_power_block_it_remembers_what_is_posted_of_each_price_and_interval(store: Store) -> None:
     """Energy of all accounts beside the block's, where there is a block, for as long as late readings correct them."""
-    block = replace(posting(0.0, "site"), account=Account.PPA, quantity=0.1, cost_usd=-4.0)
+    block = replace(posting(0.0, "site"), account="ppa", quantity=0.1, cost_usd=-4.0)
     long_ago = NOW - CORRECTED - MINUTE
     dearer = replace(posting(), price_usd_per_mwh=900.0)
     store.record([posting(30.0), replace(posting(5.0), account=Account.OVERHEAD, subject="site"), block])
     store.record([block, replace(posting(2.0), account=Account.HPC), dearer])
     store.record([replace(block, start=long_ago), posting(1.0, start=long_ago), posting(1.0, start=NOW - MINUTE)])
-    (use,) = store.restore(NOW).block
-    assert (use.start, use.price_usd_per_mwh) == (NOW, posting().price_usd_per_mwh)
+    (use,) = store.restore(NOW).charged
+    assert use.key == ("ppa", NOW, posting().price_usd_per_mwh)
     assert (use.block_kwh, use.energy_kwh) == pytest.approx((200.0, 37.0))
 
 
@@ -523,7 +523,7 @@ amounts = st.floats(0, 1e6)
 postings = st.builds(
     Posting,
     start=st.integers(0, 3).map(lambda n: NOW + n * 15 * MINUTE),
-    account=st.sampled_from(Account),
+    account=st.sampled_from([*(account.value for account in Account), "ppa"]),
     subject=st.sampled_from(["s21", "h100", "train"]),
     price_usd_per_mwh=st.sampled_from([-20.0, 0.0, 35.5, 4999.0]),
     price_basis=st.just("real_time"),

@@ -18,6 +18,7 @@ from orchestrator.explain.plan_view import PlanState
 from orchestrator.explain.reasons import Reasons
 from orchestrator.runtime import plan_worker
 from orchestrator.runtime.plan_worker import PlanWorker
+from tests.power_block import charged
 from tests.scenes import NOW, Scene, small_site
 
 QUARTER = timedelta(minutes=15)
@@ -92,7 +93,7 @@ def test_the_plan_reckons_with_power_that_was_bought_ahead(spread: float | None,
     views = []
     for price in (38.0, 48.0):
         of = scene()
-        of.site = replace(of.site, grid=replace(of.site.grid, ppa=Ppa(1000.0, price, spread)))
+        of.site = charged(of.site, Ppa(1000.0, price, spread))
         planner = Planner(of.site)
         made = answer(planner.question(with_prices(of.snapshot(), days_of_prices(dear_from=dear_from)), History()))
         views.append(made.view)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.accounting.ledger import Account
 from orchestrator.domain.units import KWH_PER_MWH
+from tests.power_block import charged
 
 if TYPE_CHECKING:
     from tests.controller.conftest import World, WorldOf
@@ -22,7 +22,7 @@ SOLD = Ppa(700.0, 38.0, 3.0)
 
 def contracted(world: World, ppa: Ppa | None) -> None:
     """A new controller on the same record and devices, the contract being in its site file or not."""
-    world.site = replace(world.site, grid=replace(world.site.grid, ppa=ppa))
+    world.site = charged(world.site, ppa)
     world.restart()
 
 
@@ -34,9 +34,9 @@ def check_lines(world: World, ppa: Ppa) -> float:
         drawn[line.start, line.price_usd_per_mwh] += line.energy_kwh
     block_kwh = 0.0
     for line in lines:
-        if line.account is Account.PPA:
+        if line.account == ppa.name:
             kwh, price = line.quantity * KWH_PER_MWH, line.price_usd_per_mwh
-            expected = ppa.against_market_usd(kwh, drawn[line.start, price], price)
+            expected = ppa.cost_usd(line.start, kwh, drawn[line.start, price], price)
             assert line.cost_usd == pytest.approx(expected, abs=1e-6)
             assert (line.subject, line.energy_kwh) == ("site", 0.0)
             block_kwh += kwh
@@ -57,7 +57,9 @@ async def test_the_ledger_comes_to_what_the_contract_says_over_spikes_and_a_kill
     sums, counted = world.totals(), await world.counters_kwh()
     for account, kwh in counted.items():
         assert sums.energy_kwh[account] == pytest.approx(kwh, rel=1e-9), "fleets and jobs are as without a block"
-    assert float(sums.ppa_usd) < -700.0 / 1000.0 * 0.5 * (SPIKE - 38.0 - 3.0) * 0.9, "half an hour of it was sold back"
+    assert float(sums.charges_usd["ppa"]) < -700.0 / 1000.0 * 0.5 * (SPIKE - 38.0 - 3.0) * 0.9, (
+        "half an hour of it was sold back"
+    )
 
 
 async def test_asleep_in_a_spike_for_what_its_power_brings(world_of: WorldOf) -> None:

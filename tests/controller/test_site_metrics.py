@@ -19,6 +19,7 @@ from orchestrator.domain.site import Site
 from orchestrator.runtime.observability.metrics.counters import Counters
 from orchestrator.runtime.observability.metrics.families import FAMILIES
 from orchestrator.runtime.observability.metrics.family import Kind
+from tests.power_block import charged
 
 if TYPE_CHECKING:
     from tests.controller.conftest import World, WorldOf
@@ -69,7 +70,7 @@ async def test_money_and_energy_are_what_the_ledger_has_and_negative_prices_earn
 
 async def test_what_a_power_block_costs_is_counted_with_the_energy(world_of: WorldOf) -> None:
     world = world_of([CHEAP] * 2 + [SPIKE] * 2)
-    world.site = replace(world.site, grid=replace(world.site.grid, ppa=Ppa(700.0, 38.0, 3.0)))
+    world.site = charged(world.site, Ppa(700.0, 38.0, 3.0))
     world.restart()
     await world.run(55, final=True)
     seen, sums = scrape(world), world.totals()
@@ -78,7 +79,7 @@ async def test_what_a_power_block_costs_is_counted_with_the_energy(world_of: Wor
         - seen[f"energy_income_usd_total{{account={account}}}"]
         for account in ("mining", "hpc", "overhead", "ppa")
     }
-    assert paid["ppa"] == pytest.approx(float(sums.ppa_usd), abs=0.006)
+    assert paid["ppa"] == pytest.approx(float(sums.charges_usd["ppa"]), abs=0.006)
     assert sum(paid.values()) == pytest.approx(float(sums.energy_cost_usd), abs=0.006)
     always_on = seen["always_on_energy_cost_usd_total"] - seen["always_on_energy_income_usd_total"]
     assert always_on > float(sums.energy_cost_usd), "it draws the block in the spike that the site sells"

@@ -105,7 +105,7 @@ def _stopped(snapshot: Snapshot, wanted: Wanted, tenant: str) -> int:
 
 
 def _walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
-    price, ppa = snapshot.price.usd_per_mwh, site.grid.ppa
+    price, ppa = snapshot.price.usd_per_mwh, _ppa(site)
     room = _room(site, snapshot)
     jobs = job_blocks(site, snapshot, values)
     blocks: list[Block] = [*jobs]
@@ -185,6 +185,10 @@ def _below(block: Block, reached: Mapping[tuple[Target, int], int]) -> int:
     return reached.get((block.target, block.level - 1), 0) - reached.get((block.target, block.level), 0)
 
 
+def _ppa(site: Site) -> Ppa | None:
+    return next((charge for charge in site.grid.charges if isinstance(charge, Ppa)), None)
+
+
 def _room(site: Site, snapshot: Snapshot) -> CapRoom:
     """What is left under the caps once everything that cannot be switched off has drawn its share."""
     limits, pue = snapshot.limits, snapshot.pue
@@ -194,7 +198,8 @@ def _room(site: Site, snapshot: Snapshot) -> CapRoom:
     for status in snapshot.jobs.values():
         if status.view.phase is JobPhase.STOPPING or (status.view.held and status.view.phase is JobPhase.RUNNING):
             gpus[status.job.pool] -= status.view.gpus
-    block_kw = site.grid.ppa.block_kw if site.grid.ppa is not None else 0.0
+    ppa = _ppa(site)
+    block_kw = ppa.block_kw if ppa is not None else 0.0
     for feeder, fixed_kw in _fixed(snapshot):
         grid_kw -= fixed_kw * pue
         block_kw -= fixed_kw * pue

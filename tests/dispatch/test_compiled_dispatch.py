@@ -64,10 +64,10 @@ def crowded(draw: st.DrawFn, scene_of: Callable[[Site], Scene], base: Site, now:
     return scene
 
 
-def any_ppa(load_kw: float, chance: Random) -> Ppa | None:
+def any_ppa(load_kw: float, chance: Random) -> tuple[Ppa, ...]:
     if chance.random() < 0.4:
-        return None
-    return Ppa(load_kw * chance.uniform(0.05, 0.9), 40.0, chance.choice([None, 0.0, 3.0, 100.0, 1000.0]))
+        return ()
+    return (Ppa(load_kw * chance.uniform(0.05, 0.9), 40.0, chance.choice([None, 0.0, 3.0, 100.0, 1000.0])),)
 
 
 def crowded_site(base: Site, chance: Random) -> Site:

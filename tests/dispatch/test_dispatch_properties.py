@@ -56,9 +56,10 @@ def fleets(draw: st.DrawFn, name: str, feeders: list[str]) -> Fleet:
     )
 
 
-def ppas() -> st.SearchStrategy[Ppa | None]:
+def ppas() -> st.SearchStrategy[tuple[Ppa, ...]]:
     """A block of any share of the site; half of the sites have none."""
-    return st.none() | st.builds(Ppa, st.floats(10, 10_000), st.floats(0, 200), st.none() | st.floats(0, 3000))
+    one = st.builds(Ppa, st.floats(10, 10_000), st.floats(0, 200), st.none() | st.floats(0, 3000))
+    return st.just(()) | st.tuples(one)
 
 
 @st.composite

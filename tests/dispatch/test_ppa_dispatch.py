@@ -6,7 +6,6 @@ At 60 USD per PH/s per day the new fleet's hash is worth 181 USD/MWh in eco, 114
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +22,7 @@ from orchestrator.dispatch.kernels.blocks import Rank
 from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.dispatch.moves import plan_moves
-from orchestrator.dispatch.power_price import price_at
+from orchestrator.dispatch.power_price import power_prices, price_at
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.site import SLEEP
 from orchestrator.domain.target import Target
@@ -31,6 +30,8 @@ from orchestrator.domain.work import JobPhase
 from orchestrator.explain.decision_record import write_up
 from orchestrator.forecast.outlook import PlanValues, Switch
 from tests.dispatch.test_dispatch_properties import ANY_SPEED
+from tests.power_block import charged
+from tests.scenes import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ NEW_KW = 117.04 + 4 * (317.35 + 77.0 + 44.0)
 
 
 def bought(scene: Scene, ppa: Ppa | None) -> None:
-    scene.site = replace(scene.site, grid=replace(scene.site.grid, ppa=ppa))
+    scene.site = charged(scene.site, ppa)
 
 
 @pytest.mark.parametrize(
@@ -185,8 +186,9 @@ def test_a_decision_has_what_was_left_of_the_block_on_record(scene: Scene) -> No
 
 def test_one_more_kw_costs_what_is_told_on_both_sides_of_the_block() -> None:
     sold = Ppa(1000.0, 38.0, 3.0)
-    assert (price_at(sold, 999.0, 50.0).usd_per_mwh, price_at(sold, 999.0, 50.0).what) == (47.0, "power sold back")
-    assert price_at(sold, 1000.0, 50.0) == price_at(None, 0.0, 50.0)
+    prices = power_prices((sold,), NOW, 50.0)
+    assert (price_at(prices, 999.0).usd_per_mwh, price_at(prices, 999.0).what) == (47.0, "power sold back")
+    assert price_at(prices, 1000.0) == price_at(power_prices((), NOW, 50.0), 0.0)
 
 
 @given(

@@ -16,7 +16,8 @@ from orchestrator.forecast.outlook import Outlook
 from orchestrator.observe.columns import fleet_columns, job_columns
 from orchestrator.optimizer.first_step import named, quick_values
 from orchestrator.optimizer.formulate import caps_ahead, problem_of, pue_at
-from orchestrator.optimizer.problem import Problem, block_usd
+from orchestrator.optimizer.problem import Problem
+from tests.power_block import charged
 from tests.scenes import Scene
 
 STEP = timedelta(minutes=15)
@@ -76,7 +77,7 @@ def test_pue_follows_the_cooling_of_the_site() -> None:
 
 
 def test_what_cannot_move_is_taken_off_the_caps_and_the_block(site: Site, scene: Scene, now: datetime) -> None:
-    site = replace(site, grid=replace(site.grid, ppa=Ppa(2000.0, 38.0, 3.0)))
+    site = charged(site, Ppa(2000.0, 38.0, 3.0))
     problem = posed(site, scene, now)
     asleep_kw = [fleet.racks * fleet.rack_kw("sleep") for fleet in site.fleets]
     idle_kw = site.pools[0].idle_kw
@@ -86,7 +87,7 @@ def test_what_cannot_move_is_taken_off_the_caps_and_the_block(site: Site, scene:
     assert supply.feeder_kw[:, 0] == pytest.approx([1980.0 / 1.1 - asleep_kw[0], 2475.0 / 1.1 - asleep_kw[1] - idle_kw])
     assert supply.block_kw[0] == pytest.approx(2000.0 - fixed_kw * 1.1)
     assert (supply.sell_usd_per_mwh == 47.0).all()
-    assert block_usd(problem) == pytest.approx(2.0 * 38.0 * STEPS / 4)
+    assert problem.standing_usd == pytest.approx(2.0 * 38.0 * STEPS / 4)
     assert problem.expected_gpus[0, 0] == 12.0
 
 

@@ -1,28 +1,33 @@
 """What a block of power makes of the prices that a plan looks at."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.accounting.charges.block import Ppa
+from orchestrator.accounting.power_cost import marginal_over
+from orchestrator.optimizer.energy_price import marginal_paths
 from orchestrator.optimizer.kernels.arrays import Supply
-from orchestrator.optimizer.power_block import PowerBlock, marginal_paths, unused_usd_per_mwh
 from tests.accounting.test_ppa import PPAS
+from tests.scenes import NOW
 
 MARKET = np.array([50.0, 20.0, -10.0])
+STARTS = [NOW + number * timedelta(minutes=15) for number in range(3)]
 PATHS = np.array([[900.0, 20.0, 30.0], [10.0, -5.0, -40.0]])
 
 
 def supply(ppa: Ppa) -> Supply:
     nothing, none = np.zeros(3), np.zeros(0, dtype=np.int64)
-    block = PowerBlock.of(ppa, MARKET)
+    left, beyond = marginal_over([ppa], STARTS, MARKET)
     empty = np.zeros((0, 3))
     return Supply(
         0.25,
-        MARKET,
-        block.sell_usd_per_mwh,
-        block.block_kw,
+        beyond,
+        left,
+        np.full(3, ppa.block_kw),
         np.ones(3),
         nothing,
         empty,
@@ -35,7 +40,9 @@ def supply(ppa: Ppa) -> Supply:
 
 @given(PPAS, st.lists(st.floats(-500, 5000), min_size=1, max_size=20))
 def test_many_prices_at_once_are_as_one_by_one(ppa: Ppa, prices: list[float]) -> None:
-    assert unused_usd_per_mwh(ppa, np.array(prices)).tolist() == [ppa.unused_usd_per_mwh(price) for price in prices]
+    left, beyond = marginal_over([ppa], [NOW] * len(prices), np.array(prices))
+    assert left.tolist() == [ppa.unused_usd_per_mwh(price) for price in prices]
+    assert beyond.tolist() == prices
 
 
 @pytest.mark.parametrize(
@@ -55,9 +62,9 @@ def test_on_each_path_the_block_covers_as_much_as_on_the_expected_one(
     spread: float | None, energy: np.ndarray, expected: np.ndarray
 ) -> None:
     ppa = Ppa(1000.0, 38.0, spread)
-    assert marginal_paths(ppa, supply(ppa), energy, PATHS) == pytest.approx(np.array(expected))
+    assert marginal_paths([ppa], STARTS, supply(ppa), energy, PATHS) == pytest.approx(np.array(expected))
 
 
 def test_without_a_block_paths_are_the_markets() -> None:
     ppa = Ppa(1000.0, 38.0, 3.0)
-    assert marginal_paths(None, supply(ppa), MARKET, PATHS) is PATHS
+    assert marginal_paths([], [], supply(ppa), MARKET, PATHS) is PATHS

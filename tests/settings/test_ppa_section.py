@@ -33,7 +33,7 @@ def with_ppa(edited: Edit, ppa: str) -> Path:
 )
 def test_a_block_is_taken_as_it_is_written(edited: Edit, ppa: str, taken: Ppa | None) -> None:
     settings = load_settings(with_ppa(edited, ppa), {})
-    assert settings.site.grid.ppa == taken
+    assert settings.site.grid.charges == (() if taken is None else (taken,))
     assert not [warning for warning in settings.warnings if "ppa" in warning]
 
 

@@ -6,14 +6,26 @@ the market price is negative it costs that much. So a kWh never brings more unus
 what the site pays is convex in what it draws.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.domain.charge import Marginal
 from orchestrator.domain.units import energy_cost_usd, power_text
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Ppa:
     """The contract, as the site file has it."""
+
+    name: ClassVar[str] = "ppa"
+    label: ClassVar[str] = "PPA"
 
     block_kw: float
     """At the grid, in every hour of the year."""
@@ -27,23 +39,8 @@ class Ppa:
             return min(market_usd_per_mwh, 0.0)
         return market_usd_per_mwh - self.sell_back_spread_usd_per_mwh
 
-    def marginal_usd_per_mwh(self, power_kw: float, market_usd_per_mwh: float) -> float:
-        """What one more kW costs where `power_kw` are drawn: what it would bring unused, beyond the block the market
-        price."""
-        return self.unused_usd_per_mwh(market_usd_per_mwh) if power_kw < self.block_kw else market_usd_per_mwh
-
-    def cost_usd(self, hours: float, energy_kwh: float, market_usd_per_mwh: float) -> float:
-        """What the site pays for `energy_kwh` drawn over `hours` of one price."""
-        block_kwh = self.block_kw * hours
-        beyond_kwh, unused_kwh = max(energy_kwh - block_kwh, 0.0), max(block_kwh - energy_kwh, 0.0)
-        return (
-            energy_cost_usd(block_kwh, self.price_usd_per_mwh)
-            + energy_cost_usd(beyond_kwh, market_usd_per_mwh)
-            - energy_cost_usd(unused_kwh, self.unused_usd_per_mwh(market_usd_per_mwh))
-        )
-
-    def against_market_usd(self, block_kwh: float, energy_kwh: float, market_usd_per_mwh: float) -> float:
-        """By how much that is more than `energy_kwh` at the market price; `block_kwh` are the block's in that time.
+    def cost_usd(self, start: datetime, block_kwh: float, energy_kwh: float, market_usd_per_mwh: float) -> float:
+        """By how much the contract is more than `energy_kwh` at the market price.
 
         Block x (contract price - market price), and the spread on what is not used.
         """
@@ -51,6 +48,15 @@ class Ppa:
         return energy_cost_usd(block_kwh, self.price_usd_per_mwh - market_usd_per_mwh) + energy_cost_usd(
             max(block_kwh - energy_kwh, 0.0), spread
         )
+
+    def more_usd_per_mwh(self, starts: Sequence[datetime], market_usd_per_mwh: Floats) -> Marginal[Floats]:
+        """One more kW takes what it would bring unused; beyond the block it costs the market price and no more."""
+        nothing = np.zeros_like(market_usd_per_mwh)
+        spread = self.sell_back_spread_usd_per_mwh
+        return Marginal(-np.maximum(market_usd_per_mwh, 0.0) if spread is None else nothing - spread, nothing)
+
+    def power(self, start: datetime) -> str:
+        return "block power left unused" if self.sell_back_spread_usd_per_mwh is None else "power sold back"
 
     @property
     def text(self) -> str:
@@ -60,3 +66,7 @@ class Ppa:
         if spread is None:
             return f"{block}: unused power is lost"
         return f"{block}: unused power is sold back at market{f' - {spread:g}' if spread else ''}"
+
+    @property
+    def assumption(self) -> str:
+        return f"power is bought ahead, {self.text}"

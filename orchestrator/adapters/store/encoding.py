@@ -184,12 +184,12 @@ def ledger_rows(postings: Iterable[Posting]) -> list[Row]:
     """One row a ledger line, postings to the same line added up."""
     lines: dict[tuple[object, ...], Row] = {}
     for posting in postings:
-        line = (posting.start, posting.account.value, posting.subject, posting.price_usd_per_mwh)
+        line = (posting.start, str(posting.account), posting.subject, posting.price_usd_per_mwh)
         row = lines.setdefault(
             line,
             {
                 "start": posting.start,
-                "account": posting.account.value,
+                "account": str(posting.account),
                 "subject": posting.subject,
                 "price_usd_per_mwh": posting.price_usd_per_mwh,
                 "price_basis": posting.price_basis,
@@ -208,8 +208,12 @@ def ledger_rows(postings: Iterable[Posting]) -> list[Row]:
     return list(lines.values())
 
 
+_ACCOUNTS = {account.value: account for account in Account}
+"""The others are charges."""
+
+
 def posting_of(row: RowMapping) -> Posting:
-    return Posting(**{**row, "account": Account(row["account"])})
+    return Posting(**{**row, "account": _ACCOUNTS.get(row["account"], row["account"])})
 
 
 def mark_row(mark: MeterMark) -> Row:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, or_, select, tuple_
 
-from orchestrator.accounting.charges.block_use import CORRECTED, BlockUse
+from orchestrator.accounting.charge_lines import CORRECTED, Charged
 from orchestrator.accounting.ledger import Account, Posting
 from orchestrator.adapters.store import encoding, tables
 from orchestrator.domain.decision import Breach, BreachState, Decision, Outcome, OutcomeState
@@ -53,7 +53,7 @@ def memory(connection: Connection, now: datetime) -> Memory:
                 select(tables.meter_marks).order_by(tables.meter_marks.c.metric, tables.meter_marks.c.subject),
             )
         ),
-        block=_block(connection, now),
+        charged=_charged(connection, now),
         jobs=tuple(encoding.job_of(row) for row in _rows(connection, select(tables.jobs).order_by(tables.jobs.c.job))),
         prices=_prices(connection, now - BEHIND),
         unsettled=_decided(
@@ -73,21 +73,28 @@ def _prices(connection: Connection, since: datetime) -> tuple[Price, ...]:
     return tuple(encoding.price_of(row) for row in _rows(connection, query))
 
 
-def _block(connection: Connection, now: datetime) -> tuple[BlockUse, ...]:
-    """What is posted of the power block, and of the energy of the same prices and intervals."""
+def _charged(connection: Connection, now: datetime) -> tuple[Charged, ...]:
+    """What is posted of each charge, and of the energy of the same prices and intervals."""
     line = tables.ledger.c
-    of_block = line.account == Account.PPA.value
-    block_mwh = func.sum(case((of_block, line.quantity), else_=0.0))
-    query = (
-        select(line.start, line.price_usd_per_mwh, block_mwh, func.sum(line.energy_kwh))
-        .where(line.start >= now - CORRECTED)
-        .group_by(line.start, line.price_usd_per_mwh)
-        .having(func.sum(case((of_block, 1), else_=0)) > 0)
-        .order_by(line.start, line.price_usd_per_mwh)
+    recent = line.start >= now - CORRECTED
+    charges = (
+        select(line.account, line.start, line.price_usd_per_mwh, func.sum(line.quantity))
+        .where(recent, line.account.not_in([account.value for account in Account]))
+        .group_by(line.account, line.start, line.price_usd_per_mwh)
+        .order_by(line.account, line.start, line.price_usd_per_mwh)
     )
+    found = list(connection.execute(charges))
+    if not found:
+        return ()
+    drawn = (
+        select(line.start, line.price_usd_per_mwh, func.sum(line.energy_kwh))
+        .where(recent)
+        .group_by(line.start, line.price_usd_per_mwh)
+    )
+    energy_kwh = {(start, price): kwh for start, price, kwh in connection.execute(drawn)}
     return tuple(
-        BlockUse(start, price, mwh * KWH_PER_MWH, energy_kwh)
-        for start, price, mwh, energy_kwh in connection.execute(query)
+        Charged(account, start, price, mwh * KWH_PER_MWH, energy_kwh[start, price])
+        for account, start, price, mwh in found
     )
 
 

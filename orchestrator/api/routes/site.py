@@ -1,13 +1,14 @@
 """GET /site: the site as its file describes it."""
 
+from dataclasses import asdict
 from datetime import datetime
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.accounting.charges.block import Ppa
 from orchestrator.api.asking import DeskNow
 from orchestrator.api.desk import Desk
+from orchestrator.domain.charge import Charge
 from orchestrator.domain.site import Site
 from orchestrator.domain.sla import SlaClass
 
@@ -42,24 +43,16 @@ class FeederLimit(BaseModel):
     limit_kw: float = Field(description="At the feeder's head, cooling included")
 
 
-class PpaOutline(BaseModel):
-    """Power bought ahead: the same block around the clock, paid for whether it is used or not."""
+class ChargeOutline(BaseModel):
+    """What is paid for power beside its market price: its terms as in the site file, and in words."""
 
-    block_kw: float
-    price_usd_per_mwh: float
-    sell_back_spread_usd_per_mwh: float | None = Field(
-        description="Unused power is sold back at the market price less this; null: it is lost"
-    )
+    model_config = ConfigDict(extra="allow")
+
     text: str = Field(description="The contract in words")
 
     @staticmethod
-    def of(ppa: Ppa) -> "PpaOutline":
-        return PpaOutline(
-            block_kw=ppa.block_kw,
-            price_usd_per_mwh=ppa.price_usd_per_mwh,
-            sell_back_spread_usd_per_mwh=ppa.sell_back_spread_usd_per_mwh,
-            text=ppa.text,
-        )
+    def of(charge: Charge) -> "ChargeOutline":
+        return ChargeOutline(text=charge.text, **asdict(charge))
 
 
 class FleetOutline(BaseModel):
@@ -95,7 +88,9 @@ class SiteDocument(BaseModel):
     clock: Clock
     grid_limit_kw: float = Field(description="The grid connection, kept on measured power")
     measurement_uncertainty: float = Field(description="Share of a reading; 0.01 is 1 %")
-    ppa: PpaOutline | None = Field(description="Null: all power is bought at the market price")
+    charges: dict[str, ChargeOutline] = Field(
+        description="By their keys in the site file's `grid`; empty: all power is bought at the market price"
+    )
     feeders: list[FeederLimit]
     fleets: list[FleetOutline]
     pools: list[PoolOutline]
@@ -108,7 +103,7 @@ class SiteDocument(BaseModel):
             clock=clock,
             grid_limit_kw=site.grid.limit_kw,
             measurement_uncertainty=site.grid.measurement_uncertainty,
-            ppa=PpaOutline.of(site.grid.ppa) if site.grid.ppa is not None else None,
+            charges={charge.name: ChargeOutline.of(charge) for charge in site.grid.charges},
             feeders=[FeederLimit(name=feeder.name, limit_kw=feeder.limit_kw) for feeder in site.feeders],
             fleets=[
                 FleetOutline(

@@ -4,9 +4,8 @@ from collections import Counter
 from datetime import datetime
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.accounting.charges.block import Ppa
 from orchestrator.api.asking import DeskNow
 from orchestrator.api.desk import Desk
 from orchestrator.api.routes.breaches import BreachDocument
@@ -15,6 +14,7 @@ from orchestrator.api.routes.fleets import hashprice_usd_per_ph_day
 from orchestrator.api.routes.plan import PlanOutline
 from orchestrator.api.routes.prices import PriceNow
 from orchestrator.api.routes.site import Clock
+from orchestrator.dispatch.power_price import charge_figures, power_prices, price_at
 from orchestrator.domain.observation import Quality
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
@@ -32,23 +32,26 @@ class CapDocument(BaseModel):
     source: str = Field(description="What sets the limit")
 
 
-class BlockDocument(BaseModel):
-    """The power block now."""
+class ChargeNow(BaseModel):
+    """A charge at this moment. Of power bought ahead also `left_kw`, what the measured load leaves of it (negative:
+    bought beyond it), and `unused_usd_per_mwh`, what it brings unused; of any other `more_usd_per_mwh`, what it adds to
+    the market price."""
+
+    model_config = ConfigDict(extra="allow")
 
     text: str = Field(description="The contract in words")
-    left_kw: float = Field(description="Not drawn by the measured load; negative: bought beyond it at the market price")
-    unused_usd_per_mwh: float = Field(description="What power brings that is left unused now")
-    marginal_usd_per_mwh: float = Field(description="What one more kW costs now")
+    marginal_usd_per_mwh: float = Field(description="What one more kW costs now, all charges together")
 
-    @staticmethod
-    def of(ppa: Ppa, snapshot: Snapshot) -> "BlockDocument":
-        grid_kw, market = snapshot.measured.grid_kw, snapshot.price.usd_per_mwh
-        return BlockDocument(
-            text=ppa.text,
-            left_kw=ppa.block_kw - grid_kw,
-            unused_usd_per_mwh=ppa.unused_usd_per_mwh(market),
-            marginal_usd_per_mwh=ppa.marginal_usd_per_mwh(grid_kw, market),
-        )
+
+def _charges(site: Site, snapshot: Snapshot) -> dict[str, ChargeNow]:
+    grid_kw, price = snapshot.measured.grid_kw, snapshot.price
+    prices = power_prices(site.grid.charges, price.interval_start, price.usd_per_mwh)
+    left_kw, marginal = prices.block_kw - grid_kw, price_at(prices, grid_kw).usd_per_mwh
+    found: dict[str, ChargeNow] = {}
+    for charge in site.grid.charges:
+        figures = charge_figures(charge, price.interval_start, price.usd_per_mwh, left_kw)
+        found[charge.name] = ChargeNow(text=charge.text, marginal_usd_per_mwh=marginal, **figures)
+    return found
 
 
 class Observed(BaseModel):
@@ -56,7 +59,9 @@ class Observed(BaseModel):
 
     at: datetime
     price: PriceNow
-    ppa: BlockDocument | None = Field(description="Null: all power is bought at the market price")
+    charges: dict[str, ChargeNow] = Field(
+        description="By their keys in the site file's `grid`; empty: all power is bought at the market price"
+    )
     grid: CapDocument
     feeders: list[CapDocument]
     measured_kw: float = Field(description="Grid power by the newest readings alone, whatever their age")
@@ -108,7 +113,7 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
     return Observed(
         at=snapshot.at,
         price=PriceNow.of(snapshot.price),
-        ppa=BlockDocument.of(site.grid.ppa, snapshot) if site.grid.ppa is not None else None,
+        charges=_charges(site, snapshot),
         grid=CapDocument(
             name="grid",
             power_kw=power.grid_kw,

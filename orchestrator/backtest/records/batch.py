@@ -1,7 +1,7 @@
 """Settled intervals as rows of numbers: one for each interval and each fleet, GPU pool and job that was there in it.
 
-A site with a power block has one more row in each: no power, and what the contract cost beyond the market price of all
-the others.
+A site with charges beside the market price has one more row in each for every charge: no power, and what it cost beyond
+the market price of all the others.
 
 All rows of an interval add up to the site. A pool's row is its nodes with every GPU idle; what its GPUs draw above idle
 is on the rows of the jobs that hold them, and jobs alone earn. So no energy, cost or revenue is in two rows.
@@ -28,7 +28,8 @@ class Kind(IntEnum):
     FLEET = 0
     POOL = 1
     JOB = 2
-    PPA = 3
+    CHARGE = 3
+    """Its name is written."""
 
 
 class Outcome(IntEnum):
@@ -53,7 +54,7 @@ class RowBatch:
     kind: Ints
     """As `Kind`."""
     subject: Ints
-    """Row in the site's fleets or pools, or in the workload; 0 of the power block."""
+    """Row in the site's fleets or pools, its charges, or in the workload."""
     tenant: Ints
     """Row in the site's tenants for a job, else NONE."""
     level: Ints
@@ -68,7 +69,7 @@ class RowBatch:
     """Billed to the job; NaN for others."""
     revenue_usd: Floats
     cost_usd: Floats
-    """Energy at the grid (IT load x PUE) at the settled price; of the power block what it cost more than that."""
+    """Energy at the grid (IT load x PUE) at the settled price; of a charge what it cost more than that."""
     credit_usd: Floats
     """SLA credit that fell due."""
     starts: Ints

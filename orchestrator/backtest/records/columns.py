@@ -12,7 +12,7 @@ from orchestrator.backtest.result import Floats, Ints, MarketSeries
 from orchestrator.domain.site import Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
 
-KINDS = tuple(kind.name.lower() for kind in Kind)
+KINDS = tuple(kind.name.lower() for kind in Kind if kind is not Kind.CHARGE)
 OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
 
 
@@ -32,6 +32,7 @@ def columns_of(period: RecordsPeriod, rows: RowBatch, strategy: str, levels: Seq
     at = rows.interval
     start_ms = market.start_s[at] * 1000
     grid_kw = rows.it_kw * market.pue[at]
+    kinds = (*KINDS, *(charge.name for charge in site.grid.charges))
     subjects, numbers = _subjects(period, rows)
 
     def number(values: Floats) -> Any:
@@ -44,7 +45,7 @@ def columns_of(period: RecordsPeriod, rows: RowBatch, strategy: str, levels: Seq
         "strategy": _named(np.zeros(len(rows), dtype=np.int64), (strategy,).__getitem__),
         "start": time(start_ms),
         "end": time(start_ms + int(market.step.total_seconds() * 1000)),
-        "kind": _named(rows.kind, KINDS.__getitem__),
+        "kind": _named(rows.kind + np.where(rows.kind == Kind.CHARGE, rows.subject, 0), kinds.__getitem__),
         "subject": _named(numbers, subjects),
         "tenant": _named(rows.tenant, lambda row: site.tenants[row].name),
         "level": _named(rows.level, levels.__getitem__),
@@ -108,7 +109,7 @@ def _subjects(period: RecordsPeriod, rows: RowBatch) -> tuple[Callable[[int], st
     def name(number: int) -> str:
         return fixed[number] if number < len(fixed) else workload.name(number - len(fixed), site)
 
-    return name, rows.subject + offset
+    return name, np.where(rows.kind == Kind.CHARGE, 0, rows.subject) + offset
 
 
 def _named(numbers: Ints, name: Callable[[int], str]) -> Any:

@@ -35,7 +35,7 @@ function drawPrice(seen) {
   setText("price", format.price(price.usd_per_mwh));
   byId("price").closest(".figure").dataset.quality = price.quality;
   const interval = `${format.hourMinute(Date.parse(price.interval_start_utc))} to ${format.hourMinute(Date.parse(price.interval_end_utc))}`;
-  setText("price-note", `${BASIS[price.basis] || format.words(price.basis)}${quality(price.quality)}, ${interval}${block(seen.ppa)}`);
+  setText("price-note", `${BASIS[price.basis] || format.words(price.basis)}${quality(price.quality)}, ${interval}${charged(seen.charges)}`);
 }
 
 function drawGrid(seen) {
@@ -69,7 +69,9 @@ function drawFeeders(feeders) {
 
 const quality = (name) => (name === "fresh" ? "" : ` (${name})`);
 
-// Of power bought ahead: the contract in words, and what one more kWh costs while it lasts or beyond it.
-function block(ppa) {
-  return ppa ? `; ${ppa.text}; one more kWh is at ${format.price(ppa.marginal_usd_per_mwh)} USD/MWh` : "";
+// What is paid beside the market price: each contract in words, and what one more kWh costs now, all together.
+function charged(charges) {
+  const all = Object.values(charges);
+  const texts = all.map((charge) => charge.text).join("; ");
+  return all.length ? `; ${texts}; one more kWh is at ${format.price(all[0].marginal_usd_per_mwh)} USD/MWh` : "";
 }

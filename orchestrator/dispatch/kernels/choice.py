@@ -30,8 +30,8 @@ class BlockLeft(NamedTuple):
     """At the grid; negative where what cannot be switched off draws more."""
     margin_kw: float
     """Left alone when something new is switched on."""
-    unused_usd_per_mwh: float
-    """What it brings unused; no more than the market price."""
+    usd_per_mwh: float
+    """What one more kW costs while some is left; no more than beyond it."""
 
 
 class Chosen(NamedTuple):
@@ -70,7 +70,7 @@ def walk(  # noqa: PLR0912, PLR0915  # one walk
     for at in range(len(taken)):
         value = blocks.value_usd_per_mwh[at]
         within = blocks.rank[at] == _WORTH and not value > price
-        if within and not (bought_kw > 0.0 and value > bought.unused_usd_per_mwh):
+        if within and not (bought_kw > 0.0 and value > bought.usd_per_mwh):
             continue
         fleet, job, feeder = blocks.fleet[at], blocks.job[at], blocks.feeder[at]
         offered, need = blocks.units[at], blocks.gpus[at]
@@ -89,7 +89,7 @@ def walk(  # noqa: PLR0912, PLR0915  # one walk
             unit_grid_kw, left_kw = unit_kw * pue, max(bought_kw - new * bought.margin_kw, 0.0)
             paid = floor(left_kw / unit_grid_kw + 1e-9)
             rest_kw = max(left_kw - paid * unit_grid_kw, 0.0)
-            cost = rest_kw * bought.unused_usd_per_mwh + (unit_grid_kw - rest_kw) * price
+            cost = rest_kw * bought.usd_per_mwh + (unit_grid_kw - rest_kw) * price
             if value * unit_grid_kw > cost:
                 paid += 1
             offered = min(offered, paid)

@@ -20,9 +20,10 @@ class Supply(NamedTuple):
 
     step_h: float
     price_usd_per_mwh: Floats
-    """(T,) spot: what a kWh more costs while the block is used up."""
+    """(T,) what a kWh more costs beyond what was bought ahead: spot, and what charges put on top."""
     sell_usd_per_mwh: Floats
-    """(T,) what a kWh of the block that is not used brings, never above the spot price; 0 under take-or-pay."""
+    """(T,) the same while some of the block is left, never more than beyond it: what a kWh of it brings unused, 0 under
+    take-or-pay, and what charges put on top."""
     block_kw: Floats
     """(T,) power bought ahead, at the grid, less what fixed loads draw; negative: fixed loads buy at spot."""
     pue: Floats

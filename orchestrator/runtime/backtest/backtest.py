@@ -102,7 +102,7 @@ def _result(
         trace=_source(asked.trace) if asked.trace is not None else None,
         seed=asked.seed,
         warnings=(*shortages(period), *history.notes, *loaded.notes),
-        assumptions=(*ASSUMPTIONS, *_bought(settings.site)),
+        assumptions=(*ASSUMPTIONS, *_charged(settings.site)),
         versions=period.versions,
         seconds=seconds,
         peak_mb=max([peak_mb(), bound.peak_mb, *(strategy.peak_mb for strategy in strategies)]),
@@ -110,21 +110,19 @@ def _result(
     )
 
 
-def _bought(site: Site) -> tuple[str, ...]:
-    """Of power bought ahead, a sentence."""
-    ppa = site.grid.ppa
-    if ppa is None:
-        return ()
-    return (
-        f"power is bought ahead, {ppa.text}; it is in the energy cost of all strategies and in the bound; always-on "
-        "and threshold go by the market price alone",
+def _charged(site: Site) -> tuple[str, ...]:
+    """Of each charge, a sentence."""
+    return tuple(
+        f"{charge.assumption}; it is in the energy cost of all strategies and in the bound; always-on and threshold go "
+        "by the market price alone"
+        for charge in site.grid.charges
     )
 
 
 def write_results(result: BacktestResult, json_file: Path | None, report: Path | None, console: Console) -> None:
     """Print the figures, and write the files that were asked for."""
     figures = document(result)
-    console.print(shown_in(figures, console.width))
+    console.print(shown_in(figures, console.width, result.site.grid.charges))
     for warning in result.warnings:
         console.print(f"note: {warning}", style="yellow", markup=False, soft_wrap=True)
     if json_file is not None:

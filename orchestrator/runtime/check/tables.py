@@ -60,8 +60,8 @@ def _site(settings: Settings, inputs: Inputs) -> Table:
     table.add_row(
         "grid limit", f"{_mw(site.grid.limit_kw)} MW, {site.grid.measurement_uncertainty:.1%} of it kept for the meter"
     )
-    if site.grid.ppa is not None:
-        table.add_row("PPA", site.grid.ppa.text)
+    for charge in site.grid.charges:
+        table.add_row(charge.label, charge.text)
     table.add_row("default modes", f"{_mw((normal_kw + hpc_kw) * pue)} MW at {OUTDOOR_C:g} degC (PUE {pue:.3f})")
     table.add_row("strongest modes", f"{_mw((full_kw + hpc_kw) * pue)} MW")
     table.add_row("time zone", site.timezone)

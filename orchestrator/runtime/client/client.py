@@ -30,10 +30,9 @@ def show_status(url: str, api_key: str | None, console: Console) -> None:
         f"{power_text(grid['limit_kw'])} ({grid['source']}): mining {power_text(observed['mining_kw'])}, "
         f"HPC {power_text(observed['hpc_kw'])}, overhead {power_text(observed['overhead_kw'])}"
     )
-    if block := observed.get("ppa"):
-        console.print(
-            f"{block['text']}; one more kWh is at {block['marginal_usd_per_mwh']:.2f} USD/MWh", soft_wrap=True
-        )
+    if charges := list(observed["charges"].values()):
+        texts, marginal = "; ".join(charge["text"] for charge in charges), charges[0]["marginal_usd_per_mwh"]
+        console.print(f"{texts}; one more kWh is at {marginal:.2f} USD/MWh", soft_wrap=True)
     table = Table("fleet", "racks", "power", "why")
     for fleet in ask("GET", url, "/api/v1/fleets", api_key)["fleets"]:
         racks = ", ".join(f"{count} {mode}" for mode, count in fleet["racks_by_mode"].items() if count)

@@ -5,7 +5,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from orchestrator.adapters.store import SqlStore
 from orchestrator.dispatch.baseline import always_on, always_on_site
+from orchestrator.domain.charge import Charge
 from orchestrator.runtime.demo.day import DayError, PriceDay, at_local, local, price_day
 from orchestrator.runtime.demo.devices import progress_bar
 from orchestrator.runtime.demo.replay import Day, replay
@@ -162,12 +163,12 @@ def finished(
     }
 
 
-def conclude(figures: dict[str, Any], json_file: Path | None, console: Console) -> None:
-    """Print the table and write the JSON."""
+def conclude(figures: dict[str, Any], charges: Iterable[Charge], json_file: Path | None, console: Console) -> None:
+    """Print the table and write the JSON; `charges` are the site's."""
     if not figures:
         console.print("Stopped before the first round: there are no figures.")
         return
-    console.print(table(figures))
+    console.print(table(figures, charges))
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=2) + "\n")
         console.print(f"Figures written to {json_file}.")

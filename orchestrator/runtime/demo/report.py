@@ -10,6 +10,7 @@ from rich.table import Table
 
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.ledger import totals
+from orchestrator.domain.charge import Charge
 from orchestrator.domain.decision import Decision, Direction, Outcome, OutcomeState, Trigger
 from orchestrator.domain.site import Site
 from orchestrator.domain.sla import SlaClass
@@ -33,7 +34,7 @@ def report(store: Store, site: Site, start: datetime, end: datetime) -> dict[str
     return {
         "profit_usd": float(sums.profit_usd),
         "energy_cost_usd": float(sums.energy_cost_usd),
-        **({"ppa_usd": float(sums.ppa_usd)} if site.grid.ppa is not None else {}),
+        **{f"{charge.name}_usd": float(sums.charges_usd.get(charge.name, 0)) for charge in site.grid.charges},
         "sla_credits_usd": float(sums.sla_credits_usd),
         "revenue_usd": {str(account): float(usd) for account, usd in sums.revenue_usd.items()},
         "energy_kwh": {str(account): round(kwh, 3) for account, kwh in sums.energy_kwh.items()},
@@ -112,8 +113,8 @@ def _spread(seconds: Sequence[float]) -> dict[str, float | int | None]:
     }
 
 
-def table(figures: Mapping[str, Any]) -> Table:
-    """The report as a table: this site beside the always-on one."""
+def table(figures: Mapping[str, Any], charges: Iterable[Charge]) -> Table:
+    """The report as a table: this site beside the always-on one; `charges` are the site's."""
     always_on = figures["always_on"]
     shown = Table(title=figures["title"], title_justify="left", caption=figures["note"], caption_justify="left")
     shown.add_column("")
@@ -124,7 +125,7 @@ def table(figures: Mapping[str, Any]) -> Table:
         ("revenue from mining, USD", ("revenue_usd", "mining")),
         ("revenue from HPC, USD", ("revenue_usd", "hpc")),
         ("energy cost, USD", ("energy_cost_usd",)),
-        ("of it PPA against market, USD", ("ppa_usd",)),
+        *((f"of it {charge.label} against market, USD", (f"{charge.name}_usd",)) for charge in charges),
         ("SLA credits, USD", ("sla_credits_usd",)),
         ("energy for mining, kWh", ("energy_kwh", "mining")),
         ("energy for HPC, kWh", ("energy_kwh", "hpc")),
@@ -140,8 +141,7 @@ def table(figures: Mapping[str, Any]) -> Table:
         ("reaction acknowledged, median / p99 s", ("reaction_seconds", "acknowledged")),
         ("reaction measured, median / p99 s", ("reaction_seconds", "measured")),
     ):
-        if key[0] in figures:
-            shown.add_row(label, _cell(figures, key), _cell(always_on, key))
+        shown.add_row(label, _cell(figures, key), _cell(always_on, key))
     return shown
 
 

@@ -34,7 +34,8 @@ def _one_of(name: str, values: Iterable[str]) -> Label:
 _USE = _one_of("use", USES)
 _IT_USE = _one_of("use", IT_USES)
 _ACCOUNT = _one_of("account", USES)
-_PAYING = _one_of("account", (*USES, "ppa"))
+_PAYING = Label("account")
+"""Uses, and the site's charges."""
 _EARNING = _one_of("account", IT_USES)
 _INPUT = _one_of("input", INPUTS)
 _CLASS = _one_of("sla_class", SlaClass)
@@ -222,13 +223,13 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _counter("revenue_usd_total", "Revenue settled.", _EARNING, unit="usd"),
             _counter(
                 "energy_cost_usd_total",
-                "Paid for energy at prices above 0; `ppa`: what a power block cost more than the market.",
+                "Paid for energy at prices above 0; of a charge, as `ppa`: what it cost more than the market.",
                 _PAYING,
                 unit="usd",
             ),
             _counter(
                 "energy_income_usd_total",
-                "Earned with energy taken at prices below 0; `ppa`: what a power block cost less than the market.",
+                "Earned with energy taken at prices below 0; of a charge, as `ppa`: what it cost less than the market.",
                 _PAYING,
                 unit="usd",
             ),

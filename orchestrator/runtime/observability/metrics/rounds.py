@@ -72,7 +72,7 @@ class AlwaysOn:
             intervals(snapshot.book, since, snapshot.at, self._site.stale.price),
             pue=held.pue,
             hashprice_usd_per_ph_day=hashprice,
-            ppa=self._site.grid.ppa,
+            charges=self._site.grid.charges,
             hpc_kw=sum(hpc_kw.values()),
         )
         self._counters.add("always_on_revenue_usd_total", money.revenue_usd)

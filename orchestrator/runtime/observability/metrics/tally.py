@@ -14,7 +14,6 @@ from orchestrator.ports import Record
 from orchestrator.runtime.observability.metrics.counters import Counters
 
 _ENERGY = (Account.MINING, Account.HPC, Account.OVERHEAD)
-_PAYING = (*_ENERGY, Account.PPA)
 _EARNING = (Account.MINING, Account.HPC)
 
 
@@ -24,6 +23,10 @@ class Tally:
     def __init__(self, site: Site, counters: Counters, job_before: Callable[[str], JobRecord | None]) -> None:
         self._counters = counters
         self._job_before = job_before
+        self._paying = (*_ENERGY, *(charge.name for charge in site.grid.charges))
+        for account in self._paying:
+            counters.add("energy_cost_usd_total", 0.0, account)
+            counters.add("energy_income_usd_total", 0.0, account)
         self._sla = {tenant.name: tenant.sla for tenant in site.tenants}
         for tenant in self._sla:
             counters.add("sla_credit_usd_total", 0.0, tenant)
@@ -61,8 +64,9 @@ class Tally:
 
     def _money(self, postings: Iterable[Posting], tenants: dict[str, str]) -> None:
         """`tenants`: of the jobs whose records are in the same transaction; a credit is never without its job's."""
-        joules, revenue = dict.fromkeys(_ENERGY, 0.0), dict.fromkeys(_EARNING, 0.0)
-        cost, income = dict.fromkeys(_PAYING, 0.0), dict.fromkeys(_PAYING, 0.0)
+        joules: dict[str, float] = dict.fromkeys(_ENERGY, 0.0)
+        revenue: dict[str, float] = dict.fromkeys(_EARNING, 0.0)
+        cost, income = dict.fromkeys(self._paying, 0.0), dict.fromkeys(self._paying, 0.0)
         for posting in postings:
             account = posting.account
             if account in joules:
