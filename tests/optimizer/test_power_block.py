@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.accounting.power_cost import marginal_over
+from orchestrator.domain.charge import Charge
 from orchestrator.optimizer.energy_price import marginal_paths
 from orchestrator.optimizer.kernels.arrays import Supply
 from tests.accounting.test_ppa import PPAS
+from tests.adder import Adder
 from tests.scenes import NOW
 
 MARKET = np.array([50.0, 20.0, -10.0])
@@ -63,6 +65,22 @@ def test_on_each_path_the_block_covers_as_much_as_on_the_expected_one(
 ) -> None:
     ppa = Ppa(1000.0, 38.0, spread)
     assert marginal_paths([ppa], STARTS, supply(ppa), energy, PATHS) == pytest.approx(np.array(expected))
+
+
+def test_what_is_on_top_in_a_step_is_on_top_of_it_on_each_path() -> None:
+    """Steps are quarters from 19:00 on; 7 USD/MWh from 20:00 on."""
+    adder, ppa = Adder(7.0, 20, 21, "UTC"), Ppa(1000.0, 38.0, 3.0)
+    starts = [NOW + number * timedelta(minutes=30) for number in range(3)]
+    more = np.array([0.0, 0.0, 7.0])
+    cases: tuple[tuple[list[Charge], np.ndarray, np.ndarray], ...] = (
+        ([adder], MARKET + more, PATHS + more),
+        ([ppa, adder], MARKET + more, PATHS + more),
+        ([ppa, adder], MARKET - 3.0 + more, PATHS - 3.0 + more),
+    )
+    for charges, energy, expected in cases:
+        left, beyond = marginal_over(charges, starts, MARKET)
+        along = supply(ppa)._replace(price_usd_per_mwh=beyond, sell_usd_per_mwh=left)
+        assert marginal_paths(charges, starts, along, energy, PATHS) == pytest.approx(expected)
 
 
 def test_without_a_block_paths_are_the_markets() -> None:
