@@ -12,7 +12,6 @@ from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.site import SLEEP
 from orchestrator.explain.decision_record import write_up
-from orchestrator.explain.reasons import Reasons
 from orchestrator.forecast.outlook import PlanValues, Switch
 from tests.adder import Adder
 from tests.power_block import charged
@@ -52,8 +51,8 @@ def test_reasons_and_record_name_it(scene: Scene) -> None:
     scene.racks = {"new": {"turbo": 4}, "old": {"eco": 4}}
     snapshot = scene.snapshot()
     desired = dispatch(scene.site, snapshot, PLAN)
-    moves, reasons = plan_moves(scene.site, snapshot, desired), Reasons(snapshot, desired)
-    decision = write_up(snapshot, desired, moves, reasons, Trigger.PRICE, snapshot.at)
+    moves = plan_moves(scene.site, snapshot, desired)
+    decision = write_up(snapshot, desired, scene.why(desired), moves, Trigger.PRICE, snapshot.at)
     assert decision is not None
     assert "power and delivery at 89 USD/MWh" in decision.summary
     assert decision.inputs["adder"] == {"more_usd_per_mwh": 7.0}
