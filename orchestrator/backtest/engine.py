@@ -18,7 +18,9 @@ from orchestrator.backtest.racks import FleetsSettled, Racks
 from orchestrator.backtest.records.batch import NONE, Kind, RowBatch
 from orchestrator.backtest.result import MarketSeries
 from orchestrator.dispatch.anti_cycling import Budget
+from orchestrator.dispatch.blocks import by_fleet_name
 from orchestrator.dispatch.headroom import block_left
+from orchestrator.dispatch.kernels.blocks import Places
 from orchestrator.dispatch.kernels.choice import BlockLeft, Room
 from orchestrator.dispatch.kernels.rows import Moment
 from orchestrator.domain.charge import Charge
@@ -46,6 +48,7 @@ class Instant:
     jobs: JobColumns
     job_rows: Ints
     """Rows of the workload, by row of `jobs`."""
+    places: Places
     room: Room
     bought: BlockLeft
     """Of power bought ahead."""
@@ -114,6 +117,7 @@ def run(
             fleets=racks.columns,
             jobs=jobs,
             job_rows=book.open,
+            places=by_fleet_name(site, len(jobs)),
             room=fixed.room(site, pue),
             bought=fixed.bought(pue, float(left[index])),
             arrived=arrived,

@@ -6,11 +6,9 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.dispatch.baseline import warm
 from orchestrator.domain.site import Site
-from orchestrator.observe.columns import Floats, Ints, RackState, columns_at, hull, most_steps
-
-LONG_AGO_S = 86_400.0
-"""Before the start no rack was moved for this long."""
+from orchestrator.observe.columns import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +30,9 @@ class Racks:
 
     def __init__(self, site: Site, start: datetime, *, awake: bool) -> None:
         """Asleep, or warm if `awake`: in the default mode, or the next lower one that is worth using at some price."""
-        at = np.full(len(site.fleets), start.timestamp() - LONG_AGO_S)
-        steps = [hull(fleet) for fleet in site.fleets]
-        at_step = np.zeros((len(site.fleets), most_steps(steps)), dtype=np.int64)
-        for row, (fleet, of_fleet) in enumerate(zip(site.fleets, steps, strict=True)):
-            for number, step in enumerate(of_fleet):
-                if awake and fleet.rack_kw(step.to_mode) <= fleet.rack_kw(fleet.default_mode):
-                    at_step[row, number] = fleet.racks
-        state = RackState(
-            at_step=at_step,
-            movable=np.array([fleet.racks for fleet in site.fleets], dtype=np.int64),
-            held=np.zeros(len(site.fleets), dtype=np.bool_),
-            draw_share=np.ones(len(site.fleets)),
-            woken_at=at,
-            slept_at=at.copy(),
-        )
-        self.columns = columns_at(site, site.fleets, steps, state)
+        self.columns = warm(site, start.timestamp())
+        if not awake:
+            self.columns = replace(self.columns, at_step=np.zeros_like(self.columns.at_step))
         self._warming: list[list[tuple[int, float]]] = [[] for _ in site.fleets]
         """By fleet, racks and the seconds of warm-up that they have left, the oldest first."""
 

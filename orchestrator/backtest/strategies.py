@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, isfinite
 
-import numpy as np
-
 from orchestrator.backtest.engine import Instant
 from orchestrator.dispatch.allocate import NO_BLOCK
-from orchestrator.dispatch.baseline import always_on_site
+from orchestrator.dispatch.baseline import default_modes, threshold
 from orchestrator.dispatch.blocks import pool_columns
 from orchestrator.dispatch.decide import decide
 from orchestrator.dispatch.kernels.choice import BlockLeft
@@ -69,7 +67,7 @@ def named(text: str) -> tuple[Named, ...]:
 
 def site_of(strategy: Named, site: Site) -> Site:
     """The site that a strategy sees: those without dispatch know each fleet's default mode only."""
-    return always_on_site(site) if strategy.rule in (Rule.ALWAYS_ON, Rule.THRESHOLD) else site
+    return default_modes(site) if strategy.rule in (Rule.ALWAYS_ON, Rule.THRESHOLD) else site
 
 
 class Greedy:
@@ -90,10 +88,7 @@ class Threshold:
         self._usd_per_mwh = usd_per_mwh
 
     def __call__(self, instant: Instant) -> tuple[Ints, Ints]:
-        fleets, jobs = len(instant.fleets), len(instant.jobs)
-        at = np.full(fleets, self._usd_per_mwh)
-        always = np.full(jobs, inf)
-        switches = Switches(at, at, always, always)
+        switches = threshold(self._usd_per_mwh, len(instant.fleets), len(instant.jobs))
         return chosen(instant, self._pools, instant.price_usd_per_mwh, switches)
 
 
@@ -113,6 +108,7 @@ def chosen(
         instant.room,
         price_usd_per_mwh,
         switches=switches,
+        places=instant.places,
         bought=bought,
     )
     return decided.chosen.at_step, decided.chosen.gpus

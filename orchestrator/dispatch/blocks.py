@@ -32,3 +32,10 @@ def as_they_are(fleets: int, jobs: int) -> Places:
     """Of equals the first row goes first."""
     rows = np.arange(jobs)
     return Places(np.arange(fleets), rows, rows)
+
+
+def by_fleet_name(site: Site, jobs: int) -> Places:
+    """All of the site's fleets in order of name, as for a site that is watched; jobs are in order of age."""
+    rows = np.arange(jobs)
+    names = [fleet.name for fleet in site.fleets]
+    return Places(np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64), rows, rows)

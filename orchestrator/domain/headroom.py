@@ -8,7 +8,7 @@ The rule is the same for all who ask; what they take for drawn anyway is not, si
   what is held, racks and nodes that do not follow or answer), at the most that it may draw;
 - a plan (`optimizer.formulate`): the same as far as it will still be so in hours, at nameplate;
 - a backtest and its bound (`backtest.engine`): every machine asleep and every GPU idle, at nameplate;
-- the yardstick of an always-on site (`accounting.always_on`): the HPC load as it is.
+- the yardstick of an always-on site (`dispatch.baseline`): the HPC load as it is, machines asleep at nameplate.
 
 Powers, shares and PUEs are numbers or numpy arrays that broadcast; the domain itself knows none.
 """

@@ -11,7 +11,8 @@ JOULES_PER_KWH = 3_600_000.0
 SECONDS_PER_HOUR = 3600.0
 SECONDS_PER_DAY = 86_400.0
 KWH_PER_MWH = 1000.0
-HASHES_PER_PH_DAY = 1e15 * SECONDS_PER_DAY
+HASHES_PER_PH = 1e15
+HASHES_PER_PH_DAY = HASHES_PER_PH * SECONDS_PER_DAY
 """Hashes in one PH/s kept up for a day: what one hashprice buys."""
 
 INSTANT = timedelta(microseconds=1)

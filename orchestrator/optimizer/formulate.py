@@ -11,7 +11,7 @@ from orchestrator.accounting.power_cost import block_kw, marginal_over
 from orchestrator.domain.headroom import PLANNED_SHARE, left_it_kw, usable_kw
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.site import Cooling, Site
-from orchestrator.domain.units import SECONDS_PER_HOUR
+from orchestrator.domain.units import HASHES_PER_PH, SECONDS_PER_HOUR
 from orchestrator.forecast.outlook import Outlook
 from orchestrator.observe.columns import FleetColumns, JobColumns, by_class
 from orchestrator.observe.phase import Phase
@@ -19,7 +19,6 @@ from orchestrator.optimizer.energy_price import standing_usd
 from orchestrator.optimizer.kernels.arrays import Floats, Ints, Racks, Supply, Tasks
 from orchestrator.optimizer.problem import Problem
 
-HASHES_PER_PH = 1e15
 LEAST_DRAW_SHARE = 0.01
 """A fleet whose awake racks draw less of their nameplate is only about to start, or off the network: it is planned at
 nameplate, not as one that costs and earns nothing and so may sleep for the next day."""

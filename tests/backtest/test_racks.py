@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from orchestrator.backtest.racks import Racks
-from orchestrator.dispatch.baseline import always_on_site
+from orchestrator.dispatch.baseline import default_modes
 from orchestrator.domain.site import Site
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -18,7 +18,7 @@ def racks(site: Site, *, awake: bool = True) -> Racks:
 
 
 def test_awake_fleets_hash_in_their_default_modes(site: Site) -> None:
-    site = always_on_site(site)
+    site = default_modes(site)
     settled = racks(site).settle(np.zeros(len(site.fleets), dtype=np.int64), QUARTER_S)
     for row, fleet in enumerate(site.fleets):
         default = fleet.mode(fleet.default_mode)

@@ -15,7 +15,7 @@ from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.store import SqlStore
 from orchestrator.controller import Policy
-from orchestrator.dispatch.baseline import always_on, always_on_site
+from orchestrator.dispatch.baseline import always_on, default_modes
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.domain.market import Market, Price
 from orchestrator.domain.site import Site
@@ -43,7 +43,7 @@ async def played(site: Site, prices: list[Price], policy: Policy, file: Path) ->
 async def compared(site: Site, prices: list[Price], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The site with dispatch, held to its promises, and the one that is always on."""
     ours = await played(site, prices, dispatch, folder / "ours.db")
-    baseline = await played(always_on_site(site), prices, always_on, folder / "always-on.db")
+    baseline = await played(default_modes(site), prices, always_on, folder / "always-on.db")
     assert ours["seconds_above_limit"] == 0
     assert ours["interruptions"]["guaranteed"] == 0
     assert ours["jobs"]["guaranteed"]["late"] == ours["jobs"]["guaranteed"]["failed"] == 0
@@ -85,7 +85,7 @@ async def test_dispatch_earns_more_than_always_on(
 async def test_without_turbo_on_a_flat_cheap_day_there_is_nothing_to_gain_and_nothing_is_lost(
     site: Site, start: datetime, tmp_path: Path
 ) -> None:
-    plain = always_on_site(site)
+    plain = default_modes(site)
     ours, baseline = await compared(plain, day_of(start, [25.0] * 40), tmp_path)
     assert ours["profit_usd"] == pytest.approx(baseline["profit_usd"], rel=1e-3)
 
@@ -94,7 +94,7 @@ async def test_prices_in_turn_around_the_break_even_cost_little_where_modes_brin
     site: Site, start: datetime, tmp_path: Path
 ) -> None:
     """The worst case of the hysteresis: no sleep lasts as long as it was made for."""
-    plain = always_on_site(replace(site, fleets=(site.fleets[0],)))
+    plain = default_modes(replace(site, fleets=(site.fleets[0],)))
     for number, (low, high) in enumerate(((55.0, 92.0), (60.0, 99.0))):
         folder = tmp_path / str(number)
         folder.mkdir()

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from orchestrator.adapters.store import SqlStore
-from orchestrator.dispatch.baseline import always_on, always_on_site
+from orchestrator.dispatch.baseline import always_on, default_modes
 from orchestrator.domain.charge import Charge
 from orchestrator.runtime.demo.day import DayError, PriceDay, at_local, local, price_day
 from orchestrator.runtime.demo.devices import progress_bar
@@ -116,7 +116,7 @@ async def _replayed(
     settings: Settings, options: Options, file: Path, console: Console, *, end: datetime, is_baseline: bool
 ) -> dict[str, Any]:
     start = options.start
-    site = always_on_site(settings.site) if is_baseline else settings.site
+    site = default_modes(settings.site) if is_baseline else settings.site
     day = Day(
         start=start,
         end=end,

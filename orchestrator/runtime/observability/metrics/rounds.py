@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, KeysView
+from dataclasses import replace
 from datetime import datetime
 
-from orchestrator.accounting.always_on import FeederLoad, always_on_pace, feeder_loads, mined
+from orchestrator.accounting.always_on import mined
 from orchestrator.accounting.metering import intervals
 from orchestrator.controller.rounds import Part, Result
+from orchestrator.dispatch.baseline import default_modes, mining_beside, warm
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.runtime.observability.metrics.counters import Counters
@@ -44,11 +46,12 @@ class AlwaysOn:
     """The always-on site's mining, from one observation to the next: at the pace that the first of the two allowed."""
 
     def __init__(self, site: Site, counters: Counters) -> None:
-        self._site = site
+        self._site = default_modes(site)
         self._counters = counters
         self._before: Snapshot | None = None
         self._fleets: KeysView[str] = {}.keys()
-        self._loads: tuple[FeederLoad, ...] = ()
+        self._seen = replace(self._site, fleets=())
+        self._warm = warm(self._seen, 0.0)
 
     def observed(self, snapshot: Snapshot, last_at: datetime | None) -> None:
         """`last_at`: of the observation before the first, by a run before."""
@@ -60,14 +63,15 @@ class AlwaysOn:
         held = before or snapshot
         if held.fleets.keys() != self._fleets:
             self._fleets = held.fleets.keys()
-            self._loads = feeder_loads(status.fleet for status in held.fleets.values())
+            self._seen = replace(self._site, fleets=tuple(self._site.fleet(name) for name in self._fleets))
+            self._warm = warm(self._seen, 0.0)
         hpc_kw: dict[str, float] = {}
         for status in held.pools.values():
             hpc_kw[status.pool.feeder] = hpc_kw.get(status.pool.feeder, 0.0) + status.counted_kw
         hashprice = held.hashprice.value
         assert hashprice is not None, "the stale policy gives a hashprice"
         money = mined(
-            always_on_pace(self._loads, held.limits, hpc_kw, held.pue),
+            mining_beside(self._seen, self._warm, held.limits, hpc_kw, held.pue),
             snapshot.at - since,
             intervals(snapshot.book, since, snapshot.at, self._site.stale.price),
             pue=held.pue,
