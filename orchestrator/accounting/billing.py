@@ -1,10 +1,11 @@
-"""What tenants owe and are owed: GPU-hours billed, credits for promises not kept."""
+"""The account of each job of a live site: what was billed and credited so far, and how it ended."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orchestrator.accounting.ledger import Account, Posting
+from orchestrator.accounting.sla_credits import billed_usd, credited_usd, late_credit_usd, most_credit_usd
 from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.site import Tenant
 from orchestrator.domain.units import SECONDS_PER_HOUR
@@ -65,15 +66,16 @@ def settle_job(
     done = job.work_gpu_seconds if view.phase is JobPhase.SUCCEEDED else progress_gpu_seconds
     postings: list[Posting] = []
     if done is not None and done > record.billed_gpu_seconds:
-        gpu_hours = (min(done, job.work_gpu_seconds) - record.billed_gpu_seconds) / SECONDS_PER_HOUR
-        postings.append(_posting(job.name, price, quantity=gpu_hours, revenue_usd=gpu_hours * tenant.usd_per_gpu_h))
+        new_gpu_s = min(done, job.work_gpu_seconds) - record.billed_gpu_seconds
+        usd = billed_usd(new_gpu_s, tenant.usd_per_gpu_h)
+        postings.append(_posting(job.name, price, quantity=new_gpu_s / SECONDS_PER_HOUR, revenue_usd=usd))
         record = replace(record, billed_gpu_seconds=min(done, job.work_gpu_seconds))
     if record.outcome != "open":
         return record, postings
     ended_at = view.changed_at if view.phase.ended else None
     if job.deadline is not None and now >= job.deadline and (ended_at is None or ended_at > job.deadline):
-        credit_usd = tenant.credit_share * tenant.usd_per_gpu_h * _late_gpu_hours(view, record, now)
-        record, credits = _credit(view, tenant, record, credit_usd, price)
+        due_usd = late_credit_usd(_undone_gpu_seconds(view, record, now), tenant.usd_per_gpu_h, tenant.credit_share)
+        record, credits = _credit(view, tenant, record, due_usd, price)
         postings.extend(credits)
         record = replace(record, outcome="late")
     elif view.phase is JobPhase.SUCCEEDED:
@@ -83,14 +85,14 @@ def settle_job(
     return record, postings
 
 
-def _late_gpu_hours(view: JobView, record: JobRecord, now: datetime) -> float:
+def _undone_gpu_seconds(view: JobView, record: JobRecord, now: datetime) -> float:
     """Work that was not done at the deadline: what is left now, and what may have been done since it passed."""
     job = view.job
     assert job.deadline is not None, "only a job with a deadline is late"
     until = min(view.changed_at, now) if view.phase.ended or not view.phase.holds_gpus else now
     since_s = max((until - job.deadline).total_seconds(), 0.0)
     left = job.work_gpu_seconds - record.billed_gpu_seconds + job.gpus * since_s
-    return min(left, job.work_gpu_seconds) / SECONDS_PER_HOUR
+    return min(left, job.work_gpu_seconds)
 
 
 def interruption_credit(
@@ -103,14 +105,14 @@ def interruption_credit(
 
 
 def _most_usd(view: JobView, tenant: Tenant) -> float:
-    return tenant.credit_share * tenant.usd_per_gpu_h * view.job.work_gpu_seconds / SECONDS_PER_HOUR
+    return most_credit_usd(view.job.work_gpu_seconds, tenant.usd_per_gpu_h, tenant.credit_share)
 
 
 def _credit(
-    view: JobView, tenant: Tenant, record: JobRecord, usd: float, price: CurrentPrice
+    view: JobView, tenant: Tenant, record: JobRecord, due_usd: float, price: CurrentPrice
 ) -> tuple[JobRecord, list[Posting]]:
-    """Credit `usd`, all credits of a job together never more than `credit_share` of its price."""
-    usd = min(usd, _most_usd(view, tenant) - record.credited_usd)
+    """Credit what is due, as far as the credits of a job go."""
+    usd = float(credited_usd(due_usd, record.credited_usd, _most_usd(view, tenant)))
     if usd <= 0:
         return record, []
     return replace(record, credited_usd=record.credited_usd + usd), [_posting(view.job.name, price, credit_usd=usd)]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.backtest.records.batch import Kind, Outcome, RowBatch
+from orchestrator.backtest.records.batch import JobEnd, Kind, RowBatch
 from orchestrator.backtest.result import COLUMNS, Floats, Ints, MarketSeries, SlaOutcome, StrategySeries
 from orchestrator.domain.site import Site, Tenant
 from orchestrator.domain.sla import BUDGET_SPAN
@@ -22,7 +22,7 @@ class Tally:
         self._starts = np.zeros(len(site.fleets), dtype=np.int64)
         self._job_starts = 0
         tenants = len(site.tenants)
-        self._outcomes = np.zeros((tenants, len(Outcome)), dtype=np.int64)
+        self._outcomes = np.zeros((tenants, len(JobEnd)), dtype=np.int64)
         self._interruptions = np.zeros((tenants, count), dtype=np.int64)
         self._gpu_hours = np.zeros(tenants)
         self._credits_usd = np.zeros(tenants)
@@ -108,11 +108,11 @@ def _outcome(
 ) -> SlaOutcome:
     return SlaOutcome(
         tenant=tenant.name,
-        on_time=int(counts[Outcome.ON_TIME]),
-        late=int(counts[Outcome.LATE]),
-        withdrawn=int(counts[Outcome.WITHDRAWN]),
-        failed=int(counts[Outcome.FAILED]),
-        open=int(counts[Outcome.OPEN]),
+        on_time=int(counts[JobEnd.ON_TIME]),
+        late=int(counts[JobEnd.LATE]),
+        withdrawn=int(counts[JobEnd.WITHDRAWN]),
+        failed=int(counts[JobEnd.FAILED]),
+        open=int(counts[JobEnd.OPEN]),
         interruptions=interruptions,
         billed_gpu_hours=gpu_hours,
         credits_usd=credit_usd,

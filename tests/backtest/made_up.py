@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.backtest.jobs.submitted import SubmittedJobs, withdrawn_at
-from orchestrator.backtest.records.batch import NONE, Kind, Outcome, RowBatch
+from orchestrator.backtest.records.batch import NONE, JobEnd, Kind, RowBatch
 from orchestrator.backtest.result import (
     BacktestResult,
     MarketSeries,
@@ -85,7 +85,7 @@ def made_up_batches(site: Site, market: MarketSeries, stop_above: float, seed: i
         ]
         for job in running:
             ended = job in ends
-            outcome = int(chance.choice(4, p=(0.8, 0.1, 0.05, 0.05))) if ended else Outcome.OPEN if last else NONE
+            outcome = int(chance.choice(4, p=(0.8, 0.1, 0.05, 0.05))) if ended else JobEnd.OPEN if last else NONE
             rows.append(_row(site, market, interval, Kind.JOB, job, asleep=False, chance=chance, outcome=int(outcome)))
         running = {job: left - 1 for job, left in running.items() if job not in ends}
         columns = (np.array(column) for column in zip(*rows, strict=True))
@@ -132,7 +132,7 @@ def _row(
         gpu_hours,
         revenue_usd,
         energy_mwh * market.settled_usd_per_mwh[interval],
-        1.25 if outcome == Outcome.LATE else 0.0,
+        1.25 if outcome == JobEnd.LATE else 0.0,
         int(chance.integers(0, 3)) if kind is not Kind.POOL else 0,
         int(chance.random() < 0.02) if kind is Kind.JOB else 0,
         outcome,

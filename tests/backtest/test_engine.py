@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from orchestrator.backtest.engine import Kept, Strategy, run
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
-from orchestrator.backtest.records.batch import Kind, Outcome, RowBatch, joined
+from orchestrator.backtest.records.batch import JobEnd, Kind, RowBatch, joined
 from orchestrator.backtest.result import MarketSeries
 from orchestrator.backtest.strategies import Greedy, Threshold, named
-from orchestrator.dispatch.baseline import always_on_site
+from orchestrator.dispatch.baseline import default_modes
 from orchestrator.domain.site import Feeder, Site
 from orchestrator.domain.sla import SlaClass
 from tests.scenes import small_site
@@ -98,7 +98,7 @@ def test_every_job_is_settled_once(site: Site) -> None:
     rows, _ = played(site, market(*[40.0] * 30), jobs, Greedy(site))
     settled = rows.outcome >= 0
     assert sorted(rows.subject[settled].tolist()) == list(range(40))
-    done = rows.subject[rows.outcome == Outcome.ON_TIME]
+    done = rows.subject[rows.outcome == JobEnd.ON_TIME]
     hours = np.bincount(rows.subject[rows.kind == Kind.JOB], rows.gpu_hours[rows.kind == Kind.JOB], minlength=40)
     assert hours[done] == pytest.approx(jobs.work_gpu_seconds[done] / 3600.0)
     assert (hours <= jobs.work_gpu_seconds / 3600.0 + 1e-6).all()
@@ -119,7 +119,7 @@ def test_caps_and_promises_are_kept_whatever_the_prices(
     jobs = workload(site, count, seed, len(prices))
     strategy: Strategy = Greedy(site)
     if rule != "greedy":
-        site = always_on_site(site)
+        site = default_modes(site)
         strategy = Threshold(site, np.inf if rule == "always-on" else 80.0)
     rows, kept = played(site, market(*prices), jobs, strategy)
     assert kept.seconds_above_cap == 0.0

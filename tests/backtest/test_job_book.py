@@ -5,7 +5,7 @@ import pytest
 
 from orchestrator.backtest.jobs.job_book import JobBook
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
-from orchestrator.backtest.records.batch import NONE, Outcome
+from orchestrator.backtest.records.batch import NONE, JobEnd
 from orchestrator.domain.site import Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.observe.phase import Phase
@@ -57,7 +57,7 @@ def test_work_is_billed_as_it_is_done_and_power_is_drawn_while_it_lasts(site: Si
     second = book.settle(QUARTER_S, QUARTER_S)
     assert second.gpu_hours.tolist() == [pytest.approx(1.2)]
     assert second.it_kw.tolist() == [pytest.approx(full_kw * 9 / 15)]
-    assert (second.starts.tolist(), second.outcome.tolist()) == ([0], [Outcome.ON_TIME])
+    assert (second.starts.tolist(), second.outcome.tolist()) == ([0], [JobEnd.ON_TIME])
     assert len(book.open) == 0
 
 
@@ -92,7 +92,7 @@ def test_a_missed_deadline_is_credited_once_pro_rata(site: Site) -> None:
     book.settle(0.0, QUARTER_S)
     book.move(whole(8), QUARTER_S)
     late = book.settle(QUARTER_S, QUARTER_S)  # 20 of its 60 minutes are done at the deadline
-    assert late.outcome.tolist() == [Outcome.LATE]
+    assert late.outcome.tolist() == [JobEnd.LATE]
     assert late.credit_usd.tolist() == [pytest.approx(0.5 * 2.1 * 8 * 40 / 60)]
     for number in (2, 3):
         book.move(whole(8), number * QUARTER_S)
@@ -131,7 +131,7 @@ def test_a_job_is_withdrawn_by_its_tenant(site: Site) -> None:
     assert len(book.open) == 0
     book.move(whole(), QUARTER_S)
     settled = book.settle(QUARTER_S, QUARTER_S)
-    assert settled.outcome.tolist() == [Outcome.WITHDRAWN]
+    assert settled.outcome.tolist() == [JobEnd.WITHDRAWN]
     assert settled.it_kw.tolist() == [0.0]
 
 
@@ -142,4 +142,4 @@ def test_what_is_open_at_the_end_is_said(site: Site) -> None:
     book.settle(0.0, QUARTER_S)
     end = book.end()
     assert end.rows.tolist() == [0]  # the other was settled as late
-    assert end.outcome.tolist() == [Outcome.OPEN]
+    assert end.outcome.tolist() == [JobEnd.OPEN]

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestrator.accounting.sla_credits import billed_usd, credited_usd, late_credit_usd, most_credit_usd
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
-from orchestrator.backtest.records.batch import NONE, Outcome
+from orchestrator.backtest.records.batch import NONE, JobEnd
 from orchestrator.domain.site import Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
 from orchestrator.observe.columns import Flags, Floats, Ints, JobColumns, by_class
@@ -31,7 +32,7 @@ class JobsSettled:
     starts: Ints
     interruptions: Ints
     outcome: Ints
-    """As `Outcome` in the interval in which the job was settled, else NONE."""
+    """As `JobEnd` in the interval in which the job was settled, else NONE."""
 
 
 class JobBook:
@@ -49,7 +50,7 @@ class JobBook:
         self.changed_at = workload.submitted_at.copy()
         self.interrupted_at = np.full(count, -np.inf)
         self.outcome = np.full(count, NONE, dtype=np.int64)
-        """As `Outcome`, once the job is settled."""
+        """As `JobEnd`, once the job is settled."""
         self.credited_usd = np.zeros(count)
         self.open = np.empty(0, dtype=np.int64)
         """Rows of the jobs that are submitted and have not ended."""
@@ -72,7 +73,7 @@ class JobBook:
         gone = workload.until[self.open] <= at_s
         self._withdrawn = self.open[gone]
         self._withdrawn = self._withdrawn[self.outcome[self._withdrawn] == NONE]
-        self.outcome[self._withdrawn] = Outcome.WITHDRAWN
+        self.outcome[self._withdrawn] = JobEnd.WITHDRAWN
         if gone.any():
             self.open = self.open[~gone]
         return bool(len(came))
@@ -134,7 +135,7 @@ class JobBook:
         self.restart_left_s[rows] = np.where(running, self.restart_left_s[rows] - restart_s, 0.0)
         late = self._late(rows, at_s, interval_s, restart_s, run_s, gpus, left_s)
         in_time = rows[ended & (self.outcome[rows] == NONE)]
-        self.outcome[in_time] = Outcome.ON_TIME
+        self.outcome[in_time] = JobEnd.ON_TIME
         self.open = rows[~ended]
 
         shown = running | np.isin(rows, np.concatenate([late, self._stopped]))
@@ -148,9 +149,7 @@ class JobBook:
             gpus=np.concatenate([(gpus * active_share)[shown], idle]),
             it_kw=np.concatenate([(gpus * self._rise_kw[workload.pool[rows]] * active_share)[shown], idle]),
             gpu_hours=np.concatenate([done_s[shown] / SECONDS_PER_HOUR, idle]),
-            revenue_usd=np.concatenate(
-                [(done_s * self.usd_per_gpu_h[rows])[shown] / SECONDS_PER_HOUR, idle],
-            ),
+            revenue_usd=np.concatenate([billed_usd(done_s, self.usd_per_gpu_h[rows])[shown], idle]),
             credit_usd=credit_usd,
             starts=np.isin(told, self._started).astype(np.int64),
             interruptions=np.isin(told, self._stopped).astype(np.int64),
@@ -161,7 +160,7 @@ class JobBook:
         """What is open when the period ends, as rows that say so; to be told beside the last interval."""
         rows = self.open[self.outcome[self.open] == NONE]
         none, zero = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows))
-        return JobsSettled(rows, zero, zero, zero, zero, zero, none, none, np.full(len(rows), Outcome.OPEN))
+        return JobsSettled(rows, zero, zero, zero, zero, zero, none, none, np.full(len(rows), JobEnd.OPEN))
 
     def _late(
         self,
@@ -183,18 +182,15 @@ class JobBook:
         undone_s = np.where(due, left_s - before_s * gpus, 0.0)
         late = undone_s > DONE_S
         missed = rows[late]
-        self.outcome[missed] = Outcome.LATE
-        rate = self.credit_share[missed] * self.usd_per_gpu_h[missed] / SECONDS_PER_HOUR
-        self._credit(missed, rate * undone_s[late])
+        self.outcome[missed] = JobEnd.LATE
+        self._credit(missed, late_credit_usd(undone_s[late], self.usd_per_gpu_h[missed], self.credit_share[missed]))
         return missed
 
     def _most_usd(self, rows: Ints) -> Floats:
-        gpu_hours = self.workload.work_gpu_seconds[rows] / SECONDS_PER_HOUR
-        usd: Floats = self.credit_share[rows] * self.usd_per_gpu_h[rows] * gpu_hours
-        return usd
+        return most_credit_usd(self.workload.work_gpu_seconds[rows], self.usd_per_gpu_h[rows], self.credit_share[rows])
 
-    def _credit(self, rows: Ints, usd: Floats) -> None:
-        """All credits of a job together are never more than `credit_share` of its price."""
-        usd = np.minimum(usd, self._most_usd(rows) - self.credited_usd[rows])
+    def _credit(self, rows: Ints, due_usd: Floats) -> None:
+        """Credit what is due, as far as the credits of each job go."""
+        usd = credited_usd(due_usd, self.credited_usd[rows], self._most_usd(rows))
         self.credited_usd[rows] += usd
         self._owed_usd[rows] += usd

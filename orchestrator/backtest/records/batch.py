@@ -32,7 +32,7 @@ class Kind(IntEnum):
     """Its name is written."""
 
 
-class Outcome(IntEnum):
+class JobEnd(IntEnum):
     """How a job was settled, as a number; its name in lower case is what is written."""
 
     ON_TIME = 0
@@ -77,7 +77,7 @@ class RowBatch:
     interruptions: Ints
     """Times that the job was stopped before it was done."""
     outcome: Ints
-    """As `Outcome` in the one interval in which the job was settled (the last one for OPEN), else NONE."""
+    """As `JobEnd` in the one interval in which the job was settled (the last one for OPEN), else NONE."""
 
     def __post_init__(self) -> None:
         for column in fields(self):

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
-from orchestrator.backtest.records.batch import NONE, Kind, Outcome, RowBatch
+from orchestrator.backtest.records.batch import NONE, JobEnd, Kind, RowBatch
 from orchestrator.backtest.result import Floats, Ints, MarketSeries
 from orchestrator.domain.site import Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
 
 KINDS = tuple(kind.name.lower() for kind in Kind if kind is not Kind.CHARGE)
-OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
+OUTCOMES = tuple(outcome.name.lower() for outcome in JobEnd)
 
 
 @dataclass(frozen=True, slots=True)
