@@ -15,7 +15,7 @@ from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.market import MarketHistory
 from orchestrator.backtest.result import PlannerFacts
 from orchestrator.backtest.strategies import chosen
-from orchestrator.dispatch.blocks import pool_columns
+from orchestrator.dispatch.blocks import no_plan, pool_columns
 from orchestrator.dispatch.kernels.rows import Switches
 from orchestrator.domain.site import Site
 from orchestrator.forecast.arrivals import ArrivalPattern, PastJobs, arrivals_by_pool, patterns_by_pool
@@ -24,12 +24,11 @@ from orchestrator.forecast.outlook import Outlook
 from orchestrator.forecast.price_history import price_track
 from orchestrator.forecast.price_model import fit_model
 from orchestrator.observe.columns import Floats, Ints
-from orchestrator.optimizer.first_step import quick_values
-from orchestrator.optimizer.formulate import caps_ahead, problem_of
+from orchestrator.optimizer.formulate import caps_ahead
 from orchestrator.optimizer.plan import make_plan
+from orchestrator.optimizer.plan_policy import Known, due, problem_for, steps_ahead, values_for
 from orchestrator.optimizer.warm_start import Duals
 
-AHEAD = timedelta(hours=24)
 PATTERN_EVERY = timedelta(days=1)
 GAP_EVERY = timedelta(days=1)
 """A whole plan, with its proven gap, is made once in so long; the values of each interval need none."""
@@ -45,7 +44,7 @@ class Planning:
         self._perfect = perfect_prices
         self._pools = pool_columns(site)
         self._zone = ZoneInfo(site.timezone)
-        self._steps = round(AHEAD / history.step)
+        self._steps = steps_ahead(history.step)
         self._track = price_track(
             history.start,
             history.step,
@@ -57,15 +56,26 @@ class Planning:
         self._model = fit_model(self._track)
         self._caps = caps_ahead(site, (), history.start, history.step, self._steps)
         self._patterns: tuple[datetime, dict[str, ArrivalPattern]] | None = None
+        self._asked_at: datetime | None = None
+        self._asked_for = b""
+        """The open jobs then: what a plan is made for changes with them."""
+        self._given = no_plan(len(site.fleets), len(workload))
+        """By the plan in force, for fleets and for each job of the workload."""
         self._before: Duals | None = None
         self._forecasts: dict[int, Floats] = {}
         self._ms: list[float] = []
         self._gaps: list[float] = []
 
     def __call__(self, instant: Instant) -> tuple[Ints, Ints]:
-        began = time.perf_counter()
-        switches = self._switches(instant)
-        self._ms.append((time.perf_counter() - began) * 1000.0)
+        now, occasion = self._history.at(self._history.begin + instant.index), instant.job_rows.tobytes()
+        age = now - self._asked_at if self._asked_at is not None else None
+        if due(age, changed=occasion != self._asked_for):
+            self._asked_at, self._asked_for = now, occasion
+            began = time.perf_counter()
+            self._plan(instant)
+            self._ms.append((time.perf_counter() - began) * 1000.0)
+        given, rows = self._given, instant.job_rows
+        switches = given._replace(job_stay=given.job_stay[rows], job_wake=given.job_wake[rows])
         return chosen(instant, self._pools, instant.beyond_usd_per_mwh, switches, instant.bought)
 
     def facts(self) -> PlannerFacts:
@@ -78,20 +88,24 @@ class Planning:
             p99_ms=float(np.percentile(self._ms, 99)) if self._ms else None,
         )
 
-    def _switches(self, instant: Instant) -> Switches:
-        outlook = self._outlook(instant)
-        problem = problem_of(
-            self._site,
-            instant.fleets,
-            instant.jobs,
-            outlook,
-            self._caps,
+    def _plan(self, instant: Instant) -> None:
+        known = Known(
+            site=self._site,
+            fleets=instant.fleets,
+            jobs=instant.jobs,
             job_keys=instant.job_rows.tolist(),
+            outlook=self._outlook(instant),
+            caps=self._caps,
+            before=self._before,
         )
+        problem = problem_for(known)
         if instant.index % round(GAP_EVERY / self._history.step) == 0:
             self._gaps.append(make_plan(problem).gap)
-        values, self._before = quick_values(problem, self._before, outlook.paths_usd_per_mwh)
-        return Switches(values.fleet_stay, values.fleet_wake, values.job_stay, values.job_wake)
+        found, self._before = values_for(known, problem)
+        unknown = no_plan(len(instant.fleets), len(self._workload))
+        stay, wake = unknown.job_stay, unknown.job_wake.copy()
+        stay[instant.job_rows], wake[instant.job_rows] = found.job_stay, found.job_wake
+        self._given = Switches(found.fleet_stay, found.fleet_wake, stay, wake)
 
     def _outlook(self, instant: Instant) -> Outlook:
         row = self._history.begin + instant.index

@@ -6,8 +6,8 @@ can be worked out elsewhere, `take` puts the answer in force. Until then the las
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -24,33 +24,21 @@ from orchestrator.explain.plan_reading import Made, PlanRows, plan_view
 from orchestrator.explain.plan_view import PlanState, PlanView
 from orchestrator.forecast.arrivals import PastJobs, arrivals_by_pool, patterns_by_pool
 from orchestrator.forecast.forecast import BesidePrices, live_outlook
-from orchestrator.forecast.outlook import Outlook, PlanValues
-from orchestrator.observe.columns import FleetColumns, JobColumns, fleet_columns, job_columns
-from orchestrator.optimizer.first_step import named
-from orchestrator.optimizer.formulate import CapsAhead, caps_ahead, problem_of
-from orchestrator.optimizer.plan import make_plan
+from orchestrator.forecast.outlook import PlanValues
+from orchestrator.observe.columns import fleet_columns, job_columns
+from orchestrator.optimizer.formulate import caps_ahead
+from orchestrator.optimizer.plan_policy import STEP, Known, due, named, plan_for, problem_for, steps_ahead
 from orchestrator.optimizer.warm_start import Duals
-
-PLAN_EVERY = timedelta(minutes=15)
-AT_LEAST_APART = timedelta(minutes=1)
-"""Jobs that come one after the other, and limits that change again, share a plan."""
-STEP = timedelta(minutes=15)
-AHEAD = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """All that a plan is made from."""
 
-    site: Site
     made_at: datetime
-    outlook: Outlook
-    caps: CapsAhead
-    fleets: FleetColumns
+    known: Known
     fleet_names: tuple[str, ...]
-    jobs: JobColumns
     job_names: tuple[str, ...]
-    before: Duals | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +72,13 @@ class Planner:
 
     def due(self, snapshot: Snapshot) -> bool:
         """A plan is old, or what it was made for has changed: jobs, limits, or what is held."""
-        if self._asked_at is None:
-            return True
-        age = snapshot.at - self._asked_at
-        return age >= PLAN_EVERY or (age >= AT_LEAST_APART and self._asked_for != _occasion(snapshot))
+        age = snapshot.at - self._asked_at if self._asked_at is not None else None
+        return due(age, changed=self._asked_for != _occasion(snapshot))
 
     def question(self, snapshot: Snapshot, history: History) -> Question:
         """What to plan on now; it counts as asked."""
         self._asked_at, self._asked_for = snapshot.at, _occasion(snapshot)
-        site, steps = self._site, round(AHEAD / STEP)
+        site, steps = self._site, steps_ahead(STEP)
         hashprice, outdoor_c = snapshot.hashprice.value, snapshot.outdoor.value
         assert hashprice is not None, "the stale policy gives a hashprice"
         assert outdoor_c is not None, "the stale policy gives a temperature"
@@ -107,17 +93,17 @@ class Planner:
             outdoor_past=history.outdoor,
         )
         outlook.price_usd_per_mwh[0] = snapshot.price.usd_per_mwh
-        return Question(
+        fleet_names, job_names = tuple(snapshot.fleets), tuple(snapshot.jobs)
+        known = Known(
             site=site,
-            made_at=snapshot.at,
+            fleets=fleet_columns(site, snapshot),
+            jobs=job_columns(site, snapshot.jobs.values()),
+            job_keys=job_names,
             outlook=outlook,
             caps=caps_ahead(site, snapshot.curtailments, outlook.start, STEP, steps),
-            fleets=fleet_columns(site, snapshot),
-            fleet_names=tuple(snapshot.fleets),
-            jobs=job_columns(site, snapshot.jobs.values()),
-            job_names=tuple(snapshot.jobs),
             before=self._answer.duals if self._answer is not None else None,
         )
+        return Question(snapshot.at, known, fleet_names, job_names)
 
     def take(self, answer: Answer) -> None:
         """From now on it is in force."""
@@ -157,17 +143,15 @@ def planned(planner: Planner) -> Policy:
 def answer(question: Question) -> Answer:
     """The plan; pure but for the time it says it took."""
     began = time.perf_counter()
-    site, outlook = question.site, question.outlook
-    problem = problem_of(site, question.fleets, question.jobs, outlook, question.caps, job_keys=question.job_names)
-    plan = make_plan(problem, question.before, paths=outlook.paths_usd_per_mwh)
-    values = named(plan.thresholds, question.fleet_names, question.job_names)
-    if outlook.paths_usd_per_mwh is None:
-        values = replace(values, fleets={})  # too little is known of how prices go: fleets go by the price now alone
+    known = question.known
+    problem = problem_for(known)
+    plan, given = plan_for(known, problem)
+    values = named(given, question.fleet_names, question.job_names)
     view = plan_view(
-        site,
+        known.site,
         plan,
-        outlook,
-        question.caps,
+        known.outlook,
+        known.caps,
         values,
         PlanRows(question.fleet_names, question.job_names, problem.tasks.left_h),
         Made(question.made_at.astimezone(UTC), time.perf_counter() - began),

@@ -87,7 +87,8 @@ def outdoor_ahead(track: Track, row: int, steps: int, outdoor_c: float) -> Float
 
 
 def knowing_prices(outlook: Outlook, truth: Floats) -> Outlook:
-    """The outlook of one who knows the prices to come: `truth` (up to as long), and the forecast where it is NaN."""
+    """The outlook of one who knows the prices to come: `truth` (up to as long), and the forecast where it is NaN. There
+    is one way for them to go."""
     prices = outlook.price_usd_per_mwh.copy()
     known = np.flatnonzero(~np.isnan(truth[: len(prices)]))
     prices[known] = truth[known]
@@ -95,7 +96,7 @@ def knowing_prices(outlook: Outlook, truth: Floats) -> Outlook:
     for probability, values in outlook.price_quantiles.items():
         quantiles[probability] = values.copy()
         quantiles[probability][known] = truth[known]
-    return replace(outlook, price_usd_per_mwh=prices, price_quantiles=quantiles, paths_usd_per_mwh=None)
+    return replace(outlook, price_usd_per_mwh=prices, price_quantiles=quantiles, paths_usd_per_mwh=prices[np.newaxis])
 
 
 def live_outlook(

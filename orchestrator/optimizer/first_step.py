@@ -1,16 +1,15 @@
-"""Only what a plan says of its first step, without the plan: what a backtest asks for every quarter of an hour."""
+"""What a plan says of its first step: the prices at which fleets and jobs are switched, with the plan or without it."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from math import inf
+from typing import NamedTuple
 
-from orchestrator.forecast.outlook import PlanValues, Switch
 from orchestrator.optimizer.kernels.arrays import Floats
 from orchestrator.optimizer.kernels.descent import Prices
 from orchestrator.optimizer.price_paths import fleet_switches
 from orchestrator.optimizer.problem import Problem
 from orchestrator.optimizer.shadow_prices import FIRST_RATE, LAST_RATE, WARM_RATE, find_prices
 from orchestrator.optimizer.thresholds import Thresholds, thresholds
+from orchestrator.optimizer.unkept_promises import with_room_for_promises
 from orchestrator.optimizer.warm_start import Duals, duals_of, start_of
 
 DELAY_USD_PER_GPU_H2 = 0.0036
@@ -22,30 +21,38 @@ SWITCH_DELAY_USD_PER_GPU_H2 = 0.2
 may find its GPUs taken. In backtests on ERCOT's 2024 it costs 0.05 % of a month's profit at most, and half of the
 interruptions; on an event day at high load it earns 2 %."""
 
-COLD_ITERATIONS, WARM_ITERATIONS = 60, 4
+COLD_ITERATIONS, WARM_ITERATIONS = 50, 5
 
 
-def quick_values(
-    problem: Problem,
-    before: Duals | None,
-    paths: Floats | None = None,
-    *,
-    cold: int = COLD_ITERATIONS,
-    warm: int = WARM_ITERATIONS,
-) -> tuple[Thresholds, Duals]:
-    """Thresholds of the first step in row order, and prices for the next time.
+class Search(NamedTuple):
+    """Prices of what is scarce, found for a problem."""
+
+    prices: Prices
+    """A delay costs something: what is planned and switched by."""
+    for_bound: Prices
+    """Of what is really earned. A delay that costs something makes a bound a little looser."""
+    is_warm: bool
+    """Begun from those of an earlier plan."""
+
+
+def search(problem: Problem, before: Duals | None, cold: int = COLD_ITERATIONS, warm: int = WARM_ITERATIONS) -> Search:
+    """The prices of `problem`, begun from those of `before` where they fit; `cold` and `warm` are iterations."""
+    start, is_warm = start_of(problem, before)
+    if is_warm:
+        prices = find_prices(problem, start, warm, WARM_RATE, LAST_RATE, DELAY_USD_PER_GPU_H2)
+        return Search(prices, prices, is_warm)
+    for_bound = find_prices(problem, start, cold, FIRST_RATE, LAST_RATE, 0.0)
+    prices = find_prices(problem, for_bound, warm, WARM_RATE, LAST_RATE, DELAY_USD_PER_GPU_H2)
+    return Search(prices, for_bound, is_warm)
+
+
+def values_alone(problem: Problem, before: Duals | None, paths: Floats | None = None) -> tuple[Thresholds, Duals]:
+    """The thresholds that a plan of `problem` has, in row order, and prices for the next time, without the plan.
 
     `paths` (P, T), USD/MWh: ways that prices may go, if more is known of them than what is expected.
     """
-    start, is_warm = start_of(problem, before)
-    prices = find_prices(
-        problem,
-        start,
-        warm if is_warm else cold,
-        WARM_RATE if is_warm else FIRST_RATE,
-        LAST_RATE,
-        SWITCH_DELAY_USD_PER_GPU_H2,
-    )
+    problem = with_room_for_promises(problem)
+    prices = search(problem, before).prices
     return switched(problem, prices, paths), duals_of(problem, prices)
 
 
@@ -56,22 +63,3 @@ def switched(problem: Problem, prices: Prices, paths: Floats | None) -> Threshol
         return found
     stay, wake = fleet_switches(problem, prices, paths)
     return replace(found, fleet_stay=stay, fleet_wake=wake)
-
-
-def named(found: Thresholds, fleets: Sequence[str], jobs: Sequence[str]) -> PlanValues:
-    """The same by name; `fleets` and `jobs` are in the order of the rows.
-
-    A job that could not run in the first step has no value in it and is left out, so that dispatch goes by what it
-    earns: one that was writing its checkpoint then would else wait for the next plan, at whatever price.
-    """
-    return PlanValues(
-        fleets={
-            name: Switch(stay, wake)
-            for name, stay, wake in zip(fleets, found.fleet_stay.tolist(), found.fleet_wake.tolist(), strict=True)
-        },
-        jobs={
-            name: Switch(stay, wake)
-            for name, stay, wake in zip(jobs, found.job_stay.tolist(), found.job_wake.tolist(), strict=True)
-            if stay > -inf
-        },
-    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.optimizer.first_step import DELAY_USD_PER_GPU_H2, switched
+from orchestrator.optimizer.first_step import COLD_ITERATIONS, DELAY_USD_PER_GPU_H2, WARM_ITERATIONS, search, switched
 from orchestrator.optimizer.kernels.descent import Prices
 from orchestrator.optimizer.kernels.insertion import Turns, insert
 from orchestrator.optimizer.kernels.placing import Capacity, Placed, PlacedBy, settle_jobs
@@ -19,7 +19,6 @@ from orchestrator.optimizer.problem import Problem, energy_usd, given_usd
 from orchestrator.optimizer.shadow_prices import (
     FIRST_RATE,
     LAST_RATE,
-    WARM_RATE,
     bound_at,
     find_prices,
     jobs_beyond_caps,
@@ -35,8 +34,8 @@ Floats = NDArray[np.float64]
 class Effort:
     """How long to look. The more, the smaller the gap."""
 
-    cold_iterations: int = 50
-    warm_iterations: int = 5
+    cold_iterations: int = COLD_ITERATIONS
+    warm_iterations: int = WARM_ITERATIONS
     rounds_per_job: float = 0.1
     """Of large-neighbourhood search, cold."""
     gpu_scalings: tuple[float, ...] = (1.0,)
@@ -114,20 +113,11 @@ def make_plan(
     """
     asked = problem
     problem = with_room_for_promises(problem)
-    start, is_warm = start_of(problem, before)
-    delay = DELAY_USD_PER_GPU_H2
-    if is_warm:
-        prices = find_prices(problem, start, effort.warm_iterations, WARM_RATE, LAST_RATE, delay)
-        bound_usd = bound_at(problem, Prices(prices.scarce, prices.work.copy()))
-        rounds = 0
-    else:
-        # The bound is of what is really earned; a delay that costs something makes it a little looser.
-        prices = find_prices(problem, start, effort.cold_iterations, FIRST_RATE, LAST_RATE, 0.0)
-        bound_usd = bound_at(problem, Prices(prices.scarce, prices.work.copy()))
-        prices = find_prices(problem, prices, effort.warm_iterations, WARM_RATE, LAST_RATE, delay)
-        rounds = int(effort.rounds_per_job * len(problem.tasks.pool))
+    prices, for_bound, is_warm = search(problem, before, effort.cold_iterations, effort.warm_iterations)
+    bound_usd = bound_at(problem, Prices(for_bound.scarce, for_bound.work.copy()))
+    rounds = 0 if is_warm else int(effort.rounds_per_job * len(problem.tasks.pool))
     found = switched(problem, prices, paths)
-    primal = _best_primal(problem, prices, delay, rounds, effort.gpu_scalings)
+    primal = _best_primal(problem, prices, DELAY_USD_PER_GPU_H2, rounds, effort.gpu_scalings)
     supply = problem.supply
     feeders, pools = len(supply.feeder_kw), len(supply.pool_feeder)
     at_grid = supply.pue / 1000.0

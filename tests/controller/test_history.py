@@ -48,7 +48,7 @@ def process(site: Site, store: SqlStore, prices: PushedPrices, devices: VirtualS
 async def outlook_of(live: LiveSite) -> Outlook:
     snapshot = live.snapshot()
     assert snapshot is not None
-    return Planner(live.site).question(snapshot, await live._controller.history(snapshot.at)).outlook
+    return Planner(live.site).question(snapshot, await live._controller.history(snapshot.at)).known.outlook
 
 
 def known_at(at: datetime, dice: random.Random) -> list[Price]:

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.controller.history import History
-from orchestrator.controller.planner import AT_LEAST_APART, PLAN_EVERY, Planner, Question, answer, planned
+from orchestrator.controller.planner import Planner, Question, answer, planned
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.domain.market import Market, Price, PriceBook
 from orchestrator.domain.snapshot import Snapshot
@@ -16,6 +16,7 @@ from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.explain.reasons import Reasons
+from orchestrator.optimizer.plan_policy import AT_LEAST_APART, PLAN_EVERY
 from orchestrator.runtime import plan_worker
 from orchestrator.runtime.plan_worker import PlanWorker
 from tests.power_block import charged

@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.site import Cooling, Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.outlook import Outlook
 from orchestrator.observe.columns import fleet_columns, job_columns
-from orchestrator.optimizer.first_step import named, quick_values
 from orchestrator.optimizer.formulate import caps_ahead, problem_of, pue_at
 from orchestrator.optimizer.problem import Problem
 from tests.power_block import charged
@@ -125,15 +123,3 @@ def test_a_fleet_that_only_starts_to_draw_is_planned_at_nameplate(site: Site, sc
     assert (problems[0].racks.step_kw > 0.0).any()
     assert (problems[0].racks.step_kw == problems[1].racks.step_kw).all()
     assert (problems[0].racks.step_phs == problems[1].racks.step_phs).all()
-
-
-def test_a_job_that_stops_while_the_plan_is_made_goes_on_when_it_can(site: Site, scene: Scene, now: datetime) -> None:
-    """It cannot run in the plan's first step, which says nothing of what it is worth then."""
-    scene.job("stops", "lab", 8, JobPhase.STOPPING)
-    scene.job("waits", "lab", 8, JobPhase.WAITING)
-    problem = posed(site, scene, now)
-    found, _ = quick_values(problem, None)
-    values = named(found, [fleet.name for fleet in site.fleets], [str(key) for key in problem.job_keys])
-    assert values.jobs.keys() == {"waits"}
-    scene.jobs[0] = replace(scene.jobs[0], phase=JobPhase.PAUSED)
-    assert set(dispatch(site, scene.snapshot(), values).jobs) == {"stops", "waits"}

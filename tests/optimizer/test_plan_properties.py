@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.optimizer.first_step import quick_values
+from orchestrator.optimizer.first_step import values_alone
 from orchestrator.optimizer.kernels.arrays import Floats
 from orchestrator.optimizer.plan import Effort, bound, make_plan
 from orchestrator.optimizer.problem import Problem
@@ -167,7 +167,7 @@ def test_a_warm_start_knows_jobs_again_by_key_and_moves_prices_on() -> None:
 def test_thresholds_stop_a_rack_in_a_spike_and_keep_it_where_a_restart_costs_more() -> None:
     problem = small_problem(5, jobs=0, fleets=1, step_h=0.25, room=2.0)
     flat = problem.supply._replace(price_usd_per_mwh=np.full(12, 10.0), sell_usd_per_mwh=np.full(12, 10.0))
-    found, _ = quick_values(replace(problem, supply=flat), None)
+    found, _ = values_alone(replace(problem, supply=flat), None)
     racks = problem.racks
     worth = racks.step_phs[0, 0] / 24.0 * 55.0 / racks.step_kw[0, 0] / flat.pue[0] * 1000.0
     assert found.fleet_stay[0] > worth  # to stop for a step costs a warm-up after it

@@ -1,0 +1,102 @@
+"""The plan policy: when a plan is due, what it is made from, and what dispatch is given of it.
+
+The live site and a backtest both plan by this page. The live site also wants the plan itself, to show it; a backtest
+takes the values alone, which are the same ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from math import isnan
+
+import numpy as np
+
+from orchestrator.domain.site import Site
+from orchestrator.forecast.outlook import Outlook, PlanValues, Switch
+from orchestrator.observe.columns import FleetColumns, JobColumns
+from orchestrator.optimizer.first_step import values_alone
+from orchestrator.optimizer.formulate import CapsAhead, problem_of
+from orchestrator.optimizer.plan import Plan, make_plan
+from orchestrator.optimizer.problem import Problem
+from orchestrator.optimizer.thresholds import Thresholds
+from orchestrator.optimizer.warm_start import Duals
+
+AHEAD = timedelta(hours=24)
+STEP = timedelta(minutes=15)
+"""The longest; the steps of a backtest are the intervals of its prices."""
+PLAN_EVERY = timedelta(minutes=15)
+AT_LEAST_APART = timedelta(minutes=1)
+"""Jobs that come one after the other, and limits that change again, share a plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that a plan is made from."""
+
+    site: Site
+    fleets: FleetColumns
+    jobs: JobColumns
+    job_keys: Sequence[object]
+    """What the jobs are called, in the order of the rows: the same job has the same key in the next plan."""
+    outlook: Outlook
+    caps: CapsAhead
+    before: Duals | None
+    """Of the plan before."""
+
+
+def due(age: timedelta | None, *, changed: bool) -> bool:
+    """A plan is to be made: there is none, it is old, or what it was made for has changed (jobs, limits, holds)."""
+    return age is None or age >= PLAN_EVERY or (changed and age >= AT_LEAST_APART)
+
+
+def steps_ahead(step: timedelta) -> int:
+    """How many steps a plan has."""
+    return round(AHEAD / step)
+
+
+def problem_for(known: Known) -> Problem:
+    return problem_of(known.site, known.fleets, known.jobs, known.outlook, known.caps, job_keys=known.job_keys)
+
+
+def plan_for(known: Known, problem: Problem) -> tuple[Plan, Thresholds]:
+    """The plan, and what dispatch is given of it."""
+    paths = known.outlook.paths_usd_per_mwh
+    plan = make_plan(problem, known.before, paths=paths)
+    return plan, _given(known, plan.thresholds)
+
+
+def values_for(known: Known, problem: Problem) -> tuple[Thresholds, Duals]:
+    """What dispatch is given, without the plan, and the prices that the next one begins from."""
+    found, duals = values_alone(problem, known.before, known.outlook.paths_usd_per_mwh)
+    return _given(known, found), duals
+
+
+def _given(known: Known, found: Thresholds) -> Thresholds:
+    """The thresholds that dispatch is to go by; NaN where it is to go by the price now and what a target earns.
+
+    That is so of fleets where no paths are known: too little is known of how prices go, and a plan on the expected
+    path alone wakes racks for hours that do not come. It is so of a job that could not run in the first step, and has
+    no value in it: one that was writing its checkpoint then would else wait for the next plan, at whatever price.
+    """
+    if known.outlook.paths_usd_per_mwh is None:
+        unknown = np.full(len(known.fleets), np.nan)
+        found = replace(found, fleet_stay=unknown, fleet_wake=unknown)
+    could_not = np.isneginf(found.job_stay)
+    return replace(
+        found,
+        job_stay=np.where(could_not, np.nan, found.job_stay),
+        job_wake=np.where(could_not, np.nan, found.job_wake),
+    )
+
+
+def named(given: Thresholds, fleets: Sequence[str], jobs: Sequence[str]) -> PlanValues:
+    """The same by name; `fleets` and `jobs` are in the order of the rows. What is not known is left out."""
+    return PlanValues(
+        fleets=_switches(fleets, given.fleet_stay.tolist(), given.fleet_wake.tolist()),
+        jobs=_switches(jobs, given.job_stay.tolist(), given.job_wake.tolist()),
+    )
+
+
+def _switches(names: Sequence[str], stay: Sequence[float], wake: Sequence[float]) -> dict[str, Switch]:
+    each = zip(names, stay, wake, strict=True)
+    return {name: Switch(above, below) for name, above, below in each if not isnan(above)}
