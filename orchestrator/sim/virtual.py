@@ -16,6 +16,7 @@ from orchestrator.domain.units import utc
 from orchestrator.domain.work import FleetView, Job, PoolView, Workloads
 from orchestrator.sim.gpus.gpu_node import NodeModel
 from orchestrator.sim.racks.asic_rack import FaultRates, RackModel
+from orchestrator.sim.spread import Spread
 from orchestrator.sim.virtual_jobs import VirtualJobs
 
 # Bound once: a read makes hundreds of samples, and looking a member up in its enum costs as much as making one.
@@ -45,6 +46,7 @@ class VirtualSite:
         awake: bool = False,
         outdoor_c: float = 30.0,
         faults: FaultRates | None = None,
+        spread: Spread | None = None,
     ) -> None:
         self.site = site
         self._now = start.timestamp()
@@ -57,6 +59,7 @@ class VirtualSite:
                 awake=fleet.default_mode if awake else None,
                 faults=faults,
                 outdoor_c=outdoor_c,
+                spread=spread,
             )
             for fleet, rack in site.racks()
         }
@@ -67,7 +70,7 @@ class VirtualSite:
         self._put_to_sleep = dict(self._moved_up)
         self._lease_until = (start + site.controls.lease).timestamp()
         self._lapsed = False
-        self._nodes = {node: NodeModel(node, pool, self._now) for pool, node in site.nodes()}
+        self._nodes = {node: NodeModel(node, pool, self._now, spread) for pool, node in site.nodes()}
         self._limit_w = {pool.name: pool.gpu_power_w for pool in site.pools}
         self._jobs = VirtualJobs(site, self._nodes)
         self._silent: dict[str, list[Sample]] = {}

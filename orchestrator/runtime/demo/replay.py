@@ -33,15 +33,17 @@ async def replay(
     *,
     step: timedelta,
     policy: Policy | None = None,
+    devices: VirtualSite | None = None,
     on_progress: Callable[[datetime], None] = lambda now: None,
 ) -> None:
     """Run the controller over the day; all it saw, decided and earned is in `store` when this returns.
 
     `step` is the time between observations while nothing is under way. Without a `policy` it plans a day ahead, each
-    plan in force from the observation it was made on.
+    plan in force from the observation it was made on. Without `devices` fleets begin asleep, and devices vary and break
+    by the day's seed.
     """
     planner = Planner(site) if policy is None else None
-    devices = VirtualSite(site, start=day.start, seed=day.seed)
+    devices = devices or VirtualSite(site, start=day.start, seed=day.seed)
     controller = Controller(
         site,
         Doors(

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from orchestrator.domain.site import GpuPool
+from orchestrator.sim.spread import Spread
 
-BUSY_SHARE = (0.94, 0.99)
-"""A busy GPU's power as a share of its limit, fixed by the device."""
 GPU_IDLE_C = 32.0
 GPU_LOAD_RISE_C = 42.0
 """A GPU's temperature idle, and its rise at full power."""
@@ -30,14 +29,14 @@ class GpuReport:
 class NodeModel:
     """One node of `pool` from `at` (unix seconds of site time) on, idle, at the full power limit."""
 
-    def __init__(self, host: str, pool: GpuPool, at: float) -> None:
+    def __init__(self, host: str, pool: GpuPool, at: float, spread: Spread | None = None) -> None:
         self.host = host
         self.limit_w = pool.gpu_power_w
         self.gpu_power_w = 0.0
         """Sum over the node's GPUs."""
         self._pool = pool
         self._at = at
-        low, high = BUSY_SHARE
+        low, high = (spread or Spread()).gpu_power
         self._share = [
             low + (high - low) * crc32(f"{host}:{gpu}".encode()) / 0xFFFFFFFF for gpu in range(pool.gpus_per_node)
         ]

@@ -14,17 +14,13 @@ from random import Random
 from typing import NamedTuple
 
 from orchestrator.domain.site import SLEEP, Fleet
+from orchestrator.sim.spread import Spread
 
 RAMP_UP_S = 10.0
 RAMP_DOWN_S = 5.0
 """Time constants with which power follows a setpoint: fans and regulators take seconds."""
 RETUNE_S = 10.0
 """A machine that changes mode while awake hashes nothing for this long."""
-WARM_UP_SPREAD = (0.625, 1.25)
-"""First and last machine to hash, as shares of the fleet's warm-up: 5 to 10 min at 480 s."""
-POWER_SHARE = (0.97, 0.995)
-HASH_SHARE = (0.985, 1.0)
-"""Measured over nameplate, means over a rack: drawn once a rack."""
 HEAT_S = 90.0
 CHIP_IDLE_RISE_C = 5.0
 CHIP_LOAD_RISE_C = 45.0
@@ -79,6 +75,7 @@ class RackModel:
         awake: str | None = None,
         faults: FaultRates | None = None,
         outdoor_c: float = 30.0,
+        spread: Spread | None = None,
     ) -> None:
         self.name = rack
         self.setpoint = SLEEP
@@ -89,11 +86,12 @@ class RackModel:
         self._at = at
         self._random = Random(f"{seed}/{rack}")  # noqa: S311  a simulation, no secret
         self._faults = faults or FaultRates()
+        spread = spread or Spread()
         warm_up_s = fleet.warm_up.total_seconds()
-        self._warm_s = sorted(self._random.uniform(*WARM_UP_SPREAD) * warm_up_s for _ in range(fleet.machines_per_rack))
+        self._warm_s = sorted(self._random.uniform(*spread.warm_up) * warm_up_s for _ in range(fleet.machines_per_rack))
         self._warm_sum_s = [0.0, *accumulate(self._warm_s)]
-        self._power_share = self._random.uniform(*POWER_SHARE)
-        self._hash_share = self._random.uniform(*HASH_SHARE)
+        self._power_share = self._random.uniform(*spread.rack_power)
+        self._hash_share = self._random.uniform(*spread.rack_hash)
         self._healthy = fleet.machines_per_rack
         self._failed = 0
         self._hung = 0
