@@ -31,7 +31,7 @@ from orchestrator.domain.clock import wall_clock
 from orchestrator.domain.decision import Outcome, OutcomeState
 from orchestrator.domain.market import Market, Price
 from orchestrator.ports import Record
-from orchestrator.runtime.feeds import Series
+from orchestrator.runtime.feeds import Series, Sources
 from orchestrator.runtime.live_site import LiveSite
 
 QUIET_S = 3.0
@@ -158,14 +158,13 @@ async def serve(asked: argparse.Namespace) -> None:
     prices = PushedPrices()
     clock = wall_clock()
     async with httpx.AsyncClient(trust_env=False) as client:
+        series = Series(ConstantSeries(HASHPRICE_USD_PER_PH_DAY, "USD/PH/s/day"), ConstantSeries(OUTDOOR_C, "degC"))
         live = LiveSite(
             site,
             clock,
-            prices=prices,
-            series=Series(ConstantSeries(HASHPRICE_USD_PER_PH_DAY, "USD/PH/s/day"), ConstantSeries(OUTDOOR_C, "degC")),
-            metrics=PrometheusMetrics(asked.prometheus, client, clock),
-            workloads=driver,
-            store=store,
+            Sources(prices, series, PrometheusMetrics(asked.prometheus, client, clock)),
+            driver,
+            store,
             on_record=acknowledged,
         )
         bench = Bench(live, writes, acknowledged)

@@ -15,7 +15,7 @@ from orchestrator.adapters.series.csv_series import read_hashprice_file, read_te
 from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.domain.clock import SiteClock
-from orchestrator.ports import SeriesSource
+from orchestrator.ports import MetricSource, SeriesSource
 from orchestrator.settings import values
 from orchestrator.settings.values import Settings
 
@@ -26,6 +26,15 @@ class Series:
 
     hashprice: SeriesSource
     weather: SeriesSource
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a process reads, the same in all its terms."""
+
+    prices: ReplayedPrices | PolledPrices | PushedPrices
+    series: Series
+    metrics: MetricSource
 
 
 def open_series(settings: Settings) -> Series:

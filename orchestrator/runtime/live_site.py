@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from orchestrator.accounting.billing import JobRecord
-from orchestrator.adapters.prices.polled import PolledPrices
 from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.store import StoreAheadError, StoreInUseError
@@ -30,10 +29,10 @@ from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobView
 from orchestrator.explain.plan_view import PlanState
-from orchestrator.ports import MetricSource, Record, Store, WorkloadDriver
+from orchestrator.ports import Record, Store, WorkloadDriver
 from orchestrator.runtime import readiness
 from orchestrator.runtime.demo.submitted_jobs import SubmittedJobs
-from orchestrator.runtime.feeds import Series
+from orchestrator.runtime.feeds import Sources
 from orchestrator.runtime.memory import give_back
 from orchestrator.runtime.observability.metrics import SiteMetrics
 from orchestrator.runtime.observability.record_log import RecordLog
@@ -59,6 +58,15 @@ class ReplayedDay:
     end: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What only a simulated site has; nothing of it, the site is real."""
+
+    jobs: SubmittedJobs | None = None
+    """That its tenants hand in."""
+    day: ReplayedDay | None = None
+
+
 class LiveSite:
     """The controller with its schedule. It is the desk of `orchestrator.api.desk`."""
 
@@ -66,31 +74,27 @@ class LiveSite:
         self,
         site: Site,
         clock: SiteClock,
-        *,
-        prices: ReplayedPrices | PolledPrices | PushedPrices,
-        series: Series,
-        metrics: MetricSource,
+        sources: Sources,
         workloads: WorkloadDriver,
         store: Store,
-        jobs: SubmittedJobs | None = None,
-        day: ReplayedDay | None = None,
+        simulated: Simulated = Simulated(),
+        *,
         on_record: Callable[[Record], None] = lambda record: None,
         spans: "Spans | None" = None,
     ) -> None:
         self.site = site
         self.store = store
         self._clock = clock
-        self._prices = prices
-        self._jobs = jobs
-        self._day = day
+        self._prices = prices = sources.prices
+        self._jobs, self._day = simulated.jobs, simulated.day
         self._on_record = on_record
         self._log_record = RecordLog()
         self._traces = traces_of(spans, clock, store) if spans is not None else None
-        self._latest = LatestMetrics(metrics)
+        self._latest = LatestMetrics(sources.metrics)
         self._round = asyncio.Lock()
         self._deciding = asyncio.Lock()
         self._events = EventHub()
-        self._metrics = SiteMetrics(site, self.now, simulated=day is not None, speed=clock.speed)
+        self._metrics = SiteMetrics(site, self.now, simulated=self._day is not None, speed=clock.speed)
         self._wake_ups = WakeUps(clock, site.controls.tick, prices, look=self._look, on_price=self._on_price)
         self._planner = Planner(site)
         self._ticked_at: float | None = None
@@ -102,8 +106,8 @@ class LiveSite:
             site,
             Doors(
                 prices=prices,
-                hashprice=series.hashprice,
-                weather=series.weather,
+                hashprice=sources.series.hashprice,
+                weather=sources.series.weather,
                 metrics=self._latest,
                 workloads=self._metrics.timed(workloads),
                 store=store,

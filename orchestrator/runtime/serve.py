@@ -15,9 +15,9 @@ from orchestrator.domain.clock import wall_clock
 from orchestrator.runtime.demo.devices import running_devices
 from orchestrator.runtime.demo.run_folder import Run, load_run, open_folder, save_run
 from orchestrator.runtime.demo.submitted_jobs import SubmittedJobs
-from orchestrator.runtime.feeds import open_metrics, open_prices, open_series
+from orchestrator.runtime.feeds import Sources, open_metrics, open_prices, open_series
 from orchestrator.runtime.http_server import listen, serving, url_of
-from orchestrator.runtime.live_site import LiveSite
+from orchestrator.runtime.live_site import LiveSite, Simulated
 from orchestrator.runtime.signals import stop_event
 from orchestrator.settings import Settings
 from orchestrator.sim.jobs.arrivals import job_stream
@@ -74,12 +74,10 @@ async def serve(settings: Settings, host: str, port: int, console: Console, *, s
                 live = LiveSite(
                     settings.site,
                     wall_clock(),
-                    prices=open_prices(settings, client),
-                    series=open_series(settings),
-                    metrics=metrics,
-                    workloads=devices,
-                    store=store,
-                    jobs=SubmittedJobs(jobs, devices),
+                    Sources(open_prices(settings, client), open_series(settings), metrics),
+                    devices,
+                    store,
+                    Simulated(SubmittedJobs(jobs, devices)),
                     spans=spans,
                 )
                 async with serving(live, bound, settings.api_key):

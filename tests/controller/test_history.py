@@ -22,7 +22,7 @@ from orchestrator.domain.market import Market, Price
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job
 from orchestrator.forecast.outlook import Outlook
-from orchestrator.runtime.feeds import Series
+from orchestrator.runtime.feeds import Series, Sources
 from orchestrator.runtime.live_site import LiveSite
 from orchestrator.sim.virtual import VirtualSite
 from tests.controller.conftest import START
@@ -37,11 +37,9 @@ def process(site: Site, store: SqlStore, prices: PushedPrices, devices: VirtualS
     return LiveSite(
         site,
         SiteClock(time.time(), END, 1.0),
-        prices=prices,
-        series=Series(ConstantSeries(60.0, "USD/PH/s/day"), WEATHER),
-        metrics=devices,
-        workloads=devices,
-        store=store,
+        Sources(prices, Series(ConstantSeries(60.0, "USD/PH/s/day"), WEATHER), devices),
+        devices,
+        store,
     )
 
 

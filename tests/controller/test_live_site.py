@@ -15,7 +15,7 @@ from orchestrator.adapters.store import SqlStore
 from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.market import Market, Price
 from orchestrator.domain.site import Site
-from orchestrator.runtime.feeds import Series
+from orchestrator.runtime.feeds import Series, Sources
 from orchestrator.runtime.live_site import LiveSite
 from orchestrator.sim.virtual import VirtualSite
 from tests.controller.conftest import START
@@ -27,14 +27,13 @@ PATIENCE_S = 90.0
 def live_site(site: Site, store: SqlStore) -> LiveSite:
     devices = VirtualSite(site, start=START, seed=1)
     prices = [Price(START, START + timedelta(days=1), 40.0, Market.REAL_TIME)]
+    series = Series(ConstantSeries(60.0, "USD/PH/s/day"), ConstantSeries(20.0, "degC"))
     return LiveSite(
         site,
         SiteClock(time.time(), START, 1.0),
-        prices=ReplayedPrices(prices, site.timezone),
-        series=Series(ConstantSeries(60.0, "USD/PH/s/day"), ConstantSeries(20.0, "degC")),
-        metrics=devices,
-        workloads=devices,
-        store=store,
+        Sources(ReplayedPrices(prices, site.timezone), series, devices),
+        devices,
+        store,
     )
 
 

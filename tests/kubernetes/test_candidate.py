@@ -24,10 +24,9 @@ from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP
 from orchestrator.domain.work import FleetView, Workloads
 from orchestrator.runtime import readiness
-from orchestrator.runtime.feeds import open_series
+from orchestrator.runtime.feeds import Sources, open_series
 from orchestrator.runtime.ha import candidate as candidate_module
 from orchestrator.runtime.ha.candidate import Candidate
-from orchestrator.runtime.ha.term import Sources
 from orchestrator.runtime.live_site import LiveSite
 from orchestrator.runtime.observability.spans import Spans
 from orchestrator.settings import Settings, load_settings

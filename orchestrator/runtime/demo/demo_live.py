@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 import time
 import webbrowser
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -29,9 +28,9 @@ from orchestrator.runtime.demo.devices import running_devices
 from orchestrator.runtime.demo.report import report
 from orchestrator.runtime.demo.run_folder import Run, begin_or_go_on, end_run
 from orchestrator.runtime.demo.submitted_jobs import SubmittedJobs
-from orchestrator.runtime.feeds import open_series
+from orchestrator.runtime.feeds import Sources, open_series
 from orchestrator.runtime.http_server import listen, serving, url_of
-from orchestrator.runtime.live_site import LiveSite, ReplayedDay
+from orchestrator.runtime.live_site import LiveSite, ReplayedDay, Simulated
 from orchestrator.runtime.signals import stop_event
 from orchestrator.settings import Settings
 from orchestrator.sim.jobs.arrivals import job_stream
@@ -98,9 +97,11 @@ async def play_live(
                 if stopping.is_set():
                     ended_at = options.start
                 else:
-                    ended_at = await _operate(
-                        settings, site, options, run.clock, devices, store, bound, stopping, console, spans
-                    )
+                    playing = _playing(settings, site, options, run.clock, devices, store, console, spans)
+                    async with playing as live, serving(live, bound, settings.api_key):
+                        live.start()
+                        _welcome(site, options, run.clock, url_of(bound), console)
+                        ended_at = await _operate(live, options, run.clock, stopping, console)
             if ended_at <= options.start:
                 if not goes_on:  # what went on stays as it was, to go on again
                     end_run(folder, run)
@@ -111,48 +112,49 @@ async def play_live(
         return finished(ours, baseline, settings, options, ended_at)
 
 
-async def _operate(
+@contextlib.asynccontextmanager
+async def _playing(
     settings: Settings,
     site: Site,
     options: Options,
     clock: SiteClock,
     devices: ProcessSite,
     store: SqlStore,
-    bound: socket.socket,
-    stopping: asyncio.Event,
     console: Console,
     spans: "Spans | None",
-) -> datetime:
-    """Control the site until the day ends or a signal comes; returns the site time then."""
+) -> AsyncIterator[LiveSite]:
+    """The controller of the day's devices, ready to start."""
     day = options.day
     async with httpx.AsyncClient(trust_env=False) as client:
         metrics = ScrapedMetrics(options.state / "targets", client, clock)
-        live = LiveSite(
+        jobs = SubmittedJobs(job_stream(settings.site, options.start, day.end, options.seed), devices)
+        yield LiveSite(
             site,
             clock,
-            prices=day.prices,
-            series=open_series(settings),
-            metrics=metrics,
-            workloads=devices,
-            store=store,
-            jobs=SubmittedJobs(job_stream(settings.site, options.start, day.end, options.seed), devices),
-            day=ReplayedDay(day.start, day.end),
+            Sources(day.prices, open_series(settings), metrics),
+            devices,
+            store,
+            Simulated(jobs, ReplayedDay(day.start, day.end)),
             on_record=_narrator(site, console),
             spans=spans,
         )
-        async with serving(live, bound, settings.api_key):
-            live.start()
-            _welcome(site, options, clock, url_of(bound), console)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), clock.wall_at(day.end) - time.time())
-            await live.pause()
-            ended_at = min(live.now(), day.end)
-            if not (stopping.is_set() or options.until_end):
-                console.print("The day is over; the page stays up until Ctrl-C.")
-                await stopping.wait()
-            console.print("Stopping: jobs write their checkpoints, devices end ...")
         await metrics.close()
-        return ended_at
+
+
+async def _operate(
+    live: LiveSite, options: Options, clock: SiteClock, stopping: asyncio.Event, console: Console
+) -> datetime:
+    """Let the site, started, be controlled until the day ends or a signal comes; returns the site time then."""
+    day = options.day
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), clock.wall_at(day.end) - time.time())
+    await live.pause()
+    ended_at = min(live.now(), day.end)
+    if not (stopping.is_set() or options.until_end):
+        console.print("The day is over; the page stays up until Ctrl-C.")
+        await stopping.wait()
+    console.print("Stopping: jobs write their checkpoints, devices end ...")
+    return ended_at
 
 
 def _welcome(site: Site, options: Options, clock: SiteClock, url: str, console: Console) -> None:

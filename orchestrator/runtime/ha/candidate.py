@@ -13,8 +13,9 @@ from orchestrator.adapters.workloads.kubernetes.api import ApiError, ClusterErro
 from orchestrator.adapters.workloads.kubernetes.leader.election import Election
 from orchestrator.adapters.workloads.kubernetes.leader.leader_label import LeaderLabel
 from orchestrator.api.application import create_app
+from orchestrator.runtime.feeds import Sources
 from orchestrator.runtime.ha.standby import Front, standby_app
-from orchestrator.runtime.ha.term import ClusterDriver, Sources, open_term
+from orchestrator.runtime.ha.term import ClusterDriver, open_term
 from orchestrator.runtime.live_site import LiveSite
 from orchestrator.runtime.observability.metrics import LeaderMetrics
 from orchestrator.settings import Settings

@@ -19,9 +19,9 @@ from orchestrator.api.guard import require_key_unless_loopback
 from orchestrator.domain.clock import wall_clock
 from orchestrator.domain.site import Site
 from orchestrator.runtime.demo.run_folder import open_folder
-from orchestrator.runtime.feeds import open_metrics, open_prices, open_series
+from orchestrator.runtime.feeds import Sources, open_metrics, open_prices, open_series
 from orchestrator.runtime.ha.candidate import Candidate
-from orchestrator.runtime.ha.term import ClusterDriver, Sources
+from orchestrator.runtime.ha.term import ClusterDriver
 from orchestrator.runtime.http_server import answering, listen, url_of
 from orchestrator.runtime.serve import NoDriverError
 from orchestrator.runtime.signals import stop_event

@@ -3,18 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from orchestrator.adapters.prices.polled import PolledPrices
-from orchestrator.adapters.prices.pushed import PushedPrices
-from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.store import SqlStore
 from orchestrator.domain.clock import wall_clock
 from orchestrator.domain.site import Site
-from orchestrator.ports import MetricSource, WorkloadDriver
-from orchestrator.runtime.feeds import Series
+from orchestrator.ports import WorkloadDriver
+from orchestrator.runtime.feeds import Sources
 from orchestrator.runtime.live_site import LiveSite
 
 if TYPE_CHECKING:
@@ -34,15 +30,6 @@ class ClusterDriver(WorkloadDriver, Protocol):
     async def stop(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What a process reads, the same in all its terms."""
-
-    prices: ReplayedPrices | PolledPrices | PushedPrices
-    series: Series
-    metrics: MetricSource
-
-
 @contextlib.asynccontextmanager
 async def open_term(
     site: Site, sources: Sources, store_url: str, driver: ClusterDriver, spans: "Spans | None" = None
@@ -54,16 +41,7 @@ async def open_term(
     with contextlib.closing(await _open(store_url)) as store:
         try:
             await driver.start()
-            yield LiveSite(
-                site,
-                wall_clock(),
-                prices=sources.prices,
-                series=sources.series,
-                metrics=sources.metrics,
-                workloads=driver,
-                store=store,
-                spans=spans,
-            )
+            yield LiveSite(site, wall_clock(), sources, driver, store, spans=spans)
         finally:
             await driver.stop()
 
