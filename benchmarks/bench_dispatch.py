@@ -25,7 +25,7 @@ import numpy as np
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.allocate import changed_fleets, changed_jobs, choose
 from orchestrator.dispatch.blocks import no_plan
-from orchestrator.dispatch.decide import decide
+from orchestrator.dispatch.decide import SiteColumns, decide
 from orchestrator.dispatch.dispatch import dispatch, moment_of
 from orchestrator.dispatch.headroom import block_left, room_left
 from orchestrator.dispatch.kernels.blocks import Blocks
@@ -363,11 +363,11 @@ def small_site(rounds: int) -> None:
     snapshot = make_snapshot(site, 500, random.Random(2), 60.0)
     fleets, jobs, pools = LiveColumns().of(site, snapshot)
     room, _, _ = room_left(site, snapshot, fleets, jobs, pools)
-    moment = moment_of(site, snapshot)
+    columns, moment = SiteColumns(fleets.columns, jobs.columns, pools), moment_of(site, snapshot)
     timed(
         "500 jobs",
         rounds * 20,
-        lambda number: decide(fleets.columns, jobs.columns, pools, moment, room, 60.0 + number % 7),
+        lambda number: decide(columns, moment, room, 60.0 + number % 7),
     )
 
 

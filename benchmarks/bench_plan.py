@@ -34,7 +34,7 @@ def make_problem(jobs: int, steps: int, fleets: int, load: float, *, step_h: flo
     price = 40.0 + 25.0 * np.sin((hours % 24.0 - 9.0) / 24.0 * 2.0 * np.pi) + rng.normal(0.0, 6.0, steps) + evening
     eco_phs = 2.8e2 / rng.uniform(15.0, 30.0, fleets)
     racks_on = rng.integers(0, 41, fleets)
-    step_kw = np.tile([280.0, 70.0, 45.0], (fleets, 1))
+    rise_kw = np.tile([280.0, 70.0, 45.0], (fleets, 1))
     gpus = rng.choice([4.0, 8.0, 16.0, 32.0], jobs)
     left_h = rng.uniform(1.0, 10.0, jobs)
     sla = rng.choice(3, jobs, p=[0.2, 0.4, 0.4])
@@ -51,7 +51,7 @@ def make_problem(jobs: int, steps: int, fleets: int, load: float, *, step_h: flo
         if rng.random() < 0.4 and free[pool[job]] >= gpus[job] and not windows:
             running[job] = True
             free[pool[job]] -= gpus[job]
-    total_kw = 40.0 * step_kw.sum() + pool_gpus * POOLS * 0.63
+    total_kw = 40.0 * rise_kw.sum() + pool_gpus * POOLS * 0.63
     quarter = int(np.ceil(0.25 / step_h - 1e-9))
     return Problem(
         start=0.0,
@@ -72,8 +72,8 @@ def make_problem(jobs: int, steps: int, fleets: int, load: float, *, step_h: flo
             feeder=np.arange(fleets) % FEEDERS,
             on=racks_on,
             off=40 - racks_on,
-            step_kw=step_kw,
-            step_phs=np.stack([eco_phs, 0.15 * eco_phs, 0.07 * eco_phs], axis=1),
+            rise_kw=rise_kw,
+            rise_phs=np.stack([eco_phs, 0.15 * eco_phs, 0.07 * eco_phs], axis=1),
             warm_up_h=np.full(fleets, 8.0 / 60.0),
             min_on=np.full(fleets, quarter),
             min_off=np.full(fleets, quarter),

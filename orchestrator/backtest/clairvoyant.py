@@ -14,7 +14,7 @@ from orchestrator.backtest.play import Period, peak_mb
 from orchestrator.backtest.racks import Racks
 from orchestrator.domain.site import Site
 from orchestrator.forecast.outlook import Outlook
-from orchestrator.optimizer.formulate import caps_ahead, problem_of
+from orchestrator.optimizer.formulate import Hindsight, caps_ahead, problem_of
 from orchestrator.optimizer.plan import bound
 from orchestrator.optimizer.problem import Problem
 
@@ -72,9 +72,11 @@ def clairvoyant_problem(period: Period) -> Problem:
         outlook,
         caps_ahead(site, (), start, market.step, steps),
         job_keys=range(len(workload)),
-        fixed=Fixed.of(site, fleets).asleep_kw[1:],
-        release=workload.submitted_at,
-        until=start_s + np.ceil((workload.until - start_s) / step_s) * step_s,  # the interval is begun: it is finished
         planned_share=1.0,
-        credits_beyond=False,
+        hindsight=Hindsight(
+            fixed_kw=Fixed.of(site, fleets).asleep_kw[1:],
+            released_at=workload.submitted_at,
+            # The interval is begun: it is finished.
+            open_until=start_s + np.ceil((workload.until - start_s) / step_s) * step_s,
+        ),
     )

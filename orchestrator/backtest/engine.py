@@ -79,7 +79,6 @@ def run(
     strategy: Strategy,
     *,
     hashprice_known_usd_per_ph_day: Floats,
-    awake: bool,
     levels: list[str],
     emit: Callable[[RowBatch], None],
     progress: Callable[[int], None] = lambda done: None,
@@ -87,10 +86,10 @@ def run(
     """Play the market's intervals in order. `emit` is given the settled rows, `progress` how many intervals are done.
 
     `hashprice_known_usd_per_ph_day` (N,) is what was known of it when decisions were made. Fleets begin warm in their
-    default modes if `awake`, else asleep. `levels` gets the names that the rows' levels are row numbers of.
+    default modes. `levels` gets the names that the rows' levels are row numbers of.
     """
     interval_s = market.step.total_seconds()
-    racks = Racks(site, datetime.fromtimestamp(int(market.start_s[0]), UTC), awake=awake)
+    racks = Racks(site, datetime.fromtimestamp(int(market.start_s[0]), UTC), awake=True)
     book = JobBook(site, workload)
     starts = [datetime.fromtimestamp(at_s, UTC) for at_s in market.start_s.tolist()]
     fixed = Fixed.of(site, racks.columns)

@@ -86,7 +86,6 @@ def play(
             period.workload,
             policy,
             hashprice_known_usd_per_ph_day=period.history.hashprice_known_usd_per_ph_day[rows],
-            awake=True,
             levels=levels,
             emit=emit,
             progress=progress,

@@ -12,7 +12,7 @@ from orchestrator.backtest.engine import Instant
 from orchestrator.dispatch.allocate import NO_BLOCK
 from orchestrator.dispatch.baseline import default_modes, threshold
 from orchestrator.dispatch.blocks import pool_columns
-from orchestrator.dispatch.decide import decide
+from orchestrator.dispatch.decide import SiteColumns, decide
 from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.kernels.rows import PoolColumns, Switches
 from orchestrator.domain.site import Site
@@ -101,9 +101,7 @@ def chosen(
 ) -> tuple[Ints, Ints]:
     """What the controller's dispatch chooses at the instant; without `bought` it goes by the market price alone."""
     decided = decide(
-        instant.fleets,
-        instant.jobs,
-        pools,
+        SiteColumns(instant.fleets, instant.jobs, pools),
         instant.moment,
         instant.room,
         price_usd_per_mwh,

@@ -14,7 +14,7 @@ import numpy as np
 
 from orchestrator.accounting.always_on import Pace
 from orchestrator.dispatch.blocks import by_fleet_name, pool_columns
-from orchestrator.dispatch.decide import decide
+from orchestrator.dispatch.decide import SiteColumns, decide
 from orchestrator.dispatch.desired import Desired
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.kernels.choice import Room
@@ -96,7 +96,8 @@ def mining_beside(site: Site, fleets: FleetColumns, limits: Limits, hpc_kw: Mapp
     moment = Moment(0.0, 0.0, pue, 1.0, np.zeros(len(site.tenants), dtype=np.int64))
     switches = threshold(inf, len(fleets), 0)
     places = by_fleet_name(site, 0)
-    decided = decide(fleets, NO_JOBS, pool_columns(site), moment, room, 0.0, switches=switches, places=places)
+    columns = SiteColumns(fleets, NO_JOBS, pool_columns(site))
+    decided = decide(columns, moment, room, 0.0, switches=switches, places=places)
     at_step = decided.chosen.at_step
     return Pace(
         mining_kw=float((fleets.racks * fleets.asleep_kw).sum() + (at_step * fleets.step_kw).sum()),

@@ -28,10 +28,16 @@ class Decided(NamedTuple):
         return shortfall_kw(self.chosen)
 
 
+class SiteColumns(NamedTuple):
+    """All of a site that is decided on."""
+
+    fleets: FleetColumns
+    jobs: JobColumns
+    pools: PoolColumns
+
+
 def decide(
-    fleets: FleetColumns,
-    jobs: JobColumns,
-    pools: PoolColumns,
+    columns: SiteColumns,
     moment: Moment,
     room: Room,
     price_usd_per_mwh: float,
@@ -46,6 +52,7 @@ def decide(
     Without `bought` all power is at this price, without `switches` there is no plan, without `places` the first of
     equal rows goes first, and without `excused` no power is.
     """
+    fleets, jobs, pools = columns
     switches = switches or no_plan(len(fleets), len(jobs))
     places = places or as_they_are(len(fleets), len(jobs))
 

@@ -11,7 +11,7 @@ from itertools import compress
 import numpy as np
 
 from orchestrator.dispatch.allocate import changed_fleets, changed_jobs
-from orchestrator.dispatch.decide import Decided, decide
+from orchestrator.dispatch.decide import Decided, SiteColumns, decide
 from orchestrator.dispatch.desired import Desired, FiguresByTarget
 from orchestrator.dispatch.headroom import block_left, room_left
 from orchestrator.dispatch.kernels.rows import Moment
@@ -19,7 +19,7 @@ from orchestrator.dispatch.live_columns import FleetRows, JobRows, LiveColumns, 
 from orchestrator.dispatch.power_price import PowerPrices, charge_figures, power_prices
 from orchestrator.dispatch.precedence import caps_that_hold, shaped_by
 from orchestrator.dispatch.relief import short
-from orchestrator.domain.economics import Step, mode_steps, sleep_threshold_usd_per_mwh
+from orchestrator.domain.economics import ModeStep, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
@@ -42,9 +42,7 @@ def dispatch(
     charges, begun, market = site.grid.charges, snapshot.price.interval_start, snapshot.price.usd_per_mwh
     prices = power_prices(charges, begun, market)
     decided = decide(
-        fleets.columns,
-        jobs.columns,
-        pools,
+        SiteColumns(fleets.columns, jobs.columns, pools),
         moment_of(site, snapshot),
         room,
         prices.beyond.usd_per_mwh,
@@ -128,7 +126,7 @@ def _racks(
 
 
 def _target_mix(
-    status: FleetStatus, steps: Sequence[Step], at_step: Sequence[int], *, short: bool, pays: bool
+    status: FleetStatus, steps: Sequence[ModeStep], at_step: Sequence[int], *, short: bool, pays: bool
 ) -> RackMix:
     """How the racks of a fleet that may be moved should be.
 

@@ -10,7 +10,7 @@ import numpy as np
 from orchestrator.dispatch.blocks import pool_columns
 from orchestrator.dispatch.kernels.blocks import Places
 from orchestrator.dispatch.kernels.rows import PoolColumns, Switches
-from orchestrator.domain.economics import Step
+from orchestrator.domain.economics import ModeStep
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.forecast.outlook import PlanValues, Switch
@@ -50,7 +50,7 @@ class FleetRows:
 
     names: Sequence[str]
     statuses: Sequence[FleetStatus]
-    steps: Sequence[tuple[Step, ...]]
+    steps: Sequence[tuple[ModeStep, ...]]
     columns: FleetColumns
     by_name: Ints
     plain: Flags
@@ -205,7 +205,7 @@ def fleet_rows(site: Site, fleets: Mapping[str, FleetStatus], before: FleetRows 
 
 
 def _all_fleet_rows(
-    site: Site, names: Sequence[str], statuses: Sequence[FleetStatus], steps: Sequence[tuple[Step, ...]]
+    site: Site, names: Sequence[str], statuses: Sequence[FleetStatus], steps: Sequence[tuple[ModeStep, ...]]
 ) -> FleetRows:
     return FleetRows(
         names=names,
@@ -224,7 +224,7 @@ def _all_fleet_rows(
     )
 
 
-def _plain(status: FleetStatus, steps: tuple[Step, ...]) -> bool:
+def _plain(status: FleetStatus, steps: tuple[ModeStep, ...]) -> bool:
     if status.silent or status.stuck or status.fleet.racks != len(status.view.rack_modes):
         return False
     return status.view.racks.keys() <= {SLEEP, *(step.to_mode for step in steps)}

@@ -28,7 +28,7 @@ def mining_value_usd_per_mwh(power_w: float, hashrate_ths: float, hashprice_usd_
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ModeStep:
     """A rise of one rack from one mode to the next better one, on the concave hull of its modes."""
 
     from_mode: str
@@ -39,7 +39,7 @@ class Step:
     """What the rise earns per MWh more at the grid; descends from step to step."""
 
 
-def mode_steps(fleet: Fleet, hashprice_usd_per_ph_day: float, pue: float) -> tuple[Step, ...]:
+def mode_steps(fleet: Fleet, hashprice_usd_per_ph_day: float, pue: float) -> tuple[ModeStep, ...]:
     """Steps from sleep up through the modes, worth less and less per MWh.
 
     Modes under the concave hull of (power, hash) are left out: a mix of their neighbours is better.
@@ -56,7 +56,7 @@ def mode_steps(fleet: Fleet, hashprice_usd_per_ph_day: float, pue: float) -> tup
             break  # more power, no more hash: never worth it
         hull.append(best)
     return tuple(
-        Step(
+        ModeStep(
             from_mode=low[0],
             to_mode=high[0],
             rise_kw=fleet.machines_per_rack * (high[1] - low[1]) / 1000.0,

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.economics import Step, mode_steps
+from orchestrator.domain.economics import ModeStep, mode_steps
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.sla import SlaClass, SlaRules
@@ -175,12 +175,14 @@ def fleet_columns(site: Site, snapshot: Snapshot) -> FleetColumns:
     return columns_of_fleets(site, statuses, [hull(status.fleet) for status in statuses])
 
 
-def hull(fleet: Fleet) -> tuple[Step, ...]:
+def hull(fleet: Fleet) -> tuple[ModeStep, ...]:
     """The steps of a fleet's modes, which are the same at any hashprice; their value is not to be read."""
     return mode_steps(fleet, 1.0, 1.0)
 
 
-def columns_of_fleets(site: Site, statuses: Sequence[FleetStatus], steps: Sequence[tuple[Step, ...]]) -> FleetColumns:
+def columns_of_fleets(
+    site: Site, statuses: Sequence[FleetStatus], steps: Sequence[tuple[ModeStep, ...]]
+) -> FleetColumns:
     """In the order of `statuses`; `steps` holds the hull of each."""
     movable = [movable_racks(status) for status in statuses]
     at_step = np.zeros((len(statuses), most_steps(steps)), dtype=np.int64)
@@ -197,7 +199,7 @@ def columns_of_fleets(site: Site, statuses: Sequence[FleetStatus], steps: Sequen
     return columns_at(site, [status.fleet for status in statuses], steps, state)
 
 
-def most_steps(steps: Sequence[tuple[Step, ...]]) -> int:
+def most_steps(steps: Sequence[tuple[ModeStep, ...]]) -> int:
     """Columns that the hulls of fleets take."""
     return max((len(of_fleet) for of_fleet in steps), default=0)
 
@@ -205,7 +207,7 @@ def most_steps(steps: Sequence[tuple[Step, ...]]) -> int:
 def columns_at(
     site: Site,
     fleets: Sequence[Fleet],
-    steps: Sequence[tuple[Step, ...]],
+    steps: Sequence[tuple[ModeStep, ...]],
     state: RackState,
 ) -> FleetColumns:
     """What the site file says of `fleets`, whose hulls are `steps`, beside how they are."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orchestrator.accounting.power_cost import block_kw, marginal_over
 from orchestrator.domain.headroom import PLANNED_SHARE, left_it_kw, usable_kw
@@ -73,6 +72,18 @@ def fixed_kw(site: Site, fleets: FleetColumns, jobs: JobColumns) -> Floats:
     return fixed
 
 
+@dataclass(frozen=True, slots=True)
+class Hindsight:
+    """What is known of a period that is over."""
+
+    fixed_kw: Floats
+    """(K,) IT power that nothing could have moved."""
+    released_at: Floats
+    """(J,) unix seconds from when a job was there."""
+    open_until: Floats
+    """(J,) unix seconds till when it was."""
+
+
 def problem_of(
     site: Site,
     fleets: FleetColumns,
@@ -81,23 +92,17 @@ def problem_of(
     caps: CapsAhead,
     *,
     job_keys: Sequence[object],
-    fixed: Floats | None = None,
-    release: NDArray[np.float64] | None = None,
-    until: NDArray[np.float64] | None = None,
     planned_share: float = PLANNED_SHARE,
-    credits_beyond: bool = True,
+    hindsight: Hindsight | None = None,
 ) -> Problem:
-    """The problem of the hours that `outlook` covers.
+    """The problem of the hours that `outlook` covers; `planned_share` of each cap is used, 1 for a bound.
 
-    `fixed` (K,): IT power that no plan moves, where more is known of it than the columns say. `release` and `until`
-    (J,): unix seconds from when and till when a job is there, for a plan that knows what is to come. `planned_share` of
-    each cap is used; 1 for a bound. `credits_beyond`: deadlines after the last step count in part; not for a bound
-    on what is settled till then.
+    Deadlines after the last step count in part, but not in `hindsight`: what counts then is settled till the end.
     """
     steps, step_s, start = len(outlook), outlook.step.total_seconds(), outlook.start.timestamp()
     step_h = step_s / SECONDS_PER_HOUR
     pue = pue_at(site.cooling, outlook.outdoor_c)
-    fixed = fixed_kw(site, fleets, jobs) if fixed is None else fixed
+    fixed = fixed_kw(site, fleets, jobs) if hindsight is None else hindsight.fixed_kw
     feeder_of = {feeder.name: number for number, feeder in enumerate(site.feeders)}
     fixed_grid_kw = fixed.sum() * pue
     spot, charges = outlook.price_usd_per_mwh, site.grid.charges
@@ -124,7 +129,7 @@ def problem_of(
         start=start,
         supply=supply,
         racks=_racks(fleets, start, step_s),
-        tasks=_tasks(jobs, start, step_s, steps, release, until, credits_beyond=credits_beyond),
+        tasks=_tasks(jobs, start, step_s, steps, hindsight),
         expected_gpus=expected,
         job_keys=job_keys,
         charges=charges,
@@ -159,8 +164,8 @@ def _racks(fleets: FleetColumns, start: float, step_s: float) -> Racks:
         feeder=fleets.feeder,
         on=on,
         off=movable - on,
-        step_kw=np.pad(fleets.step_kw * share, pad),
-        step_phs=np.pad(fleets.step_hs * share / HASHES_PER_PH, pad),
+        rise_kw=np.pad(fleets.step_kw * share, pad),
+        rise_phs=np.pad(fleets.step_hs * share / HASHES_PER_PH, pad),
         warm_up_h=fleets.warm_up_s / SECONDS_PER_HOUR,
         min_on=_whole_steps(fleets.min_on_s, step_s),
         min_off=np.maximum(_whole_steps(fleets.min_off_s, step_s), 1),
@@ -175,10 +180,7 @@ def _tasks(
     start: float,
     step_s: float,
     steps: int,
-    release: NDArray[np.float64] | None,
-    until: NDArray[np.float64] | None,
-    *,
-    credits_beyond: bool,
+    hindsight: Hindsight | None,
 ) -> Tasks:
     """Jobs that are held keep their row and can't run; those that stop can from the next step on.
 
@@ -189,15 +191,15 @@ def _tasks(
     left_h = jobs.left_s / SECONDS_PER_HOUR / gpus
     stopping = jobs.phase == Phase.STOPPING
     first = stopping.astype(np.int64)
-    if release is not None:
-        first = np.maximum(first, _whole_steps(release - start, step_s))
     last = np.full(len(jobs), steps, dtype=np.int64)
-    if until is not None:
-        last = np.minimum(last, np.maximum(np.floor((until - start) / step_s + 1e-9), 0.0).astype(np.int64))
+    if hindsight is not None:
+        first = np.maximum(first, _whole_steps(hindsight.released_at - start, step_s))
+        open_steps = np.maximum(np.floor((hindsight.open_until - start) / step_s + 1e-9), 0.0)
+        last = np.minimum(last, open_steps.astype(np.int64))
     deadline = (jobs.deadline - start) / step_s
     after_h = np.maximum(deadline - steps, 0.0) * step_s / SECONDS_PER_HOUR
     due = np.clip((left_h - after_h) / np.maximum(left_h, 1e-9), 0.0, 1.0)
-    if not credits_beyond:
+    if hindsight is not None:
         due = np.where(deadline <= steps, 1.0, 0.0)
     credit = np.where(deadline > 0.0, jobs.usd_per_gpu_h * jobs.credit_share * due, 0.0)
     last[jobs.held] = 0

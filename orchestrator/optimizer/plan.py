@@ -208,11 +208,11 @@ def _order(problem: Problem, density: Floats) -> NDArray[np.int64]:
 def _mine(problem: Problem, left: Capacity) -> tuple[Mined, float, Floats, Floats]:
     """Racks into what jobs left: (racks, USD of hash, IT power by fleet, IT power by feeder)."""
     supply, racks = problem.supply, problem.racks
-    shape = (*racks.step_kw.shape, problem.steps)
+    shape = (*racks.rise_kw.shape, problem.steps)
     mined = Mined(np.zeros(shape, dtype=np.int64), np.zeros(shape))
-    fleets, levels = merit_order(racks.step_kw, racks.step_phs)
+    fleets, levels = merit_order(racks.rise_kw, racks.rise_phs)
     usd = fill(supply, racks, fleets, levels, left, mined, scratch(problem.steps))
-    fleet_kw: Floats = np.einsum("fst,fs->ft", mined.racks, racks.step_kw)
+    fleet_kw: Floats = np.einsum("fst,fs->ft", mined.racks, racks.rise_kw)
     feeder_kw = np.zeros_like(supply.feeder_kw)
     np.add.at(feeder_kw, racks.feeder, fleet_kw)
     return mined, float(usd), fleet_kw, feeder_kw

@@ -11,7 +11,7 @@ from orchestrator.optimizer.kernels.arrays import Flags, Floats, Tasks
 from orchestrator.optimizer.kernels.descent import Descent, Expected, Prices, descend, room_usd
 from orchestrator.optimizer.kernels.rack_dp import scratch
 from orchestrator.optimizer.kernels.response import KWH, costs_at, respond
-from orchestrator.optimizer.kernels.work_price import Search
+from orchestrator.optimizer.kernels.work_price import Tightening
 from orchestrator.optimizer.problem import Problem
 
 FIRST_RATE, LAST_RATE = 0.3, 0.004
@@ -29,8 +29,8 @@ def scales(problem: Problem) -> Floats:
     """
     supply, racks, tasks = problem.supply, problem.racks, problem.tasks
     hashprice = float(np.mean(supply.hashprice_usd_per_ph_day))
-    has_kw = racks.step_kw[:, :1].ravel() > 0.0
-    mining = racks.step_phs[has_kw, 0] / 24.0 * hashprice / racks.step_kw[has_kw, 0] if has_kw.any() else np.zeros(0)
+    has_kw = racks.rise_kw[:, :1].ravel() > 0.0
+    mining = racks.rise_phs[has_kw, 0] / 24.0 * hashprice / racks.rise_kw[has_kw, 0] if has_kw.any() else np.zeros(0)
     power = float(mining.max()) if len(mining) else float(np.mean(np.abs(supply.price_usd_per_mwh))) / KWH
     worth = tasks.usd_per_gpu_h + tasks.credit_usd_per_gpu_h
     gpu_hours = tasks.gpus * tasks.left_h
@@ -101,8 +101,8 @@ def bound_at(problem: Problem, prices: Prices, tries: int = BOUND_TRIES) -> floa
     """
     supply = problem.supply
     costs = costs_at(supply, prices.scarce, 0.0)
-    search = Search(tries, 0.0, False)
-    usd, _ = respond(supply, problem.racks, problem.tasks, costs, prices.work, search, scratch(problem.steps))
+    tightening = Tightening(tries, 0.0, False)
+    usd, _ = respond(supply, problem.racks, problem.tasks, costs, prices.work, tightening, scratch(problem.steps))
     return float(usd) + float(room_usd(supply, prices.scarce)) + _paid_restarts_usd(problem.tasks, costs.gpu)
 
 

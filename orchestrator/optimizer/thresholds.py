@@ -15,10 +15,10 @@ from orchestrator.optimizer.kernels.descent import Prices
 from orchestrator.optimizer.kernels.rack_dp import scratch
 from orchestrator.optimizer.kernels.response import costs_at
 from orchestrator.optimizer.kernels.switch_prices import job_switches, rack_switches
-from orchestrator.optimizer.kernels.work_price import Search
+from orchestrator.optimizer.kernels.work_price import Tightening
 from orchestrator.optimizer.problem import Problem
 
-SEARCH = Search(tries=5, near=1e-3, draws=False)
+TIGHTENING = Tightening(tries=5, near=1e-3, draws=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +43,5 @@ def thresholds(problem: Problem, prices: Prices, delay: float) -> Thresholds:
     found = Thresholds(np.zeros(fleets), np.zeros(fleets), np.zeros(jobs), np.zeros(jobs))
     as_expected = np.zeros((1, problem.steps))
     rack_switches(supply, racks, costs.power, as_expected, work, found.fleet_stay, found.fleet_wake)
-    job_switches(supply, tasks, costs, prices.work, SEARCH, work, found.job_stay, found.job_wake)
+    job_switches(supply, tasks, costs, prices.work, TIGHTENING, work, found.job_stay, found.job_wake)
     return found

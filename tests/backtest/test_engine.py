@@ -65,7 +65,6 @@ def played(site: Site, prices: MarketSeries, jobs: SubmittedJobs, strategy: Stra
         jobs,
         strategy,
         hashprice_known_usd_per_ph_day=prices.hashprice_usd_per_ph_day,
-        awake=True,
         levels=[],
         emit=batches.append,
     )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from orchestrator.dispatch.anti_cycling import RESIZE_EVERY, SHORTEST_AWAY, STEP_HYSTERESIS
 from orchestrator.dispatch.kernels.blocks import Rank
 from orchestrator.domain.economics import (
-    Step,
+    ModeStep,
     gpus_rise_kw,
     job_pause_threshold_usd_per_mwh,
     job_value_usd_per_mwh,
@@ -35,7 +35,7 @@ class Block(NamedTuple):
     value_usd_per_mwh: float
     """Start and stop costs counted in: the price above which the block should be off."""
     running: bool
-    step: Step | None = None
+    step: ModeStep | None = None
     level: int = 0
     """Number of the step; a rack takes a step only from the one below."""
     pool: str = ""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orchestrator.dispatch.blocks import pool_columns
-from orchestrator.dispatch.decide import Decided, decide
+from orchestrator.dispatch.decide import Decided, SiteColumns, decide
 from orchestrator.dispatch.kernels.choice import Room
 from orchestrator.dispatch.kernels.rows import Moment, Switches
 from orchestrator.dispatch.relief import Excused
@@ -40,7 +40,9 @@ def columns(scene: Scene) -> tuple[FleetColumns, JobColumns]:
 def decided(scene: Scene, price: float, given: Room, switches: Switches | None = None) -> Decided:
     fleets, jobs = columns(scene)
     fleets.woken_at[:] = fleets.slept_at[:] = -86_400.0
-    return decide(fleets, jobs, pool_columns(scene.site), moment(scene.site), given, price, switches=switches)
+    return decide(
+        SiteColumns(fleets, jobs, pool_columns(scene.site)), moment(scene.site), given, price, switches=switches
+    )
 
 
 def test_racks_and_gpus_come_out_by_row(scene: Scene) -> None:
@@ -77,7 +79,7 @@ def test_guaranteed_jobs_above_a_cap_are_throttled_then_given_up_unless_an_order
 
     def at(grid_kw: float, order_kw: float = 0.0) -> Decided:
         given, excused = room(scene.site, grid_kw=grid_kw), Excused(order_kw, np.zeros(2))
-        return decide(fleets, jobs, pools, moment(scene.site), given, 5000.0, excused=excused)
+        return decide(SiteColumns(fleets, jobs, pools), moment(scene.site), given, 5000.0, excused=excused)
 
     throttled = at(50.0)
     assert throttled.chosen.gpus.tolist() == [80, 80]
@@ -96,7 +98,7 @@ def test_nothing_given_is_changed(scene: Scene) -> None:
     scene.job("runs", "lab", 80)
     fleets, jobs = columns(scene)
     given, at_step, gpus = room(scene.site), fleets.at_step.copy(), jobs.on_gpus.copy()
-    decide(fleets, jobs, pool_columns(scene.site), moment(scene.site), given, 5000.0)
+    decide(SiteColumns(fleets, jobs, pool_columns(scene.site)), moment(scene.site), given, 5000.0)
     assert (given.feeder_kw == AMPLE_KW).all()
     assert (given.gpus == 320).all()
     assert (fleets.at_step == at_step).all()
@@ -106,7 +108,9 @@ def test_nothing_given_is_changed(scene: Scene) -> None:
 def test_a_site_of_nothing_wants_nothing(scene: Scene) -> None:
     fleets, jobs = columns(scene)
     fleets.held[:] = True
-    chosen = decide(fleets, jobs, pool_columns(scene.site), moment(scene.site), room(scene.site), 5000.0).chosen
+    chosen = decide(
+        SiteColumns(fleets, jobs, pool_columns(scene.site)), moment(scene.site), room(scene.site), 5000.0
+    ).chosen
     assert chosen.at_step.tolist() == fleets.at_step.tolist()
     assert len(chosen.gpus) == len(chosen.units) == 0
 

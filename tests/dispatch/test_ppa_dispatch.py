@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.dispatch.decide import decide
+from orchestrator.dispatch.decide import SiteColumns, decide
 from orchestrator.dispatch.desired import gain_usd_per_h
 from orchestrator.dispatch.dispatch import dispatch, moment_of
 from orchestrator.dispatch.headroom import room_left
@@ -219,7 +219,8 @@ def test_nothing_earns_more_than_one_rack_beyond_what_is_chosen(
     room = room._replace(grid_kw=1e9, feeder_kw=np.full(2, 1e9))
     unused = ppa.unused_usd_per_mwh(market)
     left = BlockLeft(block_kw, 0.0, unused)
-    decided = decide(fleets.columns, jobs.columns, pools, moment_of(scene.site, snapshot), room, market, bought=left)
+    columns = SiteColumns(fleets.columns, jobs.columns, pools)
+    decided = decide(columns, moment_of(scene.site, snapshot), room, market, bought=left)
     blocks, units = decided.blocks, decided.chosen.units
     kw, value = blocks.unit_kw * snapshot.pue, blocks.value_usd_per_mwh
 

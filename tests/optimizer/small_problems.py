@@ -21,7 +21,7 @@ def small_problem(
 ) -> Problem:
     """Two feeders with a pool each; caps at `room` of all there is, prices from `low_usd` to 160 USD/MWh."""
     rng = np.random.default_rng(seed)
-    step_kw = np.tile([200.0, 60.0], (fleets, 1))
+    rise_kw = np.tile([200.0, 60.0], (fleets, 1))
     eco_phs = 200.0 / rng.uniform(16.0, 32.0, fleets)
     on = rng.integers(0, racks + 1, fleets)
     pool_gpus = rng.integers(20, 60, 2).astype(float)
@@ -37,7 +37,7 @@ def small_problem(
     first = np.where(running, 0, rng.integers(0, steps // 3, jobs))
     value = np.array([2.9, 2.1, 1.1])[sla] * rng.uniform(0.1, 1.0, jobs)
     deadline = np.where(sla == 1, rng.integers(steps // 3, steps, jobs), np.inf)
-    total_kw = racks * step_kw.sum() + pool_gpus.sum() * 0.63
+    total_kw = racks * rise_kw.sum() + pool_gpus.sum() * 0.63
     price = rng.uniform(low_usd, 160.0, steps)
     return Problem(
         start=1_700_000_000.0,
@@ -58,8 +58,8 @@ def small_problem(
             feeder=np.arange(fleets) % 2,
             on=on,
             off=racks - on,
-            step_kw=step_kw,
-            step_phs=np.stack([eco_phs, 0.2 * eco_phs], axis=1),
+            rise_kw=rise_kw,
+            rise_phs=np.stack([eco_phs, 0.2 * eco_phs], axis=1),
             warm_up_h=np.full(fleets, 0.2),
             min_on=np.full(fleets, 2),
             min_off=np.full(fleets, 2),
@@ -115,12 +115,12 @@ def profit_usd(problem: Problem, plan: Plan) -> float:
     for fleet in range(len(racks.feeder)):
         before = int(racks.on[fleet])
         for step in range(problem.steps):
-            for level in range(racks.step_kw.shape[1]):
+            for level in range(racks.rise_kw.shape[1]):
                 count = int(plan.fleet_racks[fleet, level, step])
                 woken = max(count - before, 0) if level == 0 else 0
                 hash_h = count * hours - woken * float(racks.warm_up_h[fleet])
-                usd += racks.step_phs[fleet, level] * hash_h * supply.hashprice_usd_per_ph_day[step] / 24.0
-                grid_kw[step] += count * racks.step_kw[fleet, level] * supply.pue[step]
+                usd += racks.rise_phs[fleet, level] * hash_h * supply.hashprice_usd_per_ph_day[step] / 24.0
+                grid_kw[step] += count * racks.rise_kw[fleet, level] * supply.pue[step]
             before = int(plan.fleet_racks[fleet, 0, step])
     for step in range(problem.steps):
         beyond_mwh = (grid_kw[step] - supply.block_kw[step]) * hours / 1000.0

@@ -13,7 +13,7 @@ from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.outlook import Outlook
 from orchestrator.observe.columns import fleet_columns, job_columns
-from orchestrator.optimizer.formulate import caps_ahead, problem_of, pue_at
+from orchestrator.optimizer.formulate import Hindsight, caps_ahead, fixed_kw, problem_of, pue_at
 from orchestrator.optimizer.problem import Problem
 from tests.power_block import charged
 from tests.scenes import Scene
@@ -40,15 +40,20 @@ def posed(site: Site, scene: Scene, now: datetime, *, credits_beyond: bool = Tru
 
 
 def posed_of(site: Site, snapshot: Snapshot, now: datetime, *, credits_beyond: bool = True) -> Problem:
+    fleets, jobs = fleet_columns(site, snapshot), job_columns(site, snapshot.jobs.values())
+    end = now + STEPS * STEP
+    all_along = Hindsight(
+        fixed_kw(site, fleets, jobs), np.full(len(jobs), now.timestamp()), np.full(len(jobs), end.timestamp())
+    )
     return problem_of(
         site,
-        fleet_columns(site, snapshot),
-        job_columns(site, snapshot.jobs.values()),
+        fleets,
+        jobs,
         outlook(now),
         caps_ahead(site, snapshot.curtailments, now, STEP, STEPS),
         job_keys=list(snapshot.jobs),
         planned_share=1.0,
-        credits_beyond=credits_beyond,
+        hindsight=None if credits_beyond else all_along,
     )
 
 
@@ -120,6 +125,6 @@ def test_a_fleet_that_only_starts_to_draw_is_planned_at_nameplate(site: Site, sc
     snapshot = scene.snapshot()
     starting = {name: replace(status, draw_share=0.0) for name, status in snapshot.fleets.items()}
     problems = [posed_of(site, seen, now) for seen in (snapshot, replace(snapshot, fleets=starting))]
-    assert (problems[0].racks.step_kw > 0.0).any()
-    assert (problems[0].racks.step_kw == problems[1].racks.step_kw).all()
-    assert (problems[0].racks.step_phs == problems[1].racks.step_phs).all()
+    assert (problems[0].racks.rise_kw > 0.0).any()
+    assert (problems[0].racks.rise_kw == problems[1].racks.rise_kw).all()
+    assert (problems[0].racks.rise_phs == problems[1].racks.rise_phs).all()

@@ -44,8 +44,8 @@ def optimum_usd(problem: Problem, *, divisible: bool = False) -> float:
                 highs.addConstr(sum(sleeps[max(step - min_off + 1, 0) : step + 1]) <= 1 - on[step])
                 before = on[step]
                 below: Any = on[step]
-                for level in range(racks.step_kw.shape[1]):
-                    kw, phs = racks.step_kw[fleet, level], racks.step_phs[fleet, level]
+                for level in range(racks.rise_kw.shape[1]):
+                    kw, phs = racks.rise_kw[fleet, level], racks.rise_phs[fleet, level]
                     taken, fresh = on[step], wakes[step]
                     if level:
                         taken, fresh = switch(), switch()
@@ -105,7 +105,7 @@ def optimum_usd(problem: Problem, *, divisible: bool = False) -> float:
 def turnover_usd(problem: Problem) -> float:
     """All the hash and work that could be sold: what gaps are measured by, since profits may be near nothing."""
     racks, tasks = problem.racks, problem.tasks
-    hash_usd_per_h = np.dot(racks.on + racks.off, racks.step_phs.sum(axis=1)) * 55.0 / 24.0
+    hash_usd_per_h = np.dot(racks.on + racks.off, racks.rise_phs.sum(axis=1)) * 55.0 / 24.0
     return float(
         np.sum(tasks.usd_per_gpu_h * tasks.gpus * tasks.left_h) + hash_usd_per_h * problem.steps * problem.supply.step_h
     )

@@ -61,7 +61,7 @@ def test_caps_are_never_broken(problem: Problem) -> None:
         gpus[tasks.pool[job]] += plan.job_gpus[job]
         feeder_kw[supply.pool_feeder[tasks.pool[job]]] += plan.job_gpus[job] * supply.gpu_kw[tasks.pool[job]]
     for fleet in range(len(racks.feeder)):
-        feeder_kw[racks.feeder[fleet]] += racks.step_kw[fleet] @ plan.fleet_racks[fleet]
+        feeder_kw[racks.feeder[fleet]] += racks.rise_kw[fleet] @ plan.fleet_racks[fleet]
     assert (gpus <= allowed.gpus + ROUNDING).all()
     assert (feeder_kw <= allowed.feeder_kw + ROUNDING).all()
     assert (feeder_kw.sum(axis=0) <= allowed.import_kw + ROUNDING).all()
@@ -169,7 +169,7 @@ def test_thresholds_stop_a_rack_in_a_spike_and_keep_it_where_a_restart_costs_mor
     flat = problem.supply._replace(price_usd_per_mwh=np.full(12, 10.0), sell_usd_per_mwh=np.full(12, 10.0))
     found, _ = values_alone(replace(problem, supply=flat), None)
     racks = problem.racks
-    worth = racks.step_phs[0, 0] / 24.0 * 55.0 / racks.step_kw[0, 0] / flat.pue[0] * 1000.0
+    worth = racks.rise_phs[0, 0] / 24.0 * 55.0 / racks.rise_kw[0, 0] / flat.pue[0] * 1000.0
     assert found.fleet_stay[0] > worth  # to stop for a step costs a warm-up after it
     assert found.fleet_wake[0] < found.fleet_stay[0]
 

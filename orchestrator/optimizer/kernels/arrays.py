@@ -43,16 +43,16 @@ class Supply(NamedTuple):
 
 
 class Racks(NamedTuple):
-    """A row for each fleet; `S` steps of its modes' concave hull, from sleep up, padded with zeros."""
+    """A row for each fleet; `S` rises from mode to mode on the concave hull, from sleep up, padded with zeros."""
 
     feeder: Ints
     on: Ints
     """Racks awake at the start."""
     off: Ints
     """Racks asleep at the start."""
-    step_kw: Floats
+    rise_kw: Floats
     """(F, S) rise of one rack as drawn."""
-    step_phs: Floats
+    rise_phs: Floats
     """(F, S) rise of one rack in PH/s."""
     warm_up_h: Floats
     """From wake-up to hash, at the power of the mode it is in."""

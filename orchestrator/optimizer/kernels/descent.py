@@ -8,7 +8,7 @@ from orchestrator.compiled import compiled
 from orchestrator.optimizer.kernels.arrays import Floats, Racks, Supply, Tasks
 from orchestrator.optimizer.kernels.rack_dp import Scratch
 from orchestrator.optimizer.kernels.response import KWH, costs_at, respond
-from orchestrator.optimizer.kernels.work_price import Search
+from orchestrator.optimizer.kernels.work_price import Tightening
 
 FIRST_TRIES, NEXT_TRIES = 10, 4
 """Programmes a job for the price of its own work: at the first iteration, at each later one."""
@@ -89,9 +89,9 @@ def descend(
         # Both means start at nothing: Adam's correction of that.
         mean_up, square_up = 1.0 / (1.0 - MOMENTUM ** (iteration + 1)), 1.0 / (1.0 - SQUARES ** (iteration + 1))
         tries = FIRST_TRIES if iteration == 0 else NEXT_TRIES
-        search = Search(tries, max(rate, 0.01), True)
+        tightening = Tightening(tries, max(rate, 0.01), True)
         costs = costs_at(supply, scarce, descent.delay)
-        _, answer = respond(supply, racks, tasks, costs, prices.work, search, scratch)
+        _, answer = respond(supply, racks, tasks, costs, prices.work, tightening, scratch)
         for t in range(steps):
             import_kw = 0.0
             for k in range(feeders):

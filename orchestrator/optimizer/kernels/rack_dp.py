@@ -19,9 +19,9 @@ ROUNDING = 1e-9
 class OneRack(NamedTuple):
     """A row of `Racks`: what holds of each rack of the fleet, on or off."""
 
-    step_kw: Floats
+    rise_kw: Floats
     """(S,)"""
-    step_phs: Floats
+    rise_phs: Floats
     """(S,)"""
     warm_up_h: float
     min_on: int
@@ -79,18 +79,18 @@ def scratch(steps: int) -> Scratch:
 
 @compiled
 def one_rack(racks: Racks, f: int) -> OneRack:
-    return OneRack(racks.step_kw[f], racks.step_phs[f], racks.warm_up_h[f], racks.min_on[f], racks.min_off[f])
+    return OneRack(racks.rise_kw[f], racks.rise_phs[f], racks.warm_up_h[f], racks.min_on[f], racks.min_off[f])
 
 
 @compiled
-def rack_step(rack: OneRack, ahead: RackAhead, t: int, hash_h: float) -> tuple[float, int]:
+def best_mode(rack: OneRack, ahead: RackAhead, t: int, hash_h: float) -> tuple[float, int]:
     """The best mode of an awake rack: USD over step `t`, of which `hash_h` hours hash, and the mode's number from 1."""
-    step_kw, step_phs, step_h = rack.step_kw, rack.step_phs, ahead.step_h
+    rise_kw, rise_phs, step_h = rack.rise_kw, rack.rise_phs, ahead.step_h
     price, hashprice = ahead.price[t], ahead.hashprice[t]
-    usd, mode = (step_phs[0] * hashprice / 24.0) * hash_h - step_kw[0] * price * step_h, 1
-    for number in range(1, len(step_kw)):
-        more = (step_phs[number] * hashprice / 24.0) * hash_h - step_kw[number] * price * step_h
-        if more <= 0.0 or step_kw[number] <= 0.0:
+    usd, mode = (rise_phs[0] * hashprice / 24.0) * hash_h - rise_kw[0] * price * step_h, 1
+    for number in range(1, len(rise_kw)):
+        more = (rise_phs[number] * hashprice / 24.0) * hash_h - rise_kw[number] * price * step_h
+        if more <= 0.0 or rise_kw[number] <= 0.0:
             break
         usd += more
         mode = number + 1
@@ -110,7 +110,7 @@ def awake_value(rack: OneRack, ahead: RackAhead, t: int, warm_h: float, must_on:
         if ahead.room[at] <= 0.0:
             return -np.inf
         hash_h = min(max((later + 1) * step_h - warm_h, 0.0), step_h)
-        gain, _ = rack_step(rack, ahead, at, hash_h)
+        gain, _ = best_mode(rack, ahead, at, hash_h)
         usd += gain
     return float(usd + work.on[min(t + must, steps)])
 
@@ -127,7 +127,7 @@ def rack_programme(rack: OneRack, ahead: RackAhead, relaxed: bool, work: Scratch
     on, off, choice = work.on, work.off, work.choice
     on[steps] = off[steps] = 0.0
     must_on = 1 if relaxed else max(rack.min_on, 1)
-    most_kw = rack.step_kw.sum()
+    most_kw = rack.rise_kw.sum()
     for t in range(steps - 1, -1, -1):
         picked = 0
         asleep = off[t + 1]
@@ -136,7 +136,7 @@ def rack_programme(rack: OneRack, ahead: RackAhead, relaxed: bool, work: Scratch
         on[t] = off[min(t + rack.min_off, steps)]
         off[t] = asleep
         if ahead.room[t] > 0.0:
-            gain, _ = rack_step(rack, ahead, t, step_h)
+            gain, _ = best_mode(rack, ahead, t, step_h)
             if gain + on[t + 1] > on[t]:
                 on[t] = gain + on[t + 1]
                 picked = STAY
@@ -174,12 +174,12 @@ def rack_path(rack: OneRack, ahead: RackAhead, start: RackStart, relaxed: bool, 
             for later in range(min(must, steps - t)):
                 at = t + later
                 hash_h = min(max((later + 1) * step_h - left_h, 0.0), step_h)
-                _, mode_at[at] = rack_step(rack, ahead, at, hash_h)
+                _, mode_at[at] = best_mode(rack, ahead, at, hash_h)
                 hash_at[at] = hash_h
             t += must
             continue
         if on and work.choice[t] & STAY:
-            _, mode_at[t] = rack_step(rack, ahead, t, step_h)
+            _, mode_at[t] = best_mode(rack, ahead, t, step_h)
             hash_at[t] = step_h
             t += 1
             continue

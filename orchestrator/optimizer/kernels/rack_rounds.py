@@ -25,9 +25,9 @@ class Mined(NamedTuple):
     """What fleets do."""
 
     racks: NDArray[np.int64]
-    """(F, S, T) racks in the upper mode of each step, or a stronger one."""
+    """(F, S, T) racks in the upper mode of each rise, or a stronger one."""
     hash_h: Floats
-    """(F, S, T) hours hashed in that step, all those racks together."""
+    """(F, S, T) hours hashed in that mode, all those racks together."""
 
 
 @compiled
@@ -49,15 +49,15 @@ def fill(
     supply: Supply,
     racks: Racks,
     order_fleet: Ints,
-    order_step: Ints,
+    order_rise: Ints,
     capacity: Capacity,
     mined: Mined,
     scratch: Scratch,
 ) -> float:
-    """Give steps of fleets, best first, what `capacity` is left, each at what its energy costs: what it would bring
+    """Give rises of fleets, best first, what `capacity` is left, each at what its energy costs: what it would bring
     unused while the power block lasts, then the market price.
 
-    First steps go rack by rack, since waking takes time; a further step goes to what racks are warm, moment by moment.
+    First rises go rack by rack, since waking takes time; a further one goes to what racks are warm, moment by moment.
     Returns what they earn, USD, energy not counted.
     """
     steps, step_h = len(supply.pue), supply.step_h
@@ -68,9 +68,9 @@ def fill(
     warm = np.zeros((len(racks.feeder), steps), dtype=np.int64)
     usd = 0.0
     for number in range(len(order_fleet)):
-        f, s = order_fleet[number], order_step[number]
+        f, s = order_fleet[number], order_rise[number]
         rack, feeder_kw = one_rack(racks, f), capacity.feeder_kw[racks.feeder[f]]
-        kw, phs = rack.step_kw, rack.step_phs
+        kw, phs = rack.rise_kw, rack.rise_phs
         if kw[s] <= 0.0:
             continue
         if s > 0:
@@ -118,7 +118,7 @@ def fill(
 
 
 def merit_order(racks_kw: Floats, racks_phs: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Fleets and steps, what earns most per kWh first; each fleet's steps in their order."""
+    """Fleets and their rises, what earns most per kWh first; each fleet's in their order."""
     worth = racks_phs / np.maximum(racks_kw, 1e-12)
-    fleets, steps = np.divmod(np.argsort(-worth, axis=None, kind="stable"), worth.shape[1])
-    return fleets.astype(np.int64), steps.astype(np.int64)
+    fleets, rises = np.divmod(np.argsort(-worth, axis=None, kind="stable"), worth.shape[1])
+    return fleets.astype(np.int64), rises.astype(np.int64)

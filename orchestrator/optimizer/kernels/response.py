@@ -17,7 +17,7 @@ from orchestrator.optimizer.kernels.rack_dp import (
     rack_path,
     rack_programme,
 )
-from orchestrator.optimizer.kernels.work_price import Search, tightened
+from orchestrator.optimizer.kernels.work_price import Tightening, tightened
 
 KWH = 1000.0
 """In a MWh."""
@@ -65,13 +65,13 @@ def respond(
     tasks: Tasks,
     costs: Costs,
     work_price: Floats,
-    search: Search,
+    tightening: Tightening,
     scratch: Scratch,
 ) -> tuple[float, Answer]:
     """What all racks and jobs earn at the prices, USD, an upper bound, and what they draw.
 
-    The prices of the jobs' own work are improved in `work_price`. Where the `search` does not ask what jobs draw, it is
-    left out.
+    The prices of the jobs' own work are improved in `work_price`. What jobs draw is left out where the
+    `tightening` does not ask for it.
     """
     steps, pools = len(supply.pue), len(supply.pool_feeder)
     answer = Answer(np.zeros(supply.feeder_kw.shape), np.zeros((pools, steps)))
@@ -95,7 +95,7 @@ def respond(
                     load[t] += job.gpus * min(end - t, 1.0)
         else:
             ahead = JobAhead(costs.gpu[g], room, supply.step_h, costs.delay)
-            usd, work_price[j] = tightened(job, ahead, work_price[j], search, load, scratch)
+            usd, work_price[j] = tightened(job, ahead, work_price[j], tightening, load, scratch)
         total += job.gpus * usd
     return total, answer
 
@@ -109,7 +109,7 @@ def _racks(supply: Supply, racks: Racks, power: Floats, scratch: Scratch, feeder
     total = 0.0
     for f in range(len(racks.feeder)):
         rack = one_rack(racks, f)
-        if rack.step_kw[0] <= 0.0 or racks.on[f] + racks.off[f] == 0:
+        if rack.rise_kw[0] <= 0.0 or racks.on[f] + racks.off[f] == 0:
             continue
         ahead = RackAhead(power[racks.feeder[f]], supply.hashprice_usd_per_ph_day, room, supply.step_h)
         rack_programme(rack, ahead, True, scratch)
@@ -129,6 +129,6 @@ def _racks(supply: Supply, racks: Racks, power: Floats, scratch: Scratch, feeder
             for t in range(steps):
                 drawn = 0.0
                 for number in range(path.mode_at[t]):
-                    drawn += rack.step_kw[number]
+                    drawn += rack.rise_kw[number]
                 feeder_kw[racks.feeder[f], t] += count * drawn
     return total

@@ -23,7 +23,7 @@ from orchestrator.optimizer.kernels.rack_dp import (
     rack_programme,
 )
 from orchestrator.optimizer.kernels.response import KWH, Costs
-from orchestrator.optimizer.kernels.work_price import Search, tightened
+from orchestrator.optimizer.kernels.work_price import Tightening, tightened
 
 
 @compiled
@@ -39,7 +39,7 @@ def rack_switches(
     for f in range(len(racks.feeder)):
         rack = one_rack(racks, f)
         stay[f] = wake[f] = -np.inf
-        if rack.step_kw[0] <= 0.0:
+        if rack.rise_kw[0] <= 0.0:
             continue
         warm_h, left_h = rack.warm_up_h, racks.warm_left_h[f]
         kept = woken = 0.0
@@ -61,11 +61,11 @@ def _most_usd_per_mwh(rack: OneRack, supply: Supply, hash_h: float, worth: float
     gained beside its hash."""
     best = -np.inf
     usd, kwh = worth, 0.0
-    for number in range(len(rack.step_kw)):
-        if rack.step_kw[number] <= 0.0:
+    for number in range(len(rack.rise_kw)):
+        if rack.rise_kw[number] <= 0.0:
             break
-        usd += rack.step_phs[number] * supply.hashprice_usd_per_ph_day[0] / 24.0 * hash_h
-        kwh += rack.step_kw[number] * supply.step_h * supply.pue[0]
+        usd += rack.rise_phs[number] * supply.hashprice_usd_per_ph_day[0] / 24.0 * hash_h
+        kwh += rack.rise_kw[number] * supply.step_h * supply.pue[0]
         best = max(best, usd / kwh * KWH)
     return best
 
@@ -76,7 +76,7 @@ def job_switches(
     tasks: Tasks,
     costs: Costs,
     work_price: Floats,
-    search: Search,
+    tightening: Tightening,
     scratch: Scratch,
     stay: Floats,
     wake: Floats,
@@ -98,7 +98,7 @@ def job_switches(
                 total[t + 1] = total[t] + ahead.cost[t]
             wake[j] = _start_usd(job, ahead, total, till_end) / mwh
             continue
-        _, work_price[j] = tightened(job, ahead, work_price[j], search, load, scratch)
+        _, work_price[j] = tightened(job, ahead, work_price[j], tightening, load, scratch)
         stay_usd, wake_usd = _switch_usd(job, ahead, work_price[j], scratch)
         stay[j], wake[j] = stay_usd / mwh, wake_usd / mwh
 

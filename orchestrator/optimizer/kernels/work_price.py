@@ -10,7 +10,7 @@ from orchestrator.optimizer.kernels.job_dp import JobAhead, OneJob, job_path, jo
 from orchestrator.optimizer.kernels.rack_dp import Scratch
 
 
-class Search(NamedTuple):
+class Tightening(NamedTuple):
     """How the price of each job's own work is looked for."""
 
     tries: int
@@ -36,15 +36,15 @@ def _draw(job: OneJob, ahead: JobAhead, choice: Choices, gpus: float, load: Floa
 
 @compiled
 def tightened(  # noqa: PLR0912  # one walk; in parts it would be compiled several times
-    job: OneJob, ahead: JobAhead, theta: float, search: Search, load: Floats, work: Scratch
+    job: OneJob, ahead: JobAhead, theta: float, tightening: Tightening, load: Floats, work: Scratch
 ) -> tuple[float, float]:
     """The price of the job's own work that makes its bound least, by cutting planes from `theta` on: (bound, price).
 
     The bound is convex in that price, with work left less hours done as its slope: two tangents meet below its least.
-    Where the `search` asks what the job draws, it is added to `load` (T,): at the price where it goes from too much
+    Where the `tightening` asks what the job draws, it is added to `load` (T,): at the price where it goes from too much
     work to too little, that mix of both which does just its work.
     """
-    first, last, left_h, near = job.first, job.last, job.left_h, search.near
+    first, last, left_h, near = job.first, job.last, job.left_h, tightening.near
     choice, low_choice, high_choice = work.choice, work.low_choice, work.high_choice
     plain = job.restart_h <= ahead.step_h and job.least >= 1.0
     low = high = -1.0
@@ -53,7 +53,7 @@ def tightened(  # noqa: PLR0912  # one walk; in parts it would be compiled sever
     worth = job.value + job.credit + 1e-6
     step = max(near, 0.004) * worth
     at = theta
-    for _ in range(search.tries):
+    for _ in range(tightening.tries):
         if plain:
             on, off = plain_programme(job, ahead, at, choice)
             usd = on if job.running else off
@@ -85,7 +85,7 @@ def tightened(  # noqa: PLR0912  # one walk; in parts it would be compiled sever
         else:
             at = max(at - step, 0.0) if low < 0.0 else at + step
             step *= 4.0
-    if search.draws:
+    if tightening.draws:
         if high < 0.0:
             share = left_h / (left_h - low_slope)
         elif low < 0.0 or high <= 0.0:
