@@ -22,8 +22,8 @@ from orchestrator.controller.follow_up import (
     follow_breaches,
     verify_pending,
 )
-from orchestrator.controller.history import History, read_history
 from orchestrator.controller.observed import new_prices, observation, trigger_of
+from orchestrator.controller.past import Past, read_past
 from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
 from orchestrator.controller.state import State
 from orchestrator.controller.unmoved import holding, worth_sending
@@ -142,9 +142,9 @@ class Controller:
         """What is on record of them, as far back as a book reaches."""
         return self._state.book
 
-    async def history(self, now: datetime) -> History:
+    async def past(self, now: datetime) -> Past:
         """What forecasts are made from beside the prices; a restart loses none of it."""
-        return await read_history(self.site, self._state.books.jobs.values(), self.doors.weather, now)
+        return await read_past(self.site, self._state.books.jobs.values(), self.doors.weather, now)
 
     def job_record(self, job: str) -> JobRecord | None:
         return self._state.books.jobs.get(job)

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from orchestrator.accounting.billing import JobRecord
-from orchestrator.controller.history import History
 from orchestrator.controller.loop import Policy
+from orchestrator.controller.past import Past
 from orchestrator.dispatch.desired import Desired
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.live_columns import LiveColumns
@@ -75,14 +75,14 @@ class Planner:
         age = snapshot.at - self._asked_at if self._asked_at is not None else None
         return due(age, changed=self._asked_for != _occasion(snapshot))
 
-    def question(self, snapshot: Snapshot, history: History) -> Question:
+    def question(self, snapshot: Snapshot, past: Past) -> Question:
         """What to plan on now; it counts as asked."""
         self._asked_at, self._asked_for = snapshot.at, _occasion(snapshot)
         site, steps = self._site, steps_ahead(STEP)
         hashprice, outdoor_c = snapshot.hashprice.value, snapshot.outdoor.value
         assert hashprice is not None, "the stale policy gives a hashprice"
         assert outdoor_c is not None, "the stale policy gives a temperature"
-        expected = self._expected(history.jobs, snapshot.at, steps)
+        expected = self._expected(past.jobs, snapshot.at, steps)
         outlook = live_outlook(
             snapshot.book,
             snapshot.at,
@@ -90,7 +90,7 @@ class Planner:
             step=STEP,
             steps=steps,
             beside=BesidePrices(hashprice, outdoor_c, site.stale.price.fallback_usd_per_mwh, expected),
-            outdoor_past=history.outdoor,
+            outdoor_past=past.outdoor,
         )
         outlook.price_usd_per_mwh[0] = snapshot.price.usd_per_mwh
         fleet_names, job_names = tuple(snapshot.fleets), tuple(snapshot.jobs)

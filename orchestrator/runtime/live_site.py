@@ -118,7 +118,7 @@ class LiveSite:
             watch=both(self._metrics.rounds, self._traces) if self._traces is not None else self._metrics.rounds,
         )
         self._metrics.watch(self._controller, self.plan)
-        self._plans = PlanWorker(self._planner, self._controller.history, lambda: self._events.publish(plan_event()))
+        self._plans = PlanWorker(self._planner, self._controller.past, lambda: self._events.publish(plan_event()))
         if not isinstance(prices, ReplayedPrices):
             recorded = self._controller.recorded_prices
             prices.recall((*recorded.real_time, *recorded.day_ahead), self.now())

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from orchestrator.controller.history import History
+from orchestrator.controller.past import Past
 from orchestrator.controller.planner import Answer, Planner, answer
 from orchestrator.domain.snapshot import Snapshot
 
@@ -16,13 +16,11 @@ log = logging.getLogger(__name__)
 class PlanWorker:
     """One plan at a time; those that fall due meanwhile are one plan afterwards."""
 
-    def __init__(
-        self, planner: Planner, history: Callable[[datetime], Awaitable[History]], tell: Callable[[], None]
-    ) -> None:
-        """`history` gives what was seen up to a time. `tell` is called on the event loop when a plan has come into
+    def __init__(self, planner: Planner, past: Callable[[datetime], Awaitable[Past]], tell: Callable[[], None]) -> None:
+        """`past` gives what was seen up to a time. `tell` is called on the event loop when a plan has come into
         force or failed."""
         self._planner = planner
-        self._history = history
+        self._past = past
         self._tell = tell
         self._thread = ThreadPoolExecutor(1, "planner")
         self._making: asyncio.Task[None] | None = None
@@ -35,8 +33,8 @@ class PlanWorker:
     async def _make(self, snapshot: Snapshot) -> None:
         """Whatever goes wrong with a plan, the last one stays in force and the loop goes on."""
         try:
-            history = await self._history(snapshot.at)
-            made = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, snapshot, history)
+            past = await self._past(snapshot.at)
+            made = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, snapshot, past)
         except Exception as error:
             log.exception("no plan could be made; the last one stays in force")
             self._planner.fail(f"{type(error).__name__}: {error}")
@@ -44,9 +42,9 @@ class PlanWorker:
             self._planner.take(made)
         self._tell()
 
-    def _answer(self, snapshot: Snapshot, history: History) -> Answer:
+    def _answer(self, snapshot: Snapshot, past: Past) -> Answer:
         """On the thread: gathering what is known takes its time too where there are thousands of jobs."""
-        return answer(self._planner.question(snapshot, history))
+        return answer(self._planner.question(snapshot, past))
 
     def close(self) -> None:
         """Let a plan under way come to its end unheard."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.controller.history import History
+from orchestrator.controller.past import Past
 from orchestrator.controller.planner import Planner, Question, answer, planned
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.domain.market import Market, Price, PriceBook
@@ -43,8 +43,8 @@ def days_of_prices(before: int = 16, dear_from: datetime | None = None, until_h:
     return PriceBook.of([*real, *ahead])
 
 
-async def nothing_seen(now: datetime) -> History:
-    return History()
+async def nothing_seen(now: datetime) -> Past:
+    return Past()
 
 
 def with_prices(snapshot: Snapshot, book: PriceBook) -> Snapshot:
@@ -58,7 +58,7 @@ def test_a_plan_says_what_is_next_for_every_fleet_and_job() -> None:
     dear_from = NOW + timedelta(hours=6)
     snapshot = with_prices(of.snapshot(), days_of_prices(dear_from=dear_from))
     planner = Planner(of.site)
-    planner.take(answer(planner.question(snapshot, History())))
+    planner.take(answer(planner.question(snapshot, Past())))
     view = planner.state.view
     assert view is not None
     assert len(view.steps) == 96
@@ -96,7 +96,7 @@ def test_the_plan_reckons_with_power_that_was_bought_ahead(spread: float | None,
         of = scene()
         of.site = charged(of.site, Ppa(1000.0, price, spread))
         planner = Planner(of.site)
-        made = answer(planner.question(with_prices(of.snapshot(), days_of_prices(dear_from=dear_from)), History()))
+        made = answer(planner.question(with_prices(of.snapshot(), days_of_prices(dear_from=dear_from)), Past()))
         views.append(made.view)
     cheap, dear = views
     in_spike = next(stretch for stretch in cheap.fleets["new"].stretches if stretch.start >= dear_from)
@@ -116,7 +116,7 @@ def test_fleets_go_by_the_price_alone_while_little_is_known_of_prices() -> None:
     of = scene()
     of.job("train", "flux", 80)
     planner = Planner(of.site)
-    planner.take(answer(planner.question(with_prices(of.snapshot(), days_of_prices(before=2)), History())))
+    planner.take(answer(planner.question(with_prices(of.snapshot(), days_of_prices(before=2)), Past())))
     values = planner.values(NOW)
     assert values is not None
     assert not values.fleets
@@ -133,7 +133,7 @@ def test_dispatch_decides_by_the_plan_in_force() -> None:
     without = dispatch(of.site, snapshot)
     assert policy(of.site, snapshot) == without
     assert Reasons(snapshot, policy(of.site, snapshot)) == Reasons(snapshot, without)
-    planner.take(answer(planner.question(snapshot, History())))
+    planner.take(answer(planner.question(snapshot, Past())))
     decided = policy(of.site, snapshot)
     assert decided.racks == dispatch(of.site, snapshot, planner.values(NOW)).racks
     assert "plan" in Reasons(snapshot, decided)[Target.fleet("new")]
@@ -145,7 +145,7 @@ def test_a_plan_is_due_when_it_is_old_and_when_jobs_or_limits_have_changed() -> 
     snapshot = of.snapshot()
     planner = Planner(of.site)
     assert planner.due(snapshot)
-    planner.question(snapshot, History())
+    planner.question(snapshot, Past())
     assert not planner.due(snapshot)
     assert not planner.due(replace(snapshot, at=NOW + PLAN_EVERY - timedelta(seconds=1)))
     assert planner.due(replace(snapshot, at=NOW + PLAN_EVERY))
@@ -162,7 +162,7 @@ def test_a_plan_is_due_when_it_is_old_and_when_jobs_or_limits_have_changed() -> 
 def test_the_same_question_has_the_same_answer() -> None:
     of = scene()
     of.job("train", "flux", 80, deadline_in_h=20.0)
-    question = Planner(of.site).question(with_prices(of.snapshot(), days_of_prices()), History())
+    question = Planner(of.site).question(with_prices(of.snapshot(), days_of_prices()), Past())
     one, two = answer(question), answer(question)
     assert one.values == two.values
     assert one.view.profit_usd == two.view.profit_usd

@@ -323,7 +323,7 @@ async def test_every_family_of_the_table_is_exported_with_its_labels_and_promtoo
     world.submit("train", "bank", 16)
     await world.run(5)
     planner = Planner(world.site)
-    planner.take(answer(planner.question(world.snapshot, await world.controller.history(world.now))))
+    planner.take(answer(planner.question(world.snapshot, await world.controller.past(world.now))))
     world.planned = planner.state
     world.now += timedelta(minutes=2)
     seen = scrape(world)

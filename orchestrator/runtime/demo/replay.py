@@ -67,7 +67,7 @@ async def replay(
             submitted += 1
         await controller.tick(now, final=now >= day.end)
         if planner is not None and controller.snapshot is not None and planner.due(controller.snapshot):
-            planner.take(answer(planner.question(controller.snapshot, await controller.history(now))))
+            planner.take(answer(planner.question(controller.snapshot, await controller.past(now))))
         on_progress(now)
         if now >= day.end:
             return

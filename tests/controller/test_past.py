@@ -46,7 +46,7 @@ def process(site: Site, store: SqlStore, prices: PushedPrices, devices: VirtualS
 async def outlook_of(live: LiveSite) -> Outlook:
     snapshot = live.snapshot()
     assert snapshot is not None
-    return Planner(live.site).question(snapshot, await live._controller.history(snapshot.at)).known.outlook
+    return Planner(live.site).question(snapshot, await live._controller.past(snapshot.at)).known.outlook
 
 
 def known_at(at: datetime, dice: random.Random) -> list[Price]:

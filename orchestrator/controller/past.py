@@ -15,7 +15,7 @@ OUTDOOR_BEHIND = timedelta(hours=26)
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class Past:
     """What was seen up to a moment."""
 
     jobs: Collection[JobRecord] = ()
@@ -24,7 +24,7 @@ class History:
     """degC of the day before, in order of time."""
 
 
-async def read_history(site: Site, jobs: Collection[JobRecord], weather: SeriesSource, now: datetime) -> History:
+async def read_past(site: Site, jobs: Collection[JobRecord], weather: SeriesSource, now: datetime) -> Past:
     """As known at `now`; temperatures by the stale policy of their time."""
     every_s = OUTDOOR_EVERY.total_seconds()
     last = datetime.fromtimestamp(now.timestamp() // every_s * every_s, UTC)
@@ -34,4 +34,4 @@ async def read_history(site: Site, jobs: Collection[JobRecord], weather: SeriesS
         value = outdoor_or_assumed(await weather.read(at), at, site.stale).value
         assert value is not None, "an assumed temperature has a value"
         outdoor.append((at, value))
-    return History(jobs, outdoor)
+    return Past(jobs, outdoor)
