@@ -1,6 +1,6 @@
 """Dispatch at scale: 10,000 jobs and 1,000 fleets. Prints median and p99 of each stage and peak memory.
 
-The fast path is what lies between a new price and the targets that change, the table of blocks being laid out; a tick
+The fast path is what lies between a new price and the targets that change, the table of tranches being laid out; a tick
 is all of `planning/` in a round of the controller. At rest nothing changes but the readings: of meters, and of the
 progress of jobs that run.
 
@@ -24,11 +24,11 @@ import numpy as np
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.allocate import changed_fleets, changed_jobs, choose
-from orchestrator.dispatch.blocks import no_plan
 from orchestrator.dispatch.decide import SiteColumns, decide
 from orchestrator.dispatch.dispatch import dispatch, moment_of
 from orchestrator.dispatch.headroom import block_left, room_left
-from orchestrator.dispatch.kernels.blocks import Blocks
+from orchestrator.dispatch.inputs import no_plan
+from orchestrator.dispatch.kernels.tranches import Tranches
 from orchestrator.dispatch.live_columns import LiveColumns, places
 from orchestrator.dispatch.merit_order import lay_out
 from orchestrator.dispatch.moves import plan_moves
@@ -333,10 +333,10 @@ def fast_path(site: Site, snapshot: Snapshot, prices: Sequence[float], rounds: i
     moment = moment_of(site, snapshot)
     switches = no_plan(len(fleets.names), len(jobs.names))
 
-    def table(_: int) -> Blocks:
+    def table(_: int) -> Tranches:
         return lay_out(fleets.columns, jobs.columns, pools, moment, switches, places(fleets, jobs))
 
-    blocks = table(0)
+    tranches = table(0)
 
     ppa = Ppa(site.grid.limit_kw * 0.4, 38.0, 30.0)
     fixed_kw = snapshot.limits.usable_kw(snapshot.limits.grid) - room.grid_kw
@@ -345,7 +345,7 @@ def fast_path(site: Site, snapshot: Snapshot, prices: Sequence[float], rounds: i
         price = prices[number % len(prices)]
         now = power_prices(charges, snapshot.price.interval_start, price)
         bought = block_left(now.block_kw, fixed_kw, now.left.usd_per_mwh)
-        chosen = choose(blocks, now.beyond.usd_per_mwh, room, snapshot.pue, fleets.columns, jobs.columns, bought)
+        chosen = choose(tranches, now.beyond.usd_per_mwh, room, snapshot.pue, fleets.columns, jobs.columns, bought)
         return (
             np.flatnonzero(changed_fleets(chosen, fleets.columns)),
             np.flatnonzero(changed_jobs(chosen, jobs.columns)),

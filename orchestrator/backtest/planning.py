@@ -15,7 +15,7 @@ from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.market import MarketHistory
 from orchestrator.backtest.result import PlannerFacts
 from orchestrator.backtest.strategies import chosen
-from orchestrator.dispatch.blocks import no_plan, pool_columns
+from orchestrator.dispatch.inputs import no_plan, pool_columns
 from orchestrator.dispatch.kernels.rows import Switches
 from orchestrator.domain.site import Site
 from orchestrator.forecast.arrivals import ArrivalPattern, PastJobs, arrivals_by_pool, patterns_by_pool

@@ -11,8 +11,8 @@ from math import inf, isfinite
 from orchestrator.backtest.engine import Instant
 from orchestrator.dispatch.allocate import NO_BLOCK
 from orchestrator.dispatch.baseline import default_modes, threshold
-from orchestrator.dispatch.blocks import pool_columns
 from orchestrator.dispatch.decide import SiteColumns, decide
+from orchestrator.dispatch.inputs import pool_columns
 from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.kernels.rows import PoolColumns, Switches
 from orchestrator.domain.site import Site

@@ -1,9 +1,9 @@
-"""What should run: the blocks that are worth their power, as far as there is room for them."""
+"""What should run: the tranches that are worth their power, as far as there is room for them."""
 
 import numpy as np
 
-from orchestrator.dispatch.kernels.blocks import Blocks
 from orchestrator.dispatch.kernels.choice import BlockLeft, Chosen, Room, walk
+from orchestrator.dispatch.kernels.tranches import Tranches
 from orchestrator.observe.columns import Flags, FleetColumns, JobColumns
 from orchestrator.observe.phase import Phase
 
@@ -11,7 +11,7 @@ NO_BLOCK = BlockLeft(0.0, 0.0, 0.0)
 
 
 def choose(
-    blocks: Blocks,
+    tranches: Tranches,
     price_usd_per_mwh: float,
     room: Room,
     pue: float,
@@ -19,13 +19,13 @@ def choose(
     jobs: JobColumns,
     bought: BlockLeft = NO_BLOCK,
 ) -> Chosen:
-    """The blocks that are worth their power at this price, as far as there is room; what is held stays as it is.
+    """The tranches that are worth their power at this price, as far as there is room; what is held stays as it is.
 
     Power that is `bought` ahead costs what it says, until it is used up.
     """
     at_step = np.where(fleets.held[:, None], fleets.at_step, 0)
     gpus = np.where(jobs.held & (jobs.phase == Phase.RUNNING), jobs.on_gpus, 0)
-    return walk(blocks, float(price_usd_per_mwh), bought, room, pue, at_step, gpus)
+    return walk(tranches, float(price_usd_per_mwh), bought, room, pue, at_step, gpus)
 
 
 def changed_fleets(chosen: Chosen, fleets: FleetColumns) -> Flags:

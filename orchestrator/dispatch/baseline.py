@@ -13,10 +13,10 @@ from math import inf
 import numpy as np
 
 from orchestrator.accounting.always_on import Pace
-from orchestrator.dispatch.blocks import by_fleet_name, pool_columns
 from orchestrator.dispatch.decide import SiteColumns, decide
 from orchestrator.dispatch.desired import Desired
 from orchestrator.dispatch.dispatch import dispatch
+from orchestrator.dispatch.inputs import by_fleet_name, pool_columns
 from orchestrator.dispatch.kernels.choice import Room
 from orchestrator.dispatch.kernels.rows import Moment, Switches
 from orchestrator.domain.headroom import left_kw, margin_kw

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from orchestrator.dispatch.allocate import NO_BLOCK, choose
-from orchestrator.dispatch.blocks import as_they_are, no_plan
-from orchestrator.dispatch.kernels.blocks import Blocks, Places
+from orchestrator.dispatch.inputs import as_they_are, no_plan
 from orchestrator.dispatch.kernels.choice import BlockLeft, Chosen, Room
 from orchestrator.dispatch.kernels.rows import Moment, PoolColumns, Switches
+from orchestrator.dispatch.kernels.tranches import Places, Tranches
 from orchestrator.dispatch.merit_order import lay_out
 from orchestrator.dispatch.relief import Excused, relieve, shortfall_kw
 from orchestrator.observe.columns import FleetColumns, Floats, Ints, JobColumns
@@ -17,7 +17,7 @@ from orchestrator.observe.phase import Phase
 
 
 class Decided(NamedTuple):
-    blocks: Blocks
+    tranches: Tranches
     chosen: Chosen
     gpu_limit_w: Floats
     """By pool."""
@@ -56,19 +56,19 @@ def decide(
     switches = switches or no_plan(len(fleets), len(jobs))
     places = places or as_they_are(len(fleets), len(jobs))
 
-    def choice(let_go: Ints) -> tuple[Blocks, Chosen]:
-        blocks = lay_out(fleets, jobs, pools, moment._replace(interruptions_left=let_go), switches, places)
-        return blocks, choose(blocks, price_usd_per_mwh, room, moment.pue, fleets, jobs, bought)
+    def choice(let_go: Ints) -> tuple[Tranches, Chosen]:
+        tranches = lay_out(fleets, jobs, pools, moment._replace(interruptions_left=let_go), switches, places)
+        return tranches, choose(tranches, price_usd_per_mwh, room, moment.pue, fleets, jobs, bought)
 
-    blocks, chosen = _within_budgets(choice, jobs, np.maximum(moment.interruptions_left, 0))
+    tranches, chosen = _within_budgets(choice, jobs, np.maximum(moment.interruptions_left, 0))
     excused = excused or Excused(0.0, np.zeros(len(room.feeder_kw)))
-    chosen, gpu_limit_w = relieve(blocks, chosen, pools, moment.pue, excused, places)
-    return Decided(blocks, chosen, gpu_limit_w)
+    chosen, gpu_limit_w = relieve(tranches, chosen, pools, moment.pue, excused, places)
+    return Decided(tranches, chosen, gpu_limit_w)
 
 
 def _within_budgets(
-    choice: Callable[[Ints], tuple[Blocks, Chosen]], jobs: JobColumns, left: Ints
-) -> tuple[Blocks, Chosen]:
+    choice: Callable[[Ints], tuple[Tranches, Chosen]], jobs: JobColumns, left: Ints
+) -> tuple[Tranches, Chosen]:
     """Of choices by how many jobs of each tenant may be let go, the one that interrupts the fewest beyond the budgets
     `left`; of equals the one that lets most go.
 
@@ -77,10 +77,10 @@ def _within_budgets(
     """
     let_go, fewer, best, best_over = left, 1, None, 0
     while True:
-        blocks, chosen = choice(let_go)
+        tranches, chosen = choice(let_go)
         over = np.maximum(_stopped(chosen, jobs, len(left)) - left, 0)
         if best is None or over.sum() < best_over:
-            best, best_over = (blocks, chosen), int(over.sum())
+            best, best_over = (tranches, chosen), int(over.sum())
         beyond = (over > 0) & (let_go > 0)
         if not beyond.any():
             return best

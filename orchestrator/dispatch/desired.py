@@ -64,10 +64,10 @@ class FiguresByTarget:
 
     def of_fleet(self, name: str, racks: RackMix) -> Figures:
         """Of a fleet that should be as `racks`. KeyError where there is none of that name."""
-        row, blocks, values = self._row(Target.fleet(name)), self._decided.blocks, self._values
+        row, tranches, values = self._row(Target.fleet(name)), self._decided.tranches, self._values
         worth = Worth(
-            float(blocks.fleet_stay_usd_per_mwh[row]),
-            float(blocks.fleet_wake_usd_per_mwh[row]),
+            float(tranches.fleet_stay_usd_per_mwh[row]),
+            float(tranches.fleet_wake_usd_per_mwh[row]),
             planned=values is not None and name in values.fleets,
         )
         runs = self._fleets.statuses[row].view.racks.awake > 0
@@ -76,10 +76,10 @@ class FiguresByTarget:
     def of_job(self, name: str, gpus: int) -> Figures:
         """Of a job that should have `gpus` GPUs. KeyError where there is none of that name."""
         row, values = self._row(Target.job(name)), self._values
-        blocks, chosen = self._decided.blocks, self._decided.chosen
+        tranches, chosen = self._decided.tranches, self._decided.chosen
         worth = Worth(
-            float(blocks.job_stay_usd_per_mwh[row]),
-            float(blocks.job_wake_usd_per_mwh[row]),
+            float(tranches.job_stay_usd_per_mwh[row]),
+            float(tranches.job_wake_usd_per_mwh[row]),
             planned=values is not None and name in values.jobs,
         )
         power = self._power(worth, runs=self._jobs.statuses[row].view.phase.holds_gpus, on=gpus > 0)
@@ -106,7 +106,7 @@ class Desired:
     """GPUs of each open job that should run."""
     gpu_limit_w: Mapping[str, float]
     binding: tuple[Cap, ...]
-    """Caps that kept a worthwhile block from running."""
+    """Caps that kept a worthwhile tranche from running."""
     changes: tuple[Target, ...]
     """Fleets and jobs that change, in the snapshot's order."""
     shortfall_kw: float

@@ -1,7 +1,7 @@
 """Dispatch: which racks in which mode and which jobs, at the price now, inside every cap.
 
-Everything that could run is a block with a value in USD per MWh at the grid. Blocks that must run come first, the
-rest in merit order of value less price; each takes what is left under the connection's and its feeder's cap.
+Everything that could run is a tranche of power with a value in USD per MWh at the grid. Tranches that must run come
+first, the rest in merit order of value less price; each takes what is left under the connection's and its feeder's cap.
 Who goes first, and what may be stopped for which cap, is the list in `precedence.py`.
 """
 
@@ -73,14 +73,14 @@ def dispatch(
         figures=FiguresByTarget(fleets, jobs, decided, values, prices),
         rules=tuple(
             rule.name
-            for rule in shaped_by(site, snapshot.limits, binding, decided.blocks, chosen, prices.beyond.usd_per_mwh)
+            for rule in shaped_by(site, snapshot.limits, binding, decided.tranches, chosen, prices.beyond.usd_per_mwh)
         ),
         charges={charge.name: charge_figures(charge, begun, market, round(chosen.block_kw, 1)) for charge in charges},
     )
 
 
 def moment_of(site: Site, snapshot: Snapshot) -> Moment:
-    """What the table of blocks needs to know of the whole site."""
+    """What the table of tranches needs to know of the whole site."""
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
     spent = snapshot.interruptions_last_hour
@@ -168,7 +168,7 @@ def _binding(site: Site, snapshot: Snapshot, decided: Decided) -> tuple[Cap, ...
 def _order(
     fleets: FleetRows, jobs: JobRows, decided: Decided, fleet_changes: Flags, job_changes: Flags
 ) -> tuple[Target, ...]:
-    of_fleet, of_job = decided.blocks.fleet, decided.blocks.job
+    of_fleet, of_job = decided.tranches.fleet, decided.tranches.job
     changes = np.zeros(len(of_fleet), dtype=np.bool_)
     changes[of_fleet >= 0] = fleet_changes[of_fleet[of_fleet >= 0]]
     changes[of_job >= 0] = job_changes[of_job[of_job >= 0]]

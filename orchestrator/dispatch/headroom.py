@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from orchestrator.dispatch.allocate import NO_BLOCK
-from orchestrator.dispatch.kernels.blocks import Rank
 from orchestrator.dispatch.kernels.choice import BlockLeft, Room
 from orchestrator.dispatch.kernels.rows import PoolColumns
+from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.dispatch.live_columns import FleetRows, JobRows
 from orchestrator.dispatch.precedence import caps_that_hold, kept_above_kw
 from orchestrator.dispatch.relief import Excused

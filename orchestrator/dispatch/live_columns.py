@@ -7,9 +7,9 @@ from operator import is_not
 
 import numpy as np
 
-from orchestrator.dispatch.blocks import pool_columns
-from orchestrator.dispatch.kernels.blocks import Places
+from orchestrator.dispatch.inputs import pool_columns
 from orchestrator.dispatch.kernels.rows import PoolColumns, Switches
+from orchestrator.dispatch.kernels.tranches import Places
 from orchestrator.domain.economics import ModeStep
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot

@@ -1,12 +1,12 @@
-"""The table of blocks in merit order, from the columns of a site, and the prices at which one job is switched."""
+"""The table of tranches in merit order, from the columns of a site, and the prices at which one job is switched."""
 
 import numpy as np
 
-from orchestrator.dispatch.blocks import no_plan, pool_columns
+from orchestrator.dispatch.inputs import no_plan, pool_columns
 from orchestrator.dispatch.kernels import table
-from orchestrator.dispatch.kernels.blocks import Blocks, Places
 from orchestrator.dispatch.kernels.break_even import job_prices
 from orchestrator.dispatch.kernels.rows import Fleets, Jobs, Moment, PoolColumns, Switches
+from orchestrator.dispatch.kernels.tranches import Places, Tranches
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import JobStatus, Snapshot
 from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH, SECONDS_PER_HOUR
@@ -22,7 +22,7 @@ def step_values(step_hs: Floats, step_kw: Floats, hashprice_usd_per_ph_day: floa
 
 def lay_out(
     fleets: FleetColumns, jobs: JobColumns, pools: PoolColumns, moment: Moment, planned: Switches, places: Places
-) -> Blocks:
+) -> Tranches:
     """The table of everything that runs or could run and may be moved; held and stopping jobs are not in it."""
     step_value = step_values(fleets.step_hs, fleets.step_kw, moment.hashprice_usd_per_ph_day, moment.pue)
     rows = Fleets(*(getattr(fleets, column) for column in Fleets._fields))

@@ -17,8 +17,8 @@ from itertools import chain
 
 import numpy as np
 
-from orchestrator.dispatch.kernels.blocks import Blocks, Rank
 from orchestrator.dispatch.kernels.choice import Chosen
+from orchestrator.dispatch.kernels.tranches import Rank, Tranches
 from orchestrator.domain.limits import Cap, Limits
 from orchestrator.domain.site import Site
 from orchestrator.domain.target import GRID_CONNECTION, Target
@@ -97,7 +97,7 @@ def rule_of(cap: Cap, site: Site, limits: Limits) -> Rule:
 
 
 def shaped_by(
-    site: Site, limits: Limits, binding: Iterable[Cap], blocks: Blocks, chosen: Chosen, price_usd_per_mwh: float
+    site: Site, limits: Limits, binding: Iterable[Cap], tranches: Tranches, chosen: Chosen, price_usd_per_mwh: float
 ) -> tuple[Rule, ...]:
     """The rules that made the choice what it is, the highest first.
 
@@ -105,8 +105,8 @@ def shaped_by(
     keep on what is not worth its power, and profit also where it switches that off.
     """
     of_caps = [rule_of(cap, site, limits) for cap in binding]
-    on, pays = chosen.units > 0, blocks.value_usd_per_mwh > price_usd_per_mwh
-    switched = on != blocks.running
-    served = (on & (switched | ~pays)) | ((blocks.rank == Rank.WORTH) & switched & ~pays)
-    claims = np.bincount(blocks.rank[served], minlength=len(Rank)).tolist()
+    on, pays = chosen.units > 0, tranches.value_usd_per_mwh > price_usd_per_mwh
+    switched = on != tranches.running
+    served = (on & (switched | ~pays)) | ((tranches.rank == Rank.WORTH) & switched & ~pays)
+    claims = np.bincount(tranches.rank[served], minlength=len(Rank)).tolist()
     return tuple(rule for rule in PRECEDENCE if rule in of_caps or any(claims[claim] for claim in rule.claims))

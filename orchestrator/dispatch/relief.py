@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from orchestrator.dispatch.kernels.blocks import Blocks, Places, Rank
 from orchestrator.dispatch.kernels.choice import Chosen
 from orchestrator.dispatch.kernels.rows import PoolColumns
+from orchestrator.dispatch.kernels.tranches import Places, Rank, Tranches
 from orchestrator.observe.columns import Flags, Floats
 
 ROUNDING_KW = 1e-6
@@ -35,12 +35,12 @@ def shortfall_kw(chosen: Chosen) -> float:
 
 
 def relieve(
-    blocks: Blocks, chosen: Chosen, pools: PoolColumns, pue: float, excused: Excused, places: Places
+    tranches: Tranches, chosen: Chosen, pools: PoolColumns, pue: float, excused: Excused, places: Places
 ) -> tuple[Chosen, Floats]:
     """The choice brought back under the caps, as far as it can be, and the power limit of each pool's GPUs, W."""
     if not short(chosen):
         return chosen, pools.gpu_power_w
-    kw, pool = chosen.units * blocks.unit_kw * pue, blocks.pool
+    kw, pool = chosen.units * tranches.unit_kw * pue, tranches.pool
     of_jobs = pool >= 0
     running_kw = np.zeros(len(pools.feeder))
     np.add.at(running_kw, pool[of_jobs], kw[of_jobs])
@@ -54,18 +54,18 @@ def relieve(
     # A customer is not interrupted for power that is only assumed, nor for an order.
     spare_kw = excused.order_kw + float(excused.assumed_kw.sum())
     units, gpus = chosen.units.copy(), chosen.gpus.copy()
-    guaranteed = np.flatnonzero(of_jobs & (blocks.rank == Rank.GUARANTEED) & (units > 0))
+    guaranteed = np.flatnonzero(of_jobs & (tranches.rank == Rank.GUARANTEED) & (units > 0))
     # A job that waits goes before one that runs, then the one that earns least in an hour.
-    by_name = np.argsort(places.jobs_by_name)[blocks.job[guaranteed]]
-    usd = blocks.value_usd_per_mwh * blocks.unit_kw
-    for row in guaranteed[np.lexsort((by_name, usd[guaranteed], blocks.running[guaranteed]))]:
-        feeder = blocks.feeder[row]
+    by_name = np.argsort(places.jobs_by_name)[tranches.job[guaranteed]]
+    usd = tranches.value_usd_per_mwh * tranches.unit_kw
+    for row in guaranteed[np.lexsort((by_name, usd[guaranteed], tranches.running[guaranteed]))]:
+        feeder = tranches.feeder[row]
         feeder_left_kw = feeder_kw[feeder] + excused.assumed_kw[feeder]
         if grid_kw + spare_kw >= -ROUNDING_KW and feeder_left_kw >= -ROUNDING_KW:
             continue
         # All of its units: what is guaranteed is whole, one unit.
-        drawn_kw = float(blocks.unit_kw[row] * pue * drawn_share[pool[row]])
-        gpus[blocks.job[row]] -= units[row] * blocks.gpus[row]
+        drawn_kw = float(tranches.unit_kw[row] * pue * drawn_share[pool[row]])
+        gpus[tranches.job[row]] -= units[row] * tranches.gpus[row]
         units[row] = 0
         grid_kw += drawn_kw
         feeder_kw[feeder] += drawn_kw

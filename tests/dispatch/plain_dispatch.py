@@ -6,7 +6,7 @@ from math import floor
 from typing import NamedTuple
 
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.dispatch.kernels.blocks import Rank
+from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.dispatch.relief import ROUNDING_KW
 from orchestrator.domain.economics import gpus_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.headroom import START_MARGIN
@@ -17,12 +17,12 @@ from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.outlook import PlanValues
-from tests.dispatch.plain_blocks import Block, fleet_blocks, job_blocks
+from tests.dispatch.plain_tranches import Tranche, fleet_tranches, job_tranches
 
 
 @dataclass(slots=True)
 class CapRoom:
-    """Power left under the caps while blocks are taken, grid-side kW."""
+    """Power left under the caps while tranches are taken, grid-side kW."""
 
     grid_kw: float
     feeder_kw: dict[str, float]
@@ -34,37 +34,37 @@ class CapRoom:
     """Of the power block."""
     binding: dict[Target, None] = field(default_factory=dict)
 
-    def units(self, block: Block, units: int, pue: float) -> int:
-        """How many of `units` units of the block fit; names the cap that stops the rest."""
-        if block.unit_kw <= 0:
+    def units(self, tranche: Tranche, units: int, pue: float) -> int:
+        """How many of `units` units of the tranche fit; names the cap that stops the rest."""
+        if tranche.unit_kw <= 0:
             return units
-        unit_kw = block.unit_kw * pue
-        new = 0.0 if block.running else 1.0
+        unit_kw = tranche.unit_kw * pue
+        new = 0.0 if tranche.running else 1.0
         grid = (self.grid_kw - new * self.grid_margin_kw) / unit_kw
-        feeder = (self.feeder_kw[block.feeder] - new * self.feeder_margin_kw[block.feeder]) / unit_kw
+        feeder = (self.feeder_kw[tranche.feeder] - new * self.feeder_margin_kw[tranche.feeder]) / unit_kw
         fits = max(min(units, floor(min(grid, feeder) + 1e-9)), 0)
         if fits < units:
-            self.binding[Target.feeder(block.feeder) if feeder < grid else GRID_CONNECTION] = None
+            self.binding[Target.feeder(tranche.feeder) if feeder < grid else GRID_CONNECTION] = None
         return fits
 
-    def paid_ahead(self, block: Block, ppa: Ppa, price: float, pue: float) -> int:
+    def paid_ahead(self, tranche: Tranche, ppa: Ppa, price: float, pue: float) -> int:
         """Units that are worth what they cost, one after the other: first what unused power brings, then the price."""
-        left_kw = self.block_kw - (0.0 if block.running else ppa.block_kw * START_MARGIN)
-        unit_kw, unused = block.unit_kw * pue, ppa.unused_usd_per_mwh(price)
-        for units in range(block.units):
+        left_kw = self.block_kw - (0.0 if tranche.running else ppa.block_kw * START_MARGIN)
+        unit_kw, unused = tranche.unit_kw * pue, ppa.unused_usd_per_mwh(price)
+        for units in range(tranche.units):
             within_kw = min(max(left_kw - units * unit_kw, 0.0), unit_kw)
             whole = within_kw >= unit_kw * (1.0 - 1e-9)
             mean = unused if whole else (within_kw * unused + (unit_kw - within_kw) * price) / unit_kw
-            if not block.worth(mean):
+            if not tranche.worth(mean):
                 return units
-        return block.units
+        return tranche.units
 
-    def take(self, block: Block, units: int, pue: float) -> None:
-        self.grid_kw -= units * block.unit_kw * pue
-        self.block_kw -= units * block.unit_kw * pue
-        self.feeder_kw[block.feeder] -= units * block.unit_kw * pue
-        if block.gpus:
-            self.gpus[block.pool] -= block.gpus * units
+    def take(self, tranche: Tranche, units: int, pue: float) -> None:
+        self.grid_kw -= units * tranche.unit_kw * pue
+        self.block_kw -= units * tranche.unit_kw * pue
+        self.feeder_kw[tranche.feeder] -= units * tranche.unit_kw * pue
+        if tranche.gpus:
+            self.gpus[tranche.pool] -= tranche.gpus * units
 
 
 class Wanted(NamedTuple):
@@ -107,34 +107,34 @@ def _stopped(snapshot: Snapshot, wanted: Wanted, tenant: str) -> int:
 def _walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
     price, ppa = snapshot.price.usd_per_mwh, _ppa(site)
     room = _room(site, snapshot)
-    jobs = job_blocks(site, snapshot, values)
-    blocks: list[Block] = [*jobs]
+    jobs = job_tranches(site, snapshot, values)
+    tranches: list[Tranche] = [*jobs]
     for status in snapshot.fleets.values():
-        blocks.extend(fleet_blocks(status, snapshot, site.controls.outlook, values))
-    blocks.sort(key=lambda block: block.order)
+        tranches.extend(fleet_tranches(status, snapshot, site.controls.outlook, values))
+    tranches.sort(key=lambda tranche: tranche.order)
 
-    taken: dict[Target, list[tuple[Block, int]]] = {}
+    taken: dict[Target, list[tuple[Tranche, int]]] = {}
     reached: dict[tuple[Target, int], int] = {}
-    for block in blocks:
-        worth = block.rank is not Rank.WORTH or block.worth(price)
-        if not worth and (ppa is None or room.block_kw <= 0.0 or not block.worth(ppa.unused_usd_per_mwh(price))):
+    for tranche in tranches:
+        worth = tranche.rank is not Rank.WORTH or tranche.worth(price)
+        if not worth and (ppa is None or room.block_kw <= 0.0 or not tranche.worth(ppa.unused_usd_per_mwh(price))):
             continue
-        offered = min(block.units, _below(block, reached))
-        if block.gpus:
-            offered = min(offered, room.gpus.get(block.pool, 0) // block.gpus)
-            if offered < block.least_units:
+        offered = min(tranche.units, _below(tranche, reached))
+        if tranche.gpus:
+            offered = min(offered, room.gpus.get(tranche.pool, 0) // tranche.gpus)
+            if offered < tranche.least_units:
                 continue
-        if not worth and ppa is not None and block.unit_kw > 0.0:
-            offered = min(offered, room.paid_ahead(block, ppa, price, snapshot.pue))
-        units = room.units(block, offered, snapshot.pue)
-        if units < block.least_units:
+        if not worth and ppa is not None and tranche.unit_kw > 0.0:
+            offered = min(offered, room.paid_ahead(tranche, ppa, price, snapshot.pue))
+        units = room.units(tranche, offered, snapshot.pue)
+        if units < tranche.least_units:
             units = 0
-        if block.rank is Rank.GUARANTEED and block.running:
-            units = block.units  # kept even above a cap: throttled first, then reported short
+        if tranche.rank is Rank.GUARANTEED and tranche.running:
+            units = tranche.units  # kept even above a cap: throttled first, then reported short
         if units:
-            room.take(block, units, snapshot.pue)
-            taken.setdefault(block.target, []).append((block, units))
-            reached[block.target, block.level] = reached.get((block.target, block.level), 0) + units
+            room.take(tranche, units, snapshot.pue)
+            taken.setdefault(tranche.target, []).append((tranche, units))
+            reached[tranche.target, tranche.level] = reached.get((tranche.target, tranche.level), 0) + units
     gpu_limit_w = _make_room(site, snapshot, room, taken)
 
     marginal = ppa.unused_usd_per_mwh(price) if ppa is not None and room.block_kw > 0.0 else price
@@ -148,9 +148,9 @@ def _walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
         for name, job in snapshot.jobs.items()
         if job.view.held and job.view.phase is JobPhase.RUNNING
     }
-    for block in jobs:
-        if block.target in taken and block.name not in running:
-            running[block.name] = sum(other.gpus * units for other, units in taken[block.target])
+    for tranche in jobs:
+        if tranche.target in taken and tranche.name not in running:
+            running[tranche.name] = sum(other.gpus * units for other, units in taken[tranche.target])
     limits = snapshot.limits
     binding = tuple(limits.grid if at == GRID_CONNECTION else limits.feeders[at.name] for at in room.binding)
 
@@ -174,15 +174,15 @@ def _walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
         binding=binding,
         shortfall_kw=over_kw,
         changed=changed,
-        order=tuple(dict.fromkeys(block.target for block in blocks)),
+        order=tuple(dict.fromkeys(tranche.target for tranche in tranches)),
     )
 
 
-def _below(block: Block, reached: Mapping[tuple[Target, int], int]) -> int:
+def _below(tranche: Tranche, reached: Mapping[tuple[Target, int], int]) -> int:
     """Racks that have taken the step below and not this one yet; any number for a first step or a job."""
-    if block.level == 0:
-        return block.units
-    return reached.get((block.target, block.level - 1), 0) - reached.get((block.target, block.level), 0)
+    if tranche.level == 0:
+        return tranche.units
+    return reached.get((tranche.target, tranche.level - 1), 0) - reached.get((tranche.target, tranche.level), 0)
 
 
 def _ppa(site: Site) -> Ppa | None:
@@ -240,18 +240,18 @@ def _fixed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
 
 
 def _make_room(
-    site: Site, snapshot: Snapshot, room: CapRoom, taken: dict[Target, list[tuple[Block, int]]]
+    site: Site, snapshot: Snapshot, room: CapRoom, taken: dict[Target, list[tuple[Tranche, int]]]
 ) -> dict[str, float]:
     """Where guaranteed jobs exceed a cap: GPU power limits first, then, for safety limits alone, jobs given up.
 
     Leaves in `room` what is left after both, and returns the power limits.
     """
-    job_units = [(block, units) for blocks in taken.values() for block, units in blocks if block.step is None]
-    jobs = [block for block, _ in job_units]
-    pool_of = {block.target: snapshot.jobs[block.name].job.pool for block in jobs}
+    job_units = [(tranche, units) for tranches in taken.values() for tranche, units in tranches if tranche.step is None]
+    jobs = [tranche for tranche, _ in job_units]
+    pool_of = {tranche.target: snapshot.jobs[tranche.name].job.pool for tranche in jobs}
     running_kw = dict.fromkeys(snapshot.pools, 0.0)
-    for block, units in job_units:
-        running_kw[pool_of[block.target]] += block.unit_kw * units * snapshot.pue
+    for tranche, units in job_units:
+        running_kw[pool_of[tranche.target]] += tranche.unit_kw * units * snapshot.pue
     limits_w = throttle(
         snapshot, running_kw, -room.grid_kw, {feeder: -left for feeder, left in room.feeder_kw.items() if left < 0}
     )
@@ -270,21 +270,21 @@ def _make_room(
         snapshot.limits.grid
     )
     spare_kw = order_kw + sum(assumed_kw.values())
-    guaranteed = [block for block in jobs if block.rank is Rank.GUARANTEED]
-    for block in sorted(guaranteed, key=_given_up_first):
-        feeder_left_kw = room.feeder_kw[block.feeder] + assumed_kw[block.feeder]
+    guaranteed = [tranche for tranche in jobs if tranche.rank is Rank.GUARANTEED]
+    for tranche in sorted(guaranteed, key=_given_up_first):
+        feeder_left_kw = room.feeder_kw[tranche.feeder] + assumed_kw[tranche.feeder]
         if room.grid_kw + spare_kw >= -ROUNDING_KW and feeder_left_kw >= -ROUNDING_KW:
             continue
-        drawn_kw = block.unit_kw * snapshot.pue * drawn_share[pool_of[block.target]]
-        del taken[block.target]
+        drawn_kw = tranche.unit_kw * snapshot.pue * drawn_share[pool_of[tranche.target]]
+        del taken[tranche.target]
         room.grid_kw += drawn_kw
-        room.feeder_kw[block.feeder] += drawn_kw
+        room.feeder_kw[tranche.feeder] += drawn_kw
     return limits_w
 
 
-def _given_up_first(block: Block) -> tuple[bool, float, Target]:
+def _given_up_first(tranche: Tranche) -> tuple[bool, float, Target]:
     """A job that waits before one that runs, then by what an hour of it earns."""
-    return (block.running, block.value_usd_per_mwh * block.unit_kw, block.target)
+    return (tranche.running, tranche.value_usd_per_mwh * tranche.unit_kw, tranche.target)
 
 
 def _assumed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
@@ -314,7 +314,7 @@ def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, values: PlanValue
 def _racks(
     site: Site,
     status: FleetStatus,
-    taken: list[tuple[Block, int]],
+    taken: list[tuple[Tranche, int]],
     snapshot: Snapshot,
     values: PlanValues | None,
     price: float,
@@ -333,9 +333,9 @@ def _racks(
         return {mode: count for mode, count in status.view.racks.items() if count}
     unmoved = status.silent | status.stuck
     by_step: dict[tuple[str, str], int] = {}
-    for block, units in taken:
-        assert block.step is not None, "fleet blocks carry their step"
-        key = (block.step.from_mode, block.step.to_mode)
+    for tranche, units in taken:
+        assert tranche.step is not None, "fleet tranches carry their step"
+        key = (tranche.step.from_mode, tranche.step.to_mode)
         by_step[key] = by_step.get(key, 0) + units
     counts = {SLEEP: fleet.racks - len(unmoved)}
     for (low, high), units in sorted(by_step.items(), key=lambda item: fleet.rack_kw(item[0][0])):

@@ -34,7 +34,7 @@ SWITCHES = st.builds(Switch, st.floats(-200, 5000), st.floats(-200, 5000))
 
 @st.composite
 def crowded(draw: st.DrawFn, scene_of: Callable[[Site], Scene], base: Site, now: datetime) -> Scene:
-    """A site with more to run than its caps, feeders and pools carry, at a price near what its blocks are worth.
+    """A site with more to run than its caps, feeders and pools carry, at a price near what its tranches are worth.
 
     From a seed: hypothesis by itself keeps to small scenes, in which nobody stands in another's way.
     """

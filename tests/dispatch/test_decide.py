@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from orchestrator.dispatch.blocks import pool_columns
 from orchestrator.dispatch.decide import Decided, SiteColumns, decide
+from orchestrator.dispatch.inputs import pool_columns
 from orchestrator.dispatch.kernels.choice import Room
 from orchestrator.dispatch.kernels.rows import Moment, Switches
 from orchestrator.dispatch.relief import Excused

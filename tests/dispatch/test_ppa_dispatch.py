@@ -18,8 +18,8 @@ from orchestrator.dispatch.decide import SiteColumns, decide
 from orchestrator.dispatch.desired import gain_usd_per_h
 from orchestrator.dispatch.dispatch import dispatch, moment_of
 from orchestrator.dispatch.headroom import room_left
-from orchestrator.dispatch.kernels.blocks import Rank
 from orchestrator.dispatch.kernels.choice import BlockLeft
+from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.dispatch.moves import plan_moves
 from orchestrator.dispatch.power_price import power_prices, price_at
@@ -221,8 +221,8 @@ def test_nothing_earns_more_than_one_rack_beyond_what_is_chosen(
     left = BlockLeft(block_kw, 0.0, unused)
     columns = SiteColumns(fleets.columns, jobs.columns, pools)
     decided = decide(columns, moment_of(scene.site, snapshot), room, market, bought=left)
-    blocks, units = decided.blocks, decided.chosen.units
-    kw, value = blocks.unit_kw * snapshot.pue, blocks.value_usd_per_mwh
+    tranches, units = decided.tranches, decided.chosen.units
+    kw, value = tranches.unit_kw * snapshot.pue, tranches.value_usd_per_mwh
 
     def usd(drawn_kw: np.ndarray) -> float:
         """Of worth less power, kW x USD/MWh."""
@@ -233,8 +233,8 @@ def test_nothing_earns_more_than_one_rack_beyond_what_is_chosen(
 
     best_kw, room_kw = np.zeros(len(kw)), block_kw
     for row in range(len(kw)):
-        most = kw[row] * blocks.units[row]
-        if blocks.rank[row] != Rank.WORTH or value[row] > market:
+        most = kw[row] * tranches.units[row]
+        if tranches.rank[row] != Rank.WORTH or value[row] > market:
             best_kw[row] = most
         elif value[row] > unused:
             best_kw[row] = min(most, max(room_kw, 0.0))

@@ -13,7 +13,7 @@ import pytest
 from orchestrator.dispatch import precedence
 from orchestrator.dispatch.desired import Desired
 from orchestrator.dispatch.dispatch import dispatch
-from orchestrator.dispatch.kernels.blocks import Rank
+from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.dispatch.precedence import PRECEDENCE, caps_that_hold, claims_in_turn, kept_above_kw
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.site import SLEEP, Feeder, Grid

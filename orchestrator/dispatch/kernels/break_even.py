@@ -6,8 +6,8 @@ import numpy as np
 
 from orchestrator.compiled import compiled, part
 from orchestrator.dispatch.anti_cycling import expected_away_s
-from orchestrator.dispatch.kernels.blocks import Floats
 from orchestrator.dispatch.kernels.rows import Fleets, Jobs, Moment, PoolColumns, Switches
+from orchestrator.dispatch.kernels.tranches import Floats
 from orchestrator.domain.units import KWH_PER_MWH
 from orchestrator.observe.phase import Phase
 

@@ -1,4 +1,4 @@
-"""The walk down the table of blocks: each takes what is left under the caps, in merit order; compiled."""
+"""The walk down the table of tranches: each takes what is left under the caps, in merit order; compiled."""
 
 from math import floor
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from orchestrator.compiled import compiled
-from orchestrator.dispatch.kernels.blocks import Blocks, Floats, Ints, Rank
+from orchestrator.dispatch.kernels.tranches import Floats, Ints, Rank, Tranches
 
 _WORTH, _GUARANTEED = int(Rank.WORTH), int(Rank.GUARANTEED)
 
@@ -38,7 +38,7 @@ class Chosen(NamedTuple):
     """What should run, and what was left."""
 
     units: Ints
-    """By block of the table."""
+    """By tranche of the table."""
     at_step: Ints
     """(fleets, S): movable racks that should be in the step's upper mode or a stronger one."""
     gpus: Ints
@@ -49,7 +49,7 @@ class Chosen(NamedTuple):
     block_kw: float
     """Left of the power block; negative where power is bought beyond it."""
     bound: Ints
-    """(1 + feeders): when the grid connection (row 0) or a feeder first kept a worthwhile block from running, counted
+    """(1 + feeders): when the grid connection (row 0) or a feeder first kept a worthwhile tranche from running, counted
     from 1; 0 where it did not."""
     lacks_of: Ints
     """By job: GPUs that were left when it lacked some; -1 where it did not."""
@@ -59,31 +59,31 @@ class Chosen(NamedTuple):
 
 @compiled
 def walk(  # noqa: PLR0912, PLR0915  # one walk
-    blocks: Blocks, price: float, bought: BlockLeft, room: Room, pue: float, at_step: Ints, gpus: Ints
+    tranches: Tranches, price: float, bought: BlockLeft, room: Room, pue: float, at_step: Ints, gpus: Ints
 ) -> Chosen:
     """`at_step` and `gpus` come in with what is held, and are added to."""
     grid_kw, feeder_kw, free = room.grid_kw, room.feeder_kw.copy(), room.gpus.copy()
     bought_kw = bought.kw
     bound, bounds = np.zeros(1 + len(feeder_kw), dtype=np.int64), 0
     lacks_of, lacks_for = np.full(len(gpus), -1), np.zeros(len(gpus), dtype=np.int64)
-    taken = np.zeros(len(blocks.units), dtype=np.int64)
+    taken = np.zeros(len(tranches.units), dtype=np.int64)
     for at in range(len(taken)):
-        value = blocks.value_usd_per_mwh[at]
-        within = blocks.rank[at] == _WORTH and not value > price
+        value = tranches.value_usd_per_mwh[at]
+        within = tranches.rank[at] == _WORTH and not value > price
         if within and not (bought_kw > 0.0 and value > bought.usd_per_mwh):
             continue
-        fleet, job, feeder = blocks.fleet[at], blocks.job[at], blocks.feeder[at]
-        offered, need = blocks.units[at], blocks.gpus[at]
-        if fleet >= 0 and blocks.level[at]:
-            offered = min(offered, at_step[fleet, blocks.level[at] - 1] - at_step[fleet, blocks.level[at]])
+        fleet, job, feeder = tranches.fleet[at], tranches.job[at], tranches.feeder[at]
+        offered, need = tranches.units[at], tranches.gpus[at]
+        if fleet >= 0 and tranches.level[at]:
+            offered = min(offered, at_step[fleet, tranches.level[at] - 1] - at_step[fleet, tranches.level[at]])
         if need:
-            left = free[blocks.pool[at]]
+            left = free[tranches.pool[at]]
             offered = min(offered, left // need)
-            if offered < blocks.least_units[at]:
-                lacks_of[job], lacks_for[job] = left, need * blocks.least_units[at]
+            if offered < tranches.least_units[at]:
+                lacks_of[job], lacks_for[job] = left, need * tranches.least_units[at]
                 continue
-        unit_kw = blocks.unit_kw[at]
-        new = 0.0 if blocks.running[at] else 1.0
+        unit_kw = tranches.unit_kw[at]
+        new = 0.0 if tranches.running[at] else 1.0
         if within and unit_kw > 0.0:
             # As many units as are paid for, and one more where it is worth what the rest of it costs.
             unit_grid_kw, left_kw = unit_kw * pue, max(bought_kw - new * bought.margin_kw, 0.0)
@@ -105,18 +105,18 @@ def walk(  # noqa: PLR0912, PLR0915  # one walk
                 if not bound[cap]:
                     bounds += 1
                     bound[cap] = bounds
-        if units < blocks.least_units[at]:
+        if units < tranches.least_units[at]:
             units = 0
-        if blocks.rank[at] == _GUARANTEED and blocks.running[at]:
-            units = blocks.units[at]  # kept even above a cap: throttled first, then reported short
+        if tranches.rank[at] == _GUARANTEED and tranches.running[at]:
+            units = tranches.units[at]  # kept even above a cap: throttled first, then reported short
         if units:
             taken[at] = units
             grid_kw -= units * unit_kw * pue
             bought_kw -= units * unit_kw * pue
             feeder_kw[feeder] -= units * unit_kw * pue
             if need:
-                free[blocks.pool[at]] -= need * units
+                free[tranches.pool[at]] -= need * units
                 gpus[job] += need * units
             else:
-                at_step[fleet, blocks.level[at]] += units
+                at_step[fleet, tranches.level[at]] += units
     return Chosen(taken, at_step, gpus, grid_kw, feeder_kw, bought_kw, bound, lacks_of, lacks_for)

@@ -4,8 +4,8 @@ import numpy as np
 
 from orchestrator.compiled import compiled, part
 from orchestrator.dispatch.anti_cycling import SAME_TIME_S, stopped_lately
-from orchestrator.dispatch.kernels.blocks import Flags, Floats, Places
 from orchestrator.dispatch.kernels.rows import Jobs, Moment
+from orchestrator.dispatch.kernels.tranches import Flags, Floats, Places
 from orchestrator.domain.sla import DEADLINE_MARGIN, SlaClass
 from orchestrator.observe.phase import Phase
 

@@ -1,4 +1,4 @@
-"""What the table of blocks is laid out from, as compiled code takes it: columns of a site, the moment, a plan's prices.
+"""What the table of tranches is made of, as compiled code takes it: a site as columns, the moment, a plan's prices.
 
 Times are unix seconds, powers kW of IT load unless the name says W. What a column means is said where all of them are:
 `observe.columns`.
@@ -6,7 +6,7 @@ Times are unix seconds, powers kW of IT load unless the name says W. What a colu
 
 from typing import NamedTuple
 
-from orchestrator.dispatch.kernels.blocks import Flags, Floats, Ints
+from orchestrator.dispatch.kernels.tranches import Flags, Floats, Ints
 
 
 class Fleets(NamedTuple):

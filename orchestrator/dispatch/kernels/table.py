@@ -1,13 +1,13 @@
-"""The table of blocks in merit order, compiled."""
+"""The table of tranches in merit order, compiled."""
 
 import numpy as np
 
 from orchestrator.compiled import compiled, part
 from orchestrator.dispatch.anti_cycling import STEP_HYSTERESIS, may_grow, must_stay_asleep, must_stay_awake
-from orchestrator.dispatch.kernels.blocks import Blocks, Flags, Floats, Ints, Places, Rank
 from orchestrator.dispatch.kernels.break_even import fleet_prices, job_prices, rise_w
 from orchestrator.dispatch.kernels.due import due
 from orchestrator.dispatch.kernels.rows import Fleets, Jobs, Moment, PoolColumns, Switches
+from orchestrator.dispatch.kernels.tranches import Flags, Floats, Ints, Places, Rank, Tranches
 from orchestrator.domain.sla import SlaClass
 from orchestrator.observe.phase import Phase
 
@@ -28,7 +28,7 @@ def lay_out(
     planned: Switches,
     places: Places,
     step_value: Floats,
-) -> Blocks:
+) -> Tranches:
     """The table, by a plan's prices where they are known.
 
     `step_value` (fleets, S): what the rise of a rack by each step earns, USD per MWh more at the grid.
@@ -50,8 +50,8 @@ def _table(  # noqa: PLR0912, PLR0915  # one walk over what there is; in parts i
     places: Places,
     step_value: Floats,
     must_run: Flags,
-) -> Blocks:
-    """The blocks, laid out in the order in which equals go first (what runs, then fleets by name, then jobs by age),
+) -> Tranches:
+    """The tranches, laid out in the order in which equals go first (what runs, then fleets by name, then jobs by age),
     then sorted by value, then by rank, each without changing the order of equals."""
     now, at_step, step_count, phase = moment.at, fleets.at_step, fleets.step_count, jobs.phase
     step_gpus, on_gpus = jobs.step_gpus, jobs.on_gpus
@@ -118,7 +118,7 @@ def _table(  # noqa: PLR0912, PLR0915  # one walk over what there is; in parts i
             feeder[at] = pools.feeder[pool[at]]
             gpus[at] = step_gpus[row]
             unit_kw[at] = step_gpus[row] * rise[pool[at]] / 1000.0
-    return Blocks(
+    return Tranches(
         fleet,
         job,
         level,

@@ -1,6 +1,6 @@
-"""What dispatch chooses between: blocks of power with a value, from fleets' mode steps and from jobs.
+"""What dispatch chooses between: tranches of power with a value, from fleets' mode steps and from jobs.
 
-A table of them, a row for each block in merit order. It depends on everything but the price, so it is laid out before
+A table of them, a row for each tranche in merit order. It depends on everything but the price, so it is laid out before
 a price comes in, and a new price only has to walk down it.
 """
 
@@ -16,20 +16,20 @@ Flags = NDArray[np.bool_]
 
 
 class Rank(IntEnum):
-    """What a block's claim to run rests on; lower goes first. Whose claims they are: `dispatch.precedence`."""
+    """What a tranche's claim to run rests on; lower goes first. Whose claims they are: `dispatch.precedence`."""
 
     GUARANTEED = 0
     DUE = 1
     """A flexible job that would miss its deadline, one that its tenant's budget of interruptions keeps running, or a
-    block inside its minimum on time."""
+    tranche inside its minimum on time."""
     WORTH = 2
 
 
-class Blocks(NamedTuple):
-    """A row for each block, in merit order: rank, then what is worth most, then what runs already.
+class Tranches(NamedTuple):
+    """A row for each tranche, in merit order: rank, then what is worth most, then what runs already.
 
-    A block is `units` equal units of IT power that can be on or off. Among what must run, a promise kept goes before a
-    new one.
+    A tranche is `units` equal units of IT power that can be on or off. Among what must run, a promise kept goes before
+    a new one.
     """
 
     fleet: Ints
@@ -44,14 +44,14 @@ class Blocks(NamedTuple):
     units: Ints
     unit_kw: Floats
     value_usd_per_mwh: Floats
-    """Start and stop costs counted in: the price above which the block should be off."""
+    """Start and stop costs counted in: the price above which the tranche should be off."""
     feeder: Ints
     pool: Ints
     """-1 for fleets."""
     gpus: Ints
     """GPUs of the pool that a unit needs; 0 for racks."""
     least_units: Ints
-    """With fewer the block is not taken: an elastic job has its least number of GPUs."""
+    """With fewer the tranche is not taken: an elastic job has its least number of GPUs."""
     fleet_stay_usd_per_mwh: Floats
     """By fleet: the price above which its racks should sleep."""
     fleet_wake_usd_per_mwh: Floats

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from orchestrator.dispatch.kernels.blocks import Places
 from orchestrator.dispatch.kernels.rows import PoolColumns, Switches
+from orchestrator.dispatch.kernels.tranches import Places
 from orchestrator.domain.site import GpuPool, Site
 
 

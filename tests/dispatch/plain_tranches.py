@@ -1,11 +1,11 @@
-"""The blocks that dispatch chooses between, object by object: see `plain_dispatch`."""
+"""The tranches that dispatch chooses between, object by object: see `plain_dispatch`."""
 
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from orchestrator.dispatch.anti_cycling import RESIZE_EVERY, SHORTEST_AWAY, STEP_HYSTERESIS
-from orchestrator.dispatch.kernels.blocks import Rank
+from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.domain.economics import (
     ModeStep,
     gpus_rise_kw,
@@ -23,7 +23,7 @@ from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.outlook import PlanValues, Switch
 
 
-class Block(NamedTuple):
+class Tranche(NamedTuple):
     """`units` equal units of IT power that can be on or off. A tuple, since thousands are made each tick."""
 
     target: Target
@@ -33,7 +33,7 @@ class Block(NamedTuple):
     units: int
     unit_kw: float
     value_usd_per_mwh: float
-    """Start and stop costs counted in: the price above which the block should be off."""
+    """Start and stop costs counted in: the price above which the tranche should be off."""
     running: bool
     step: ModeStep | None = None
     level: int = 0
@@ -42,7 +42,7 @@ class Block(NamedTuple):
     gpus: int = 0
     """GPUs of the pool that a unit needs; 0 for racks."""
     least_units: int = 1
-    """With fewer the block is not taken: an elastic job has its least number of GPUs."""
+    """With fewer the tranche is not taken: an elastic job has its least number of GPUs."""
     queued_at: float = 0.0
     """When a job was submitted, unix seconds: of equals the older goes first."""
 
@@ -67,8 +67,10 @@ def expected_away(status: FleetStatus, now: datetime, outlook: timedelta) -> tim
     return min(max(awake, status.fleet.min_off, SHORTEST_AWAY), outlook)
 
 
-def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta, values: PlanValues | None) -> list[Block]:
-    """A block for the racks above and one for those below each step of the fleet's modes."""
+def fleet_tranches(
+    status: FleetStatus, snapshot: Snapshot, outlook: timedelta, values: PlanValues | None
+) -> list[Tranche]:
+    """A tranche for the racks above and one for those below each step of the fleet's modes."""
     fleet, view, now = status.fleet, status.view, snapshot.at
     if view.held:
         return []
@@ -80,7 +82,7 @@ def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta, va
     power_w = {SLEEP: fleet.sleep_w, **{mode.name: mode.power_w for mode in fleet.modes}}
     keep_on = now < view.last_wake_at + fleet.min_on
     keep_off = now < view.last_sleep_at + fleet.min_off
-    blocks: list[Block] = []
+    tranches: list[Tranche] = []
     wake = stay = 0.0
     for number, step in enumerate(steps):
         on = sum(1 for mode in modes if power_w[mode] >= power_w[step.to_mode])
@@ -97,8 +99,8 @@ def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta, va
         unit_kw = step.rise_kw * status.draw_share
         for running, units in ((True, on), (False, 0 if keep_off and number == 0 else off)):
             if units:
-                blocks.append(
-                    Block(
+                tranches.append(
+                    Tranche(
                         target=Target.fleet(fleet.name),
                         name=fleet.name,
                         feeder=fleet.feeder,
@@ -111,20 +113,20 @@ def fleet_blocks(status: FleetStatus, snapshot: Snapshot, outlook: timedelta, va
                         level=number,
                     )
                 )
-    return blocks
+    return tranches
 
 
-def job_blocks(site: Site, snapshot: Snapshot, values: PlanValues | None) -> list[Block]:
-    """Blocks for each job that runs or could run, and may be moved."""
+def job_tranches(site: Site, snapshot: Snapshot, values: PlanValues | None) -> list[Tranche]:
+    """Tranches for each job that runs or could run, and may be moved."""
     may_stop = _may_stop(snapshot)
     outlook = site.controls.outlook
     pools = {name: status.pool for name, status in snapshot.pools.items()}
 
     return [
-        block
+        tranche
         for status in snapshot.jobs.values()
         if status.view.phase is not JobPhase.STOPPING and not status.view.held
-        for block in _job_blocks(status, pools[status.job.pool], snapshot, outlook, may_stop, values)
+        for tranche in _job_tranches(status, pools[status.job.pool], snapshot, outlook, may_stop, values)
     ]
 
 
@@ -152,14 +154,14 @@ def _may_stop(snapshot: Snapshot) -> AbstractSet[str]:
     return chosen
 
 
-def _job_blocks(
+def _job_tranches(
     status: JobStatus,
     pool: GpuPool,
     snapshot: Snapshot,
     outlook: timedelta,
     may_stop: AbstractSet[str],
     values: PlanValues | None,
-) -> list[Block]:
+) -> list[Tranche]:
     """What the job holds or would start with, in units of its pods, and what an elastic one that runs could grow by."""
     job, tenant, view = status.job, status.tenant, status.view
     elastic = job.elastic and tenant.sla is not SlaClass.GUARANTEED  # what is guaranteed is all of its GPUs
@@ -174,7 +176,7 @@ def _job_blocks(
         stay = max(stay, planned.stay_usd_per_mwh)
         wake = min(planned.wake_usd_per_mwh, stay)
     running = view.phase.holds_gpus
-    block = Block(
+    tranche = Tranche(
         target=Target.job(job.name),
         name=job.name,
         feeder=pool.feeder,
@@ -190,9 +192,9 @@ def _job_blocks(
     )
     more = (job.gpus - view.gpus) // step
     if not running or not more or snapshot.at - view.changed_at < RESIZE_EVERY:
-        return [block]
-    growth = block._replace(rank=Rank.WORTH, units=more, value_usd_per_mwh=wake, running=False, least_units=1)
-    return [block, growth]
+        return [tranche]
+    growth = tranche._replace(rank=Rank.WORTH, units=more, value_usd_per_mwh=wake, running=False, least_units=1)
+    return [tranche, growth]
 
 
 def pause_threshold_usd_per_mwh(
