@@ -12,6 +12,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import FunctionType
@@ -47,7 +48,19 @@ class BesideSource(InTreeCacheLocator):
             if not any(kept.glob(f"{Path(py_file).stem}.*.nbi")):
                 self._cache_path = str(Path(tempfile.gettempdir()) / "wattshift-compiled")
                 self.ensure_cache_path()
+        forget_stale(Path(self.get_cache_path()), Path(py_file).stem, self.get_source_stamp())
         return self  # type: ignore[no-any-return]
+
+
+def forget_stale(kept: Path, stem: str, sources: str) -> None:
+    """Remove the index of what was made of other sources: it names their modules, and numba looks those up before it
+    asks how fresh it is, so one that was renamed since would be an error."""
+    note = kept / f"{stem}.sources"
+    with suppress(OSError):  # nothing may be written: what is there was made with these
+        if not note.exists() or note.read_text() != sources:
+            for index in kept.glob(f"{stem}.*.nbi"):
+                index.unlink(missing_ok=True)
+            note.write_text(sources)
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import orchestrator
-from orchestrator.compiled import files_read, stamp
+from orchestrator.compiled import files_read, forget_stale, stamp
 
 SOURCES = Path(orchestrator.__file__).parent
 KERNELS = ("optimizer/kernels", "dispatch/kernels")
@@ -62,3 +62,17 @@ def test_the_copy_has_the_stamp_of_what_it_is_a_copy_of(copied: Path, tmp_path: 
     again = Path(shutil.copytree(SOURCES, tmp_path / "orchestrator"))
     for package in KERNELS:
         assert stamp(again / package) == stamp(SOURCES / package)
+
+
+def test_what_was_made_of_other_sources_is_forgotten_and_the_rest_kept(tmp_path: Path) -> None:
+    for name in ("walk.walk-1.py311.nbi", "walk.other-9.py311.nbi", "table.table-1.py311.nbi"):
+        (tmp_path / name).touch()
+    (tmp_path / "table.sources").write_text("now")
+    forget_stale(tmp_path, "walk", "now")
+    forget_stale(tmp_path, "table", "now")
+    assert [file.name for file in tmp_path.glob("*.nbi")] == ["table.table-1.py311.nbi"]
+    (tmp_path / "walk.walk-1.py311.nbi").touch()
+    forget_stale(tmp_path, "walk", "now")
+    assert (tmp_path / "walk.walk-1.py311.nbi").exists()
+    forget_stale(tmp_path, "walk", "later")
+    assert not (tmp_path / "walk.walk-1.py311.nbi").exists()
