@@ -7,7 +7,7 @@ What could go to and fro, and what stops it:
   re-planning and restarts.
 - Racks at a price around their break-even: warming up costs, so they sleep above it and wake below it; how far apart is
   in `expected_away_s` and `SHORTEST_AWAY`, kept by `dispatch.kernels.break_even`. A plan weighs the same over the ways
-  that prices may go (`optimizer.price_paths`), and says nothing of fleets where it knows none.
+  that prices may go (`optimizer.price_paths`); where it knows none it says nothing of fleets (`optimizer.plan_policy`).
 - Racks between modes, which costs next to nothing: `STEP_HYSTERESIS`, kept by `dispatch.kernels.table`.
 - Anything just switched on, at a cap that is all but full: `domain.headroom.START_MARGIN`; a plan fills no more than
   `domain.headroom.PLANNED_SHARE`.
@@ -21,8 +21,8 @@ What could go to and fro, and what stops it:
 - Elastic jobs growing and shrinking: `RESIZE_EVERY` (`may_grow`), kept by `dispatch.kernels.table`.
 - Moves that are accepted and change nothing: sent again after a wait that doubles up to `MOST_DOUBLED` times
   (`wait_after`), and held meanwhile, by `controller.unmoved`; what is on its way is not sent again at all.
-- Plans: one in `controller.planner.PLAN_EVERY`, and for what changes none sooner than
-  `controller.planner.AT_LEAST_APART`.
+- Plans: one in `optimizer.plan_policy.PLAN_EVERY`, and for what changes none sooner than
+  `optimizer.plan_policy.AT_LEAST_APART`.
 
 Compiled code calls these functions too: what this file imports of ours is part of what is compiled.
 """

@@ -1,5 +1,9 @@
 """What is left under a cap is the same for all who ask, where they take the same for drawn anyway."""
 
+import inspect
+import re
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -7,6 +11,7 @@ from orchestrator.backtest.engine import Fixed
 from orchestrator.dispatch.headroom import room_left
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.dispatch.moves import MeasuredRoom
+from orchestrator.domain import headroom
 from orchestrator.domain.headroom import PLANNED_SHARE, START_MARGIN, left_it_kw, left_kw, usable_kw, usable_share
 from orchestrator.domain.site import SLEEP
 from orchestrator.optimizer.formulate import fixed_kw
@@ -21,6 +26,13 @@ def test_numbers_and_arrays_follow_one_rule() -> None:
     limits_kw, drawn_kw = np.array([1000.0, 500.0]), np.array([100.0, 500.0])
     assert left_kw(usable_kw(limits_kw, 0.01), drawn_kw, 1.1) == pytest.approx([880.0, -55.0])
     assert left_it_kw(usable, 100.0, np.array([1.0, 1.1])) == pytest.approx([890.0, 800.0])
+
+
+def test_who_asks_is_told_where_the_rule_is() -> None:
+    askers = re.findall(r"`(\w+\.\w+)`", headroom.__doc__ or "")
+    assert len(askers) == 5
+    for asker in askers:
+        assert "headroom import" in inspect.getsource(import_module(f"orchestrator.{asker}"))
 
 
 def test_a_plan_leaves_what_a_start_must_leave() -> None:
