@@ -51,20 +51,17 @@ class FiguresByTarget:
     """Read off the tables of a decision when they are asked for: of ten thousand jobs most never are."""
 
     def __init__(
-        self,
-        fleets: FleetRows,
-        jobs: JobRows,
-        decided: Decided,
-        values: PlanValues | None,
-        prices: PowerPrices,
+        self, fleets: FleetRows, jobs: JobRows, decided: Decided, values: PlanValues | None, prices: PowerPrices
     ) -> None:
-        self._fleets, self._jobs, self._decided, self._values = fleets, jobs, decided, values
-        self._prices = prices
-        self._rows: dict[Target, int] = {}
+        self._fleets, self._jobs, self._decided, self._values, self._prices = fleets, jobs, decided, values, prices
+        self._fleet_row: dict[str, int] = {}
+        self._job_row: dict[str, int] = {}
 
     def of_fleet(self, name: str, racks: RackMix) -> Figures:
         """Of a fleet that should be as `racks`. KeyError where there is none of that name."""
-        row, tranches, values = self._row(Target.fleet(name)), self._decided.tranches, self._values
+        if not self._fleet_row:
+            self._fleet_row.update(zip(self._fleets.names, range(len(self._fleets.names)), strict=True))
+        row, tranches, values = self._fleet_row[name], self._decided.tranches, self._values
         worth = Worth(
             float(tranches.fleet_stay_usd_per_mwh[row]),
             float(tranches.fleet_wake_usd_per_mwh[row]),
@@ -75,7 +72,9 @@ class FiguresByTarget:
 
     def of_job(self, name: str, gpus: int) -> Figures:
         """Of a job that should have `gpus` GPUs. KeyError where there is none of that name."""
-        row, values = self._row(Target.job(name)), self._values
+        if not self._job_row:
+            self._job_row.update(zip(self._jobs.names, range(len(self._jobs.names)), strict=True))
+        row, values = self._job_row[name], self._values
         tranches, chosen = self._decided.tranches, self._decided.chosen
         worth = Worth(
             float(tranches.job_stay_usd_per_mwh[row]),
@@ -89,12 +88,6 @@ class FiguresByTarget:
     def _power(self, worth: Worth, *, runs: bool, on: bool) -> PowerPrice:
         limit = worth.stay_usd_per_mwh if runs else worth.wake_usd_per_mwh
         return price_for(self._prices, self._decided.chosen.block_kw, limit, on=on)
-
-    def _row(self, target: Target) -> int:
-        if not self._rows:
-            self._rows.update((Target.fleet(name), row) for row, name in enumerate(self._fleets.names))
-            self._rows.update((Target.job(name), row) for row, name in enumerate(self._jobs.names))
-        return self._rows[target]
 
 
 @dataclass(frozen=True, slots=True)

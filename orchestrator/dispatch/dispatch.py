@@ -59,8 +59,8 @@ def dispatch(
     gpu_limit_w = {pool.name: limit_w for pool, limit_w in zip(site.pools, decided.gpu_limit_w.tolist(), strict=True)}
     binding = _binding(site, snapshot, decided)
     changed = (
-        *(Target.fleet(name) for name in compress(fleets.names, fleet_changes)),
-        *(Target.job(jobs.names[row]) for row in np.flatnonzero(job_changes).tolist()),
+        *compress(fleets.targets, fleet_changes),
+        *compress(jobs.targets, job_changes.tolist()),
     )
     return Desired(
         racks=racks,
@@ -173,7 +173,7 @@ def _order(
     changes[of_fleet >= 0] = fleet_changes[of_fleet[of_fleet >= 0]]
     changes[of_job >= 0] = job_changes[of_job[of_job >= 0]]
     targets = (
-        Target.fleet(fleets.names[fleet]) if fleet >= 0 else Target.job(jobs.names[job])
+        fleets.targets[fleet] if fleet >= 0 else jobs.targets[job]
         for fleet, job in zip(of_fleet[changes].tolist(), of_job[changes].tolist(), strict=True)
     )
     return tuple(dict.fromkeys(targets))

@@ -13,6 +13,7 @@ from orchestrator.dispatch.kernels.tranches import Places
 from orchestrator.domain.economics import ModeStep
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.forecast.outlook import PlanValues, Switch
 from orchestrator.observe.columns import (
     Flags,
@@ -35,6 +36,7 @@ class JobRows:
     """Open jobs with their columns, in the order of the snapshot."""
 
     names: Sequence[str]
+    targets: Sequence[Target]
     statuses: Sequence[JobStatus]
     figures: Floats
     """(jobs, fields of `JobColumns`)."""
@@ -49,6 +51,7 @@ class FleetRows:
     """Fleets with their columns, in the order of the snapshot."""
 
     names: Sequence[str]
+    targets: Sequence[Target]
     statuses: Sequence[FleetStatus]
     steps: Sequence[tuple[ModeStep, ...]]
     columns: FleetColumns
@@ -130,11 +133,14 @@ def job_rows(site: Site, jobs: Mapping[str, JobStatus], before: JobRows | None =
     if before is not None and names_kept is before.names:
         by_name = before.by_name
         if np.array_equal(figures[:, submitted], before.figures[:, submitted]):
-            return JobRows(names_kept, statuses, figures, columns_of(figures), before.by_age, by_name)
+            return replace(before, statuses=statuses, figures=figures, columns=columns_of(figures))
+        targets = before.targets
     else:
+        known = dict(zip(before.names, before.targets, strict=True)) if before is not None else {}
+        targets = [known.get(name) or Target.job(name) for name in names]
         by_name = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
     by_age = by_name[np.argsort(figures[by_name, submitted], kind="stable")]
-    return JobRows(names_kept, statuses, figures, columns_of(figures), by_age, by_name)
+    return JobRows(names_kept, targets, statuses, figures, columns_of(figures), by_age, by_name)
 
 
 def _take_progress(
@@ -209,6 +215,7 @@ def _all_fleet_rows(
 ) -> FleetRows:
     return FleetRows(
         names=names,
+        targets=[Target.fleet(name) for name in names],
         statuses=statuses,
         steps=steps,
         columns=columns_of_fleets(site, statuses, steps),
