@@ -9,6 +9,7 @@ import numpy as np
 from orchestrator.domain.headroom import usable_share
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.explain.plan_view import PlanStep, PlanView, Stretch, TargetPlan
 from orchestrator.forecast.outlook import Floats, Outlook, PlanValues, Switch
 from orchestrator.observe.columns import hull
@@ -167,7 +168,7 @@ def told(site: Site, promise: BrokenPromise, start: datetime, step: timedelta) -
 def _subject(site: Site, promise: BrokenPromise) -> str:
     row = promise.subject
     if promise.kind is Promise.CAP:
-        return f"feeder {site.feeders[row].name}" if isinstance(row, int) else "the grid connection"
+        return str(Target.feeder(site.feeders[row].name)) if isinstance(row, int) else f"the {GRID_CONNECTION}"
     if promise.kind is Promise.GPUS:
         assert isinstance(row, int), "pools are told by their rows"
         return f"GPU pool {site.pools[row].name}"

@@ -31,7 +31,7 @@ from orchestrator.domain.work import JobView
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.ports import Record, Store, WorkloadDriver
 from orchestrator.runtime import readiness
-from orchestrator.runtime.demo.submitted_jobs import SubmittedJobs
+from orchestrator.runtime.demo.simulated_tenants import SimulatedTenants
 from orchestrator.runtime.feeds import Sources
 from orchestrator.runtime.memory import give_back
 from orchestrator.runtime.observability.metrics import SiteMetrics
@@ -62,7 +62,7 @@ class ReplayedDay:
 class Simulated:
     """What only a simulated site has; nothing of it, the site is real."""
 
-    jobs: SubmittedJobs | None = None
+    jobs: SimulatedTenants | None = None
     """That its tenants hand in."""
     day: ReplayedDay | None = None
 

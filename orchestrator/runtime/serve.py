@@ -14,7 +14,7 @@ from orchestrator.api.guard import require_key_unless_loopback
 from orchestrator.domain.clock import wall_clock
 from orchestrator.runtime.demo.devices import running_devices
 from orchestrator.runtime.demo.run_folder import Run, load_run, open_folder, save_run
-from orchestrator.runtime.demo.submitted_jobs import SubmittedJobs
+from orchestrator.runtime.demo.simulated_tenants import SimulatedTenants
 from orchestrator.runtime.feeds import Sources, open_metrics, open_prices, open_series
 from orchestrator.runtime.http_server import listen, serving, url_of
 from orchestrator.runtime.live_site import LiveSite, Simulated
@@ -77,7 +77,7 @@ async def serve(settings: Settings, host: str, port: int, console: Console, *, s
                     Sources(open_prices(settings, client), open_series(settings), metrics),
                     devices,
                     store,
-                    Simulated(SubmittedJobs(jobs, devices)),
+                    Simulated(SimulatedTenants(jobs, devices)),
                     spans=spans,
                 )
                 async with serving(live, bound, settings.api_key):

@@ -15,7 +15,7 @@ MOST = 10_000_000
 """GPUs or processors of a job, where nothing else limits them: the largest machines have about as many cores."""
 
 
-class JobRow(NamedTuple):
+class TraceRow(NamedTuple):
     """A row that can be used."""
 
     line: int

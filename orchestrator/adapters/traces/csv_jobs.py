@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from orchestrator.adapters.prices.cells import YEARS, number
 from orchestrator.adapters.prices.table import Table
-from orchestrator.adapters.traces.cells import LATEST_S, JobRow, count_of, run_seconds
+from orchestrator.adapters.traces.cells import LATEST_S, TraceRow, count_of, run_seconds
 from orchestrator.adapters.traces.nonsense import Nonsense
 
 COLUMNS = (
@@ -29,11 +29,11 @@ def layout_of(header: Sequence[str]) -> str:
     return "openb" if set(_OPENB) <= set(header) else ""
 
 
-def read(table: Table, layout: str, most_gpus: int, nonsense: Nonsense) -> list[JobRow]:
+def read(table: Table, layout: str, most_gpus: int, nonsense: Nonsense) -> list[TraceRow]:
     """The rows that can be used; of rows that are alike in every cell the first."""
     at, run, count = (table.index(name) for name in (_PHILLY if layout == "csv" else _OPENB))
     seen: set[tuple[str, ...]] = set()
-    rows: list[JobRow] = []
+    rows: list[TraceRow] = []
     for line, cells in table.rows:
         if tuple(cells) in seen:
             nonsense.add("the same as an earlier row", "each job once", line, ",".join(cells))
@@ -47,7 +47,7 @@ def read(table: Table, layout: str, most_gpus: int, nonsense: Nonsense) -> list[
             continue
         gpus = count_of(cells[count], "GPUs", most_gpus, line, nonsense)
         if gpus is not None:
-            rows.append(JobRow(line, cells[at], submitted_s, run_s, gpus))
+            rows.append(TraceRow(line, cells[at], submitted_s, run_s, gpus))
     return rows
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from orchestrator.adapters.prices.cells import number
 from orchestrator.adapters.prices.faults import Faults
 from orchestrator.adapters.prices.text import read_text
-from orchestrator.adapters.traces.cells import LATEST_S, MOST, JobRow, count_of, run_seconds
+from orchestrator.adapters.traces.cells import LATEST_S, MOST, TraceRow, count_of, run_seconds
 from orchestrator.adapters.traces.nonsense import Nonsense, TraceError
 
 FIELDS = 18
@@ -26,7 +26,7 @@ Header = dict[str, tuple[int, str]]
 """Line and value of the header's fields that are used."""
 
 
-def read(path: Path, nonsense: Nonsense) -> tuple[list[JobRow], int, int | None]:
+def read(path: Path, nonsense: Nonsense) -> tuple[list[TraceRow], int, int | None]:
     """Usable jobs, how many lines of jobs there are, and the processors of the machine where its header says."""
     faults = Faults(path)
     text = read_text(path, faults, "a file in Standard Workload Format")
@@ -46,7 +46,7 @@ def read(path: Path, nonsense: Nonsense) -> tuple[list[JobRow], int, int | None]
     machine = _processors(header, nonsense)
     start_s = _local_start(header, nonsense)
     seen: set[str] = set()
-    jobs: list[JobRow] = []
+    jobs: list[TraceRow] = []
     for line, fields in lines:
         job = _job(line, fields, machine, start_s, seen, nonsense)
         if job is not None:
@@ -58,7 +58,7 @@ def read(path: Path, nonsense: Nonsense) -> tuple[list[JobRow], int, int | None]
 
 def _job(
     line: int, fields: list[str], machine: int | None, start_s: float, seen: set[str], nonsense: Nonsense
-) -> JobRow | None:
+) -> TraceRow | None:
     if len(fields) != FIELDS:
         nonsense.add("another number of fields than 18", "18 numbers", line, " ".join(fields))
         return None
@@ -79,7 +79,7 @@ def _job(
     allocated = number(fields[4])
     cell = fields[7] if allocated is not None and allocated <= 0.0 else fields[4]
     count = count_of(cell, "processors", machine, line, nonsense)
-    return None if count is None else JobRow(line, fields[1], start_s + submitted_s, run_s, count)
+    return None if count is None else TraceRow(line, fields[1], start_s + submitted_s, run_s, count)
 
 
 def _processors(header: Header, nonsense: Nonsense) -> int | None:

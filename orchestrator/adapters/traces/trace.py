@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from orchestrator.adapters.prices.faults import Faults
 from orchestrator.adapters.prices.table import read_table
 from orchestrator.adapters.traces import csv_jobs, swf
-from orchestrator.adapters.traces.cells import JobRow
+from orchestrator.adapters.traces.cells import TraceRow
 from orchestrator.adapters.traces.nonsense import Kind, Nonsense, TraceError
 
 APART_S = 60 * 86_400.0
@@ -90,10 +90,10 @@ def read_trace(path: str | Path, most_gpus: int) -> JobTrace:
     )
 
 
-def _together(jobs: list[JobRow], nonsense: Nonsense) -> list[JobRow]:
+def _together(jobs: list[TraceRow], nonsense: Nonsense) -> list[TraceRow]:
     """The jobs without those that lie far from most: one with the wrong year would make a trace of decades."""
     ordered = sorted(jobs, key=lambda job: job.submitted_s)
-    parts: list[list[JobRow]] = []
+    parts: list[list[TraceRow]] = []
     for job in ordered:
         if not parts or job.submitted_s - parts[-1][-1].submitted_s > APART_S:
             parts.append([])
@@ -106,7 +106,7 @@ def _together(jobs: list[JobRow], nonsense: Nonsense) -> list[JobRow]:
     return [job for job in jobs if kept[0].submitted_s <= job.submitted_s <= kept[-1].submitted_s]
 
 
-def _told(jobs: list[JobRow], nonsense: Nonsense) -> tuple[Kind, ...]:
+def _told(jobs: list[TraceRow], nonsense: Nonsense) -> tuple[Kind, ...]:
     latest = float("-inf")
     for job in jobs:
         if job.submitted_s < latest:

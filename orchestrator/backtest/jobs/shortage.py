@@ -12,6 +12,7 @@ from orchestrator.backtest.play import Period
 from orchestrator.backtest.racks import Racks
 from orchestrator.backtest.result import Floats, Ints, MarketSeries
 from orchestrator.domain.headroom import START_MARGIN, left_kw, usable_share
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.observe.columns import by_class
 
 
@@ -44,7 +45,7 @@ def shortages(period: Period) -> tuple[str, ...]:
     usable = usable_share(site.grid.measurement_uncertainty, START_MARGIN)
     room_kw = left_kw(fixed.limit_kw[:, None] * usable, fixed.asleep_kw[:, None], market.pue)
     rise_kw = np.array([pool.gpu_rise_kw for pool in site.pools])
-    names = ("the grid connection", *(f"feeder {feeder.name}" for feeder in site.feeders))
+    names = (f"the {GRID_CONNECTION}", *(str(Target.feeder(feeder.name)) for feeder in site.feeders))
     guaranteed = workload.at(by_class(workload.sla, lambda rules: rules.at_any_price))
 
     def short(gpus: Ints | Floats) -> Iterator[Shortage]:

@@ -27,7 +27,7 @@ from orchestrator.runtime.demo.demo import Options, always_on_report, finished
 from orchestrator.runtime.demo.devices import running_devices
 from orchestrator.runtime.demo.report import report
 from orchestrator.runtime.demo.run_folder import Run, begin_or_go_on, end_run
-from orchestrator.runtime.demo.submitted_jobs import SubmittedJobs
+from orchestrator.runtime.demo.simulated_tenants import SimulatedTenants
 from orchestrator.runtime.feeds import Sources, open_series
 from orchestrator.runtime.http_server import listen, serving, url_of
 from orchestrator.runtime.live_site import LiveSite, ReplayedDay, Simulated
@@ -127,7 +127,7 @@ async def _playing(
     day = options.day
     async with httpx.AsyncClient(trust_env=False) as client:
         metrics = ScrapedMetrics(options.state / "targets", client, clock)
-        jobs = SubmittedJobs(job_stream(settings.site, options.start, day.end, options.seed), devices)
+        jobs = SimulatedTenants(job_stream(settings.site, options.start, day.end, options.seed), devices)
         yield LiveSite(
             site,
             clock,

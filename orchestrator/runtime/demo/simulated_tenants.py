@@ -1,4 +1,4 @@
-"""Jobs that simulated tenants submit."""
+"""Simulated tenants, who submit jobs as their time comes."""
 
 import logging
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ class JobTaker(Protocol):
     def submit(self, job: Job, now: datetime) -> None: ...
 
 
-class SubmittedJobs:
-    """Jobs in order of time, and who takes them in."""
+class SimulatedTenants:
+    """`jobs` are in order of submission; `taker` takes them in."""
 
     def __init__(self, jobs: Sequence[Job], taker: JobTaker) -> None:
         self._jobs = jobs
