@@ -35,7 +35,6 @@ from orchestrator.dispatch.moves import plan_moves
 from orchestrator.dispatch.power_price import power_prices
 from orchestrator.domain.charge import Charge
 from orchestrator.domain.decision import Trigger
-from orchestrator.domain.economics import pool_kw
 from orchestrator.domain.limits import limits_now
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, current_price
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
@@ -245,7 +244,8 @@ def readings(site: Site, snapshot: Snapshot, now: datetime) -> Inputs:
             samples.append(Sample(Metric.ASIC_HASHRATE, rack, Reading(hashrate, "H/s", now, Quality.FRESH)))
     views = {name: job.view for name, job in snapshot.jobs.items()}
     for pool in site.pools:
-        node_w = 1000.0 * pool_kw(pool, pool.gpu_power_w, views.values()) / pool.nodes
+        busy = sum(view.gpus for view in views.values() if view.job.pool == pool.name and view.phase.holds_gpus)
+        node_w = 1000.0 * (pool.idle_kw + pool.rise_kw(busy, pool.gpu_power_w)) / pool.nodes
         samples.extend(
             Sample(Metric.NODE_POWER, node, Reading(node_w, "W", now, Quality.FRESH)) for node in pool.node_names()
         )

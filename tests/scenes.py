@@ -9,7 +9,6 @@ import pytest
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.dispatch.desired import Desired
 from orchestrator.domain.decision import Breach
-from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
@@ -218,7 +217,7 @@ class Scene:
             readings[Metric.ASIC_POWER, rack] = self.kw.get(rack, nameplate_kw)
         for pool, node in self.site.nodes():
             running_kw = sum(
-                gpus_rise_kw(view.gpus, pool, limits_w[pool.name])
+                pool.rise_kw(view.gpus, limits_w[pool.name])
                 for view in self.jobs
                 if view.job.pool == pool.name and view.phase.holds_gpus
             )

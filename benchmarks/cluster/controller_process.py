@@ -27,7 +27,7 @@ from orchestrator.adapters.store import SqlStore
 from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
 from orchestrator.adapters.workloads.kubernetes.api import ClusterApi, connect
 from orchestrator.adapters.workloads.kubernetes.driver import ClusterSite
-from orchestrator.domain.clock import wall_clock
+from orchestrator.clock import wall_clock
 from orchestrator.domain.decision import Outcome, OutcomeState
 from orchestrator.domain.market import Market, Price
 from orchestrator.ports import Record

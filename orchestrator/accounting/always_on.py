@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from orchestrator.accounting.economics import hash_revenue_usd
 from orchestrator.accounting.power_cost import market_usd, more_usd
 from orchestrator.domain.charge import Charge
-from orchestrator.domain.economics import hash_revenue_usd
 from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.units import HASHES_PER_PH, SECONDS_PER_HOUR
 

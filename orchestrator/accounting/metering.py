@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.accounting.economics import hash_revenue_usd
 from orchestrator.accounting.ledger import Account, MeterMark, Posting
 from orchestrator.accounting.power_cost import market_usd
-from orchestrator.domain.economics import hash_revenue_usd
 from orchestrator.domain.market import CurrentPrice, PriceBook, PricePolicy, current_price
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.site import Site

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from orchestrator.accounting.economics import job_value_usd_per_mwh
 from orchestrator.dispatch.decide import Decided
 from orchestrator.dispatch.live_columns import FleetRows, JobRows
 from orchestrator.dispatch.power_price import PowerPrice, PowerPrices, price_for
-from orchestrator.domain.economics import gpus_rise_kw, job_value_usd_per_mwh
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP
@@ -145,7 +145,7 @@ def job_worth_usd_per_mwh(status: JobStatus, snapshot: Snapshot) -> float:
 def job_rise_kw(status: JobStatus, snapshot: Snapshot) -> float:
     """IT power that all GPUs of a job draw above idle, at full power."""
     pool = snapshot.pools[status.job.pool].pool
-    return gpus_rise_kw(status.job.gpus, pool, pool.gpu_power_w)
+    return pool.rise_kw(status.job.gpus, pool.gpu_power_w)
 
 
 def _fleet_usd_per_h(status: FleetStatus, racks: RackMix, snapshot: Snapshot, price_usd_per_mwh: float) -> float:

@@ -10,6 +10,7 @@ from itertools import compress
 
 import numpy as np
 
+from orchestrator.accounting.economics import ModeStep, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.dispatch.allocate import changed_fleets, changed_jobs
 from orchestrator.dispatch.decide import Decided, SiteColumns, decide
 from orchestrator.dispatch.desired import Desired, FiguresByTarget
@@ -19,7 +20,6 @@ from orchestrator.dispatch.live_columns import FleetRows, JobRows, LiveColumns, 
 from orchestrator.dispatch.power_price import PowerPrices, charge_figures, power_prices
 from orchestrator.dispatch.precedence import caps_that_hold, shaped_by
 from orchestrator.dispatch.relief import short
-from orchestrator.domain.economics import ModeStep, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site

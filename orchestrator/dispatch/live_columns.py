@@ -7,10 +7,10 @@ from operator import is_not
 
 import numpy as np
 
+from orchestrator.accounting.economics import ModeStep
 from orchestrator.dispatch.inputs import pool_columns
 from orchestrator.dispatch.kernels.rows import PoolColumns, Switches
 from orchestrator.dispatch.kernels.tranches import Places
-from orchestrator.domain.economics import ModeStep
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.target import Target

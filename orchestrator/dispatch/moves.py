@@ -6,7 +6,6 @@ from math import floor
 
 from orchestrator.dispatch.desired import Desired
 from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
-from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.headroom import left_kw
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
@@ -160,7 +159,7 @@ def _job_downs(snapshot: Snapshot, desired: Desired, names: Iterable[str]) -> It
         pool, gpus = snapshot.pools[status.job.pool], desired.jobs.get(name, 0)
         if gpus < status.view.gpus:
             move = RunJob(name, gpus) if gpus else PauseJob(name)
-            change_kw = -gpus_rise_kw(status.view.gpus - gpus, pool.pool, pool.gpu_limit_w) * snapshot.pue
+            change_kw = -pool.pool.rise_kw(status.view.gpus - gpus, pool.gpu_limit_w) * snapshot.pue
             yield PlannedMove(move, Direction.DOWN, change_kw)
 
 
@@ -175,7 +174,7 @@ def _job_up(
         return None, False
     pool = snapshot.pools[job.pool]
     step = (job.gpu_step or job.gpus) if job.elastic else job.gpus
-    unit_kw = gpus_rise_kw(step, pool.pool, desired.gpu_limit_w[job.pool]) * snapshot.pue
+    unit_kw = pool.pool.rise_kw(step, desired.gpu_limit_w[job.pool]) * snapshot.pue
     units = min(more // step, room.gpus[job.pool] // step, room.units(pool.pool.feeder, unit_kw))
     gpus = has + units * step
     least = (job.min_gpus or job.gpus) if job.elastic else job.gpus
@@ -190,8 +189,8 @@ def _job_up(
 def _limit_change_kw(status: PoolStatus, snapshot: Snapshot, gpu_limit_w: float) -> float:
     """Change of grid power when the jobs now running go to another GPU power limit."""
     return sum(
-        gpus_rise_kw(job.view.gpus, status.pool, gpu_limit_w) * snapshot.pue
-        - gpus_rise_kw(job.view.gpus, status.pool, status.gpu_limit_w) * snapshot.pue
+        status.pool.rise_kw(job.view.gpus, gpu_limit_w) * snapshot.pue
+        - status.pool.rise_kw(job.view.gpus, status.gpu_limit_w) * snapshot.pue
         for job in snapshot.jobs.values()
         if job.job.pool == status.pool.name and job.view.phase.holds_gpus
     )

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from orchestrator.accounting.economics import mode_steps
 from orchestrator.dispatch.desired import Desired, Lack, Worth, job_worth_usd_per_mwh
 from orchestrator.dispatch.power_price import PowerPrice
-from orchestrator.domain.economics import mode_steps
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Kind, Target

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.domain.decision import Breach
-from orchestrator.domain.economics import pool_kw
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import PriceBook, current_price
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
@@ -110,7 +109,7 @@ def _pool_status(site: Site, pool: GpuPool, workloads: Workloads, telemetry: Tel
         else:
             counted += reading.value / 1000.0
     jobs = [view for view in workloads.jobs.values() if view.job.pool == pool.name]
-    expected_kw = pool_kw(pool, gpu_limit_w, jobs)
+    expected_kw = pool.idle_kw + sum(pool.rise_kw(view.gpus, gpu_limit_w) for view in jobs if view.phase.holds_gpus)
     settled_before = now - site.controls.verify_within
     at_rest = all(view.changed_at <= settled_before for view in jobs)
     return PoolStatus(

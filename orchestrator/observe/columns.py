@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.economics import ModeStep, mode_steps
+from orchestrator.accounting.economics import ModeStep, mode_steps
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.sla import SlaClass, SlaRules

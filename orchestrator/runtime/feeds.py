@@ -14,7 +14,7 @@ from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.series.csv_series import read_hashprice_file, read_temperature_file
 from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.ports import MetricSource, SeriesSource
 from orchestrator.settings import values
 from orchestrator.settings.values import Settings

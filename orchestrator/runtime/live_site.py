@@ -18,9 +18,9 @@ from orchestrator.adapters.telemetry.latest import LatestMetrics
 from orchestrator.api.desk import ClockInfo, DeskRefusalError, Event, Readiness
 from orchestrator.api.recorded_events import events_of, plan_event
 from orchestrator.api.routes.events import EventHub
+from orchestrator.clock import SiteClock
 from orchestrator.controller import Controller, Doors
 from orchestrator.controller.planner import Planner, planned
-from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from orchestrator.adapters.store import SqlStore
 from orchestrator.api.guard import require_key_unless_loopback
-from orchestrator.domain.clock import wall_clock
+from orchestrator.clock import wall_clock
 from orchestrator.runtime.demo.devices import running_devices
 from orchestrator.runtime.demo.run_folder import Run, load_run, open_folder, save_run
 from orchestrator.runtime.demo.simulated_tenants import SimulatedTenants

@@ -9,8 +9,8 @@ from datetime import timedelta
 from orchestrator.adapters.prices.polled import PolledPrices
 from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.prices.replayed import ReplayedPrices
+from orchestrator.clock import SiteClock
 from orchestrator.controller import VERIFY_EVERY
-from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.market import PriceBook
 from orchestrator.runtime.schedule import Schedule, Work
 

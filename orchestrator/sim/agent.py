@@ -17,7 +17,7 @@ from pathlib import Path
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.units import utc
 from orchestrator.sim.atomic_file import write_atomically
 from orchestrator.sim.metrics_server import LOOPBACK, Handler, metrics_app, routed, serve

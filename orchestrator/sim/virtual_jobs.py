@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.domain.decision import RunJob
-from orchestrator.domain.economics import throughput_at_limit
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample
-from orchestrator.domain.placement import Placement, free_gpus, place
 from orchestrator.domain.refusals import ended_job, run_refusal, submission_refusal, unknown_job
 from orchestrator.domain.site import GpuPool, Site
-from orchestrator.domain.work import Job, JobPhase, JobView
+from orchestrator.domain.work import Job, JobPhase, JobView, Placement, free_gpus, place
 from orchestrator.sim.gpus.gpu_node import NodeModel
 from orchestrator.sim.jobs.job_model import LOADING_UTILISATION, JobModel
 
@@ -128,7 +126,7 @@ class VirtualJobs:
         for entry in self._entries.values():
             if entry.phase is JobPhase.RUNNING and entry.job.pool == pool.name:
                 self._work(entry, at)
-        self._throughput[pool.name] = throughput_at_limit(gpu_limit_w, pool)
+        self._throughput[pool.name] = pool.throughput(gpu_limit_w)
 
     def next_change(self) -> tuple[float, JobEntry] | None:
         """When the next job is loaded, finished or stopped, and which."""

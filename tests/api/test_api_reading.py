@@ -82,7 +82,7 @@ async def test_fleets_give_setpoint_measured_power_break_even_and_why(client: ht
     first = fleets["fleets"][0]
     assert fleets["total"] == 5
     assert first["racks_by_mode"] == {"normal": 27, "eco": 3, "sleep": 0}
-    # 41.67 x 62 USD per PH/s per day / (13.5 J/TH x PUE 1.118), by the formula of domain/economics.py
+    # 41.67 x 62 USD per PH/s per day / (13.5 J/TH x PUE 1.118), by the formula of accounting/economics.py
     assert first["break_even_usd_per_mwh"] == pytest.approx(171.2, abs=0.1)
     assert first["reason"].startswith("Antminer S21 XP awake")
 

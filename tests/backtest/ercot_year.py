@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from orchestrator.accounting.economics import mining_value_usd_per_mwh
 from orchestrator.backtest.report import write_report
 from orchestrator.backtest.result import (
     BacktestResult,
@@ -23,7 +24,6 @@ from orchestrator.backtest.result import (
     StrategyResult,
     StrategySeries,
 )
-from orchestrator.domain.economics import mining_value_usd_per_mwh
 from orchestrator.domain.site import Site
 from orchestrator.settings import load_settings
 

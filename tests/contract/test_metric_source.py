@@ -16,7 +16,7 @@ import pytest
 
 from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import RunJob
 from orchestrator.domain.observation import Metric, Quality, Telemetry
 from orchestrator.domain.site import Site

@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.adapters.workloads.processes.documents import read_document
 from orchestrator.adapters.workloads.processes.process_site import ProcessSite
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.rack_mix import RackMix

@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.store import SqlStore
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.market import Market, Price
 from orchestrator.domain.site import Site
 from orchestrator.runtime.feeds import Series, Sources

@@ -16,8 +16,8 @@ from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.series.csv_series import CsvSeries
 from orchestrator.adapters.store import SqlStore
+from orchestrator.clock import SiteClock
 from orchestrator.controller.planner import Planner
-from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.market import Market, Price
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job

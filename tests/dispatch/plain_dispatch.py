@@ -6,9 +6,9 @@ from math import floor
 from typing import NamedTuple
 
 from orchestrator.accounting.charges.block import Ppa
+from orchestrator.accounting.economics import mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.dispatch.relief import ROUNDING_KW
-from orchestrator.domain.economics import gpus_rise_kw, mode_steps, sleep_threshold_usd_per_mwh
 from orchestrator.domain.headroom import START_MARGIN
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.site import SLEEP, Site
@@ -236,7 +236,7 @@ def _fixed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
     for job in snapshot.jobs.values():
         if job.view.held and job.view.phase is JobPhase.RUNNING:
             job_pool = snapshot.pools[job.job.pool]
-            yield job_pool.pool.feeder, gpus_rise_kw(job.view.gpus, job_pool.pool, job_pool.gpu_limit_w)
+            yield job_pool.pool.feeder, job_pool.pool.rise_kw(job.view.gpus, job_pool.gpu_limit_w)
 
 
 def _make_room(

@@ -4,17 +4,16 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from orchestrator.dispatch.anti_cycling import RESIZE_EVERY, SHORTEST_AWAY, STEP_HYSTERESIS
-from orchestrator.dispatch.kernels.tranches import Rank
-from orchestrator.domain.economics import (
+from orchestrator.accounting.economics import (
     ModeStep,
-    gpus_rise_kw,
     job_pause_threshold_usd_per_mwh,
     job_value_usd_per_mwh,
     mode_steps,
     sleep_threshold_usd_per_mwh,
     wake_value_usd_per_mwh,
 )
+from orchestrator.dispatch.anti_cycling import RESIZE_EVERY, SHORTEST_AWAY, STEP_HYSTERESIS
+from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.domain.site import SLEEP, GpuPool, Site
 from orchestrator.domain.sla import BUDGET_SPAN, DEADLINE_MARGIN, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
@@ -166,7 +165,7 @@ def _job_tranches(
     job, tenant, view = status.job, status.tenant, status.view
     elastic = job.elastic and tenant.sla is not SlaClass.GUARANTEED  # what is guaranteed is all of its GPUs
     step, least = (job.gpu_step or job.gpus, job.min_gpus or job.gpus) if elastic else (job.gpus, job.gpus)
-    rise_kw = gpus_rise_kw(job.gpus, pool, pool.gpu_power_w)
+    rise_kw = pool.rise_kw(job.gpus, pool.gpu_power_w)
     value = job_value_usd_per_mwh(job.gpus, tenant, rise_kw, snapshot.pue)
     stay = pause_threshold_usd_per_mwh(status, value, snapshot.at, outlook)
     wake = wake_value_usd_per_mwh(value, job.restart, outlook)
@@ -182,7 +181,7 @@ def _job_tranches(
         feeder=pool.feeder,
         rank=_job_rank(status, snapshot, must_run=running and job.name not in may_stop),
         units=(view.gpus if running else job.gpus) // step,
-        unit_kw=gpus_rise_kw(step, pool, pool.gpu_power_w),
+        unit_kw=pool.rise_kw(step, pool.gpu_power_w),
         value_usd_per_mwh=stay if running else wake,
         running=running,
         pool=pool.name,

@@ -16,7 +16,6 @@ from orchestrator.dispatch.desired import Desired
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.decision import Direction, RunJob
-from orchestrator.domain.economics import gpus_rise_kw
 from orchestrator.domain.site import SLEEP, Feeder, Fleet, GpuPool, Grid, Mode, Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import Snapshot
@@ -148,7 +147,7 @@ def drawn_kw(snapshot: Snapshot, desired: Desired, *, feeder: str | None = None,
             for job in snapshot.jobs.values():
                 kept = job.tenant.sla is SlaClass.GUARANTEED and job.view.phase is JobPhase.RUNNING
                 if job.job.pool == name and job.job.name in desired.jobs and (optional or kept):
-                    kw += gpus_rise_kw(job.view.gpus, pool_status.pool, desired.gpu_limit_w[name])
+                    kw += pool_status.pool.rise_kw(job.view.gpus, desired.gpu_limit_w[name])
     return kw * snapshot.pue
 
 

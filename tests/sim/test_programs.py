@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.site import Fleet
 from orchestrator.sim.agent import Setpoints, abandoned, parse_setpoints
 from orchestrator.sim.racks.asic_rack import RackModel

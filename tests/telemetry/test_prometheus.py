@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
-from orchestrator.domain.clock import wall_clock
+from orchestrator.clock import wall_clock
 from orchestrator.domain.observation import Metric, Telemetry
 
 NOW = datetime.now(UTC)

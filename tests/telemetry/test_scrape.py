@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
-from orchestrator.domain.clock import SiteClock, wall_clock
+from orchestrator.clock import SiteClock, wall_clock
 from orchestrator.domain.observation import Metric
 
 NODE = 'kepler_platform_watts{{Hostname="{0}"}} {1}\n'

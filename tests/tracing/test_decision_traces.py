@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.clock import SiteClock, wall_clock
 from orchestrator.controller.rounds import Part, Result
-from orchestrator.domain.clock import SiteClock, wall_clock
 from orchestrator.domain.decision import (
     Action,
     Decision,

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from orchestrator.adapters.workloads.processes.process_site import ProcessSite
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import PauseJob, RunJob, SetFleet
 from orchestrator.domain.market import PricePolicy
 from orchestrator.domain.rack_mix import RackMix

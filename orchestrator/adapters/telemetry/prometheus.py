@@ -9,7 +9,7 @@ from datetime import datetime
 import httpx
 
 from orchestrator.adapters.telemetry.series import LAST_SEEN, RACK, SERIES, LastReadings, Series, instant
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Telemetry
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.adapters.telemetry.file_targets import FileTargets
 from orchestrator.adapters.telemetry.series import LAST_SEEN, RACK, SERIES, LastReadings, instant
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Metric, Telemetry
 
 _WANTED = re.compile(rf"^(?:{'|'.join([*SERIES, LAST_SEEN])})[{{ \t].*\n", re.MULTILINE)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
 
 LAST_SEEN = "asic_last_seen_timestamp_seconds"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from orchestrator.accounting.economics import mining_value_usd_per_mwh
 from orchestrator.api.asking import DeskNow, Limit, Offset, SnapshotNow
 from orchestrator.api.next_moves import Teller
-from orchestrator.domain.economics import mining_value_usd_per_mwh
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.target import Target

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.domain.economics import mining_value_usd_per_mwh
+from orchestrator.accounting.economics import mining_value_usd_per_mwh
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.runtime.check.inputs import Inputs
 from orchestrator.settings import PrometheusMetrics, Settings

@@ -6,9 +6,9 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from orchestrator.accounting.economics import mode_steps
 from orchestrator.adapters.prices.file import PriceFile
 from orchestrator.adapters.prices.replayed import ReplayedPrices
-from orchestrator.domain.economics import mode_steps
 from orchestrator.domain.market import Market, Price
 from orchestrator.domain.site import Site
 from orchestrator.runtime.feeds import read_price_files

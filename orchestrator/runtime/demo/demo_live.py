@@ -18,7 +18,7 @@ from orchestrator.adapters.store import SqlStore
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.adapters.workloads.processes.process_site import ProcessSite
 from orchestrator.api.guard import require_key_unless_loopback
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import Decision
 from orchestrator.domain.site import Site
 from orchestrator.ports import Record

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from orchestrator.adapters.workloads.processes.process_site import ProcessSite
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.site import Site
 from orchestrator.runtime.demo.run_folder import STOP_WITHIN_S
 

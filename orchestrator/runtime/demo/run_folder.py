@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.adapters.store import SqlStore
 from orchestrator.adapters.workloads.processes.process_table import ProcessTable
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 
 STOP_WITHIN_S = 10.0
 RUN_FILES = (

@@ -16,7 +16,7 @@ from orchestrator.adapters.workloads.kubernetes.api import ClusterApi, ClusterEr
 from orchestrator.adapters.workloads.kubernetes.leader.election import Election, Timing
 from orchestrator.adapters.workloads.kubernetes.leader.leader_label import LeaderLabel
 from orchestrator.api.guard import require_key_unless_loopback
-from orchestrator.domain.clock import wall_clock
+from orchestrator.clock import wall_clock
 from orchestrator.domain.site import Site
 from orchestrator.runtime.demo.run_folder import open_folder
 from orchestrator.runtime.feeds import Sources, open_metrics, open_prices, open_series

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.adapters.store import SqlStore
-from orchestrator.domain.clock import wall_clock
+from orchestrator.clock import wall_clock
 from orchestrator.domain.site import Site
 from orchestrator.ports import WorkloadDriver
 from orchestrator.runtime.feeds import Sources

@@ -12,8 +12,8 @@ from datetime import datetime
 
 from opentelemetry.trace import Span, Status, StatusCode
 
+from orchestrator.clock import SiteClock
 from orchestrator.controller.rounds import Part, Result
-from orchestrator.domain.clock import SiteClock
 from orchestrator.domain.decision import Action, Decision, Outcome
 from orchestrator.ports import Record
 from orchestrator.runtime.observability.move_spans import Moved, add_moves

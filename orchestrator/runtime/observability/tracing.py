@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from orchestrator.clock import SiteClock
 from orchestrator.controller.rounds import Part, Result, RoundWatch
-from orchestrator.domain.clock import SiteClock
 from orchestrator.ports import Store
 from orchestrator.runtime.observability import logs
 

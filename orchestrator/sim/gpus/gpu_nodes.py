@@ -17,10 +17,9 @@ from wsgiref.types import WSGIEnvironment
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from orchestrator.domain.clock import SiteClock
-from orchestrator.domain.economics import throughput_at_limit
-from orchestrator.domain.placement import Placement, place
+from orchestrator.clock import SiteClock
 from orchestrator.domain.site import GpuPool
+from orchestrator.domain.work import Placement, place
 from orchestrator.sim.gpus.gpu_node import NodeModel
 from orchestrator.sim.metrics_server import Refused, body_of, refuse_method
 
@@ -74,7 +73,7 @@ class NodeRow(Collector):
             self._expires_wall[job] = time.time() + claim.ttl_s
             answer: dict[str, object] = {
                 "gpu_limit_w": self._limit_w,
-                "throughput": throughput_at_limit(self._limit_w, self._pool),
+                "throughput": self._pool.throughput(self._limit_w),
             }
             return answer | ({"gpus": gpus} if isinstance(claim.gpus, int) else {})
 

@@ -6,7 +6,7 @@ The GPUs' power limit follows the setpoints of the cluster; it stays when their 
 import argparse
 import logging
 
-from orchestrator.domain.clock import wall_clock
+from orchestrator.clock import wall_clock
 from orchestrator.sim.cluster.connection import ConnectionUnknownError, connect, own_namespace
 from orchestrator.sim.cluster.setpoints import SetpointWatch
 from orchestrator.sim.gpus.gpu_nodes import NodeRow, add_pool_options, answer_job, pool_of

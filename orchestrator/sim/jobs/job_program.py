@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.sim.atomic_file import write_atomically
 from orchestrator.sim.jobs.job_model import JobModel
 

@@ -7,7 +7,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from orchestrator.domain.clock import wall_clock
+from orchestrator.clock import wall_clock
 from orchestrator.sim.jobs.job_program import STOPPED, TTL_S, JobProgram, Spec, ask_nodes, read_checkpoint
 from orchestrator.sim.metrics_server import ALL_ADDRESSES, metrics_app, routed, serve
 from orchestrator.sim.process import sigterm_within, start_in_pod

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from orchestrator.adapters.workloads.processes.documents import read_document, write_document
-from orchestrator.domain.placement import Placement
-from orchestrator.domain.work import Job, JobPhase, JobView
+from orchestrator.domain.work import Job, JobPhase, JobView, Placement
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 

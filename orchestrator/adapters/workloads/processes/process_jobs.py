@@ -7,12 +7,11 @@ from pathlib import Path
 
 from orchestrator.adapters.workloads.processes.job_notes import JobFolder, JobNote, check_job
 from orchestrator.adapters.workloads.processes.process_table import ProcessTable
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import Ack, RunJob
-from orchestrator.domain.placement import free_gpus, place
 from orchestrator.domain.refusals import ended_job, run_refusal, submission_refusal, unknown_job
 from orchestrator.domain.site import GpuPool, Site
-from orchestrator.domain.work import Job, JobPhase, JobView
+from orchestrator.domain.work import Job, JobPhase, JobView, free_gpus, place
 
 PROGRAM = "orchestrator.sim.jobs.hpc_job"
 _DEATHS_ALLOWED = 6

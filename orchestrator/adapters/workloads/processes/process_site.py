@@ -19,7 +19,7 @@ from orchestrator.adapters.workloads.processes.documents import read_document, w
 from orchestrator.adapters.workloads.processes.process_jobs import ProcessJobs
 from orchestrator.adapters.workloads.processes.process_table import ProcessTable
 from orchestrator.adapters.workloads.processes.setpoints import Setpoints, asleep, load_setpoints, save_setpoints
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.rack_mix import choose_racks
 from orchestrator.domain.refusals import fleet_refusal, limit_refusal

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 
+from orchestrator.accounting.economics import mining_value_usd_per_mwh
 from orchestrator.domain.decision import BreachKind
-from orchestrator.domain.economics import mining_value_usd_per_mwh
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PRICE_BASES
 from orchestrator.domain.observation import Metric, Telemetry

@@ -6,13 +6,11 @@ h / (1000 x 86,400) USD, hence 41.67 h / (u e) USD/MWh.
 """
 
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Tenant
+from orchestrator.domain.site import SLEEP, Fleet, Tenant
 from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH, KWH_PER_MWH, SECONDS_PER_HOUR
-from orchestrator.domain.work import JobView
 
 
 def hash_revenue_usd(hashes: float, hashprice_usd_per_ph_day: float) -> float:
@@ -85,20 +83,6 @@ def sleep_threshold_usd_per_mwh(value_usd_per_mwh: float, warm_up: timedelta, aw
     return value_usd_per_mwh * (1.0 + warm_up / away)
 
 
-def gpus_rise_kw(gpus: int, pool: GpuPool, gpu_limit_w: float) -> float:
-    """IT power that busy GPUs draw above idle."""
-    return gpus * max(gpu_limit_w - pool.gpu_idle_w, 0.0) / 1000.0
-
-
-def pool_kw(pool: GpuPool, gpu_limit_w: float, jobs: Iterable[JobView]) -> float:
-    """IT power of a pool whose running jobs, of those in `jobs`, draw all that the power limit lets them."""
-    return pool.idle_kw + sum(
-        gpus_rise_kw(view.gpus, pool, gpu_limit_w)
-        for view in jobs
-        if view.job.pool == pool.name and view.phase.holds_gpus
-    )
-
-
 def job_value_usd_per_mwh(gpus: int, tenant: Tenant, rise_kw: float, pue: float) -> float:
     """What a job running on `gpus` GPUs earns per MWh at the grid."""
     return tenant.usd_per_gpu_h * gpus / (rise_kw * pue) * KWH_PER_MWH
@@ -113,29 +97,3 @@ def job_pause_threshold_usd_per_mwh(
     (`lost`), and risks the credit for a missed deadline.
     """
     return value_usd_per_mwh * (1.0 + (restart + lost) / away) + credit_usd_per_mwh
-
-
-THROUGHPUT_AT_POWER_SHARE = (
-    (0.333, 0.354),
-    (0.417, 0.509),
-    (0.500, 0.751),
-    (0.583, 0.929),
-    (0.667, 0.956),
-    (0.750, 0.985),
-    (0.833, 0.989),
-    (0.917, 0.995),
-    (1.000, 1.000),
-)
-"""(Power limit as a share of the full one, training speed as a share of full speed): medians over the Zeus
-measurements of the NVIDIA A40 (100 to 300 W, time per epoch of up to 50 settings; Zeus, Apache-2.0)."""
-
-
-def throughput_at_limit(gpu_limit_w: float, pool: GpuPool) -> float:
-    """Share of full training speed at a GPU power limit, linear between the measured points and below them to 0."""
-    share = gpu_limit_w / pool.gpu_power_w
-    low_share, low = 0.0, 0.0
-    for high_share, high in THROUGHPUT_AT_POWER_SHARE:
-        if share <= high_share:
-            return low + (high - low) * (share - low_share) / (high_share - low_share)
-        low_share, low = high_share, high
-    return 1.0

@@ -12,19 +12,16 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.economics import (
-    THROUGHPUT_AT_POWER_SHARE,
-    gpus_rise_kw,
+from orchestrator.accounting.economics import (
     hash_revenue_usd,
     job_pause_threshold_usd_per_mwh,
     job_value_usd_per_mwh,
     mining_value_usd_per_mwh,
     mode_steps,
     sleep_threshold_usd_per_mwh,
-    throughput_at_limit,
     wake_value_usd_per_mwh,
 )
-from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Mode, Tenant
+from orchestrator.domain.site import SLEEP, THROUGHPUT_AT_POWER_SHARE, Fleet, GpuPool, Mode, Tenant
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job
 
@@ -221,9 +218,9 @@ def test_the_price_to_wake_at_lies_below_the_price_to_sleep_at(
 
 
 def test_a_running_job_draws_what_its_gpus_draw_above_idle() -> None:
-    assert gpus_rise_kw(JOB.gpus, H100, 700.0) == pytest.approx(40.32)  # 64 x 630 W
-    assert gpus_rise_kw(JOB.gpus, H100, 400.0) == pytest.approx(21.12)  # 64 x 330 W
-    assert gpus_rise_kw(JOB.gpus, H100, 50.0) == 0.0
+    assert H100.rise_kw(JOB.gpus, 700.0) == pytest.approx(40.32)  # 64 x 630 W
+    assert H100.rise_kw(JOB.gpus, 400.0) == pytest.approx(21.12)  # 64 x 330 W
+    assert H100.rise_kw(JOB.gpus, 50.0) == 0.0
 
 
 def test_what_a_job_is_worth_per_mwh() -> None:
@@ -238,19 +235,19 @@ def test_pausing_a_job_pays_above_its_value_its_lost_work_and_its_credit() -> No
 
 @pytest.mark.parametrize(("share", "speed"), [(0.0, 0.0), (0.5, 0.751), (0.75, 0.985), (1.0, 1.0), (1.2, 1.0)])
 def test_training_speed_at_a_power_limit(share: float, speed: float) -> None:
-    assert throughput_at_limit(share * H100.gpu_power_w, H100) == pytest.approx(speed)
+    assert H100.throughput(share * H100.gpu_power_w) == pytest.approx(speed)
 
 
 def test_training_speed_between_measured_points_is_linear() -> None:
     # halfway from (0.500, 0.751) to (0.583, 0.929)
-    assert throughput_at_limit(0.5415 * 700.0, H100) == pytest.approx(0.840)
+    assert H100.throughput(0.5415 * 700.0) == pytest.approx(0.840)
 
 
 @given(st.floats(0, 900), st.floats(0, 900))
 @ANY_SPEED
 def test_more_power_never_trains_slower(one_w: float, other_w: float) -> None:
     low, high = sorted((one_w, other_w))
-    assert 0.0 <= throughput_at_limit(low, H100) <= throughput_at_limit(high, H100) <= 1.0
+    assert 0.0 <= H100.throughput(low) <= H100.throughput(high) <= 1.0
 
 
 def test_the_points_are_the_medians_of_the_zeus_measurements(shared_data: Path) -> None:
