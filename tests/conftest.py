@@ -19,7 +19,8 @@ import pytest
 from hypothesis import settings
 from playwright.async_api import Browser, async_playwright
 
-from tests.cluster.kind_cluster import KindCluster, find_or_make, missing_for_cluster, remove
+from tests.cluster.kind_cluster import KindCluster, in_use, missing_for_cluster
+from tests.sharing import locked, run_folder
 
 settings.register_profile("any-machine", deadline=None)  # no test depends on how fast the machine is
 settings.load_profile("any-machine")
@@ -152,7 +153,7 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "cluster: needs Docker, kind and kubectl")
+    config.addinivalue_line("markers", "cluster(alone=False): needs Docker, kind and kubectl, and no other test on it")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -165,7 +166,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         used = ["kind_cluster"] if item.get_closest_marker("cluster") else [name for name in SHARED if name in fixtures]
-        if used:
+        if used and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(used[0]))
 
 
@@ -181,10 +182,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def kind_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KindCluster]:
-    """The cluster WATTSHIFT_TEST_CLUSTER (default: wattshift-test); made, and removed in the end, if it is missing."""
-    cluster = find_or_make(tmp_path_factory.mktemp("cluster"))
-    yield cluster
-    remove(cluster)
+    """The cluster WATTSHIFT_TEST_CLUSTER (default: wattshift-test), for all workers; made for them if it is missing."""
+    with in_use(tmp_path_factory.mktemp("cluster"), run_folder(tmp_path_factory)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(autouse=True)
+def turn_on_the_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests on the cluster run beside each other, in namespaces of their own; those that break its nodes run alone."""
+    marker = request.node.get_closest_marker("cluster")
+    if marker is None:
+        yield
+        return
+    with locked(run_folder(tmp_path_factory) / "cluster-turn", alone=marker.kwargs.get("alone", False)):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,15 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_kube_config
 
 from orchestrator.adapters.workloads.kubernetes.api import ClusterApi, Document, Kind
+from tests.sharing import locked
 
 NAME = os.environ.get("WATTSHIFT_TEST_CLUSTER", "wattshift-test")
 IMAGE = os.environ.get("WATTSHIFT_TEST_IMAGE", "python:3.11-slim")
@@ -34,12 +35,11 @@ ROLE_BINDINGS = Kind("apis/rbac.authorization.k8s.io/v1", "rolebindings")
 
 
 class KindCluster:
-    """One that runs; `made` if it was made for this run."""
+    """One that runs."""
 
-    def __init__(self, name: str, kubeconfig: Path, *, made: bool) -> None:
+    def __init__(self, name: str, kubeconfig: Path) -> None:
         self.name = name
         self.kubeconfig = kubeconfig
-        self.made = made
 
     async def configuration(self) -> Configuration:
         """How to reach it; `host` is its API server on this machine."""
@@ -115,11 +115,32 @@ def missing_for_cluster() -> str:
     return "no Docker daemon answers" if _call("docker", "version").returncode else ""
 
 
-def find_or_make(folder: Path) -> KindCluster:
-    """The cluster NAME with IMAGE in it; its kubeconfig goes into `folder`."""
+@contextmanager
+def in_use(folder: Path, shared: Path) -> Iterator[KindCluster]:
+    """The cluster NAME with IMAGE in it; its kubeconfig is in `folder`.
+
+    Made by the first of the run's workers that asks for it if it is missing, and then removed by the last. `shared` is
+    a folder of the run.
+    """
+    made, user = shared / "cluster-made", shared / f"cluster-user-{os.getpid()}"
+    with locked(shared / "cluster-lock"):
+        user.touch()
+        try:
+            cluster = _find_or_make(folder, made)
+        except BaseException:
+            _leave(user, made)
+            raise
+    try:
+        yield cluster
+    finally:
+        with locked(shared / "cluster-lock"):
+            _leave(user, made)
+
+
+def _find_or_make(folder: Path, made: Path) -> KindCluster:
     kubeconfig = folder / "kubeconfig"
-    made = NAME not in checked("kind", "get", "clusters").split()
-    if made:
+    if NAME not in checked("kind", "get", "clusters").split():
+        made.touch()
         config = folder / "kind.yaml"
         config.write_text(TWO_NODES)
         checked(
@@ -130,22 +151,19 @@ def find_or_make(folder: Path) -> KindCluster:
             *("kubectl", "--kubeconfig", str(kubeconfig), "taint", "node", f"{NAME}-control-plane"),
             "node-role.kubernetes.io/control-plane-",
         )
-    cluster = KindCluster(NAME, kubeconfig, made=made)
-    try:
-        kubeconfig.write_text(checked("kind", "get", "kubeconfig", "--name", NAME))
-        if _call("docker", "image", "inspect", IMAGE).returncode:
-            checked("docker", "pull", IMAGE)
-        checked("kind", "load", "docker-image", IMAGE, "--name", NAME)
-    except BaseException:
-        remove(cluster)
-        raise
-    return cluster
+    kubeconfig.write_text(checked("kind", "get", "kubeconfig", "--name", NAME))
+    if _call("docker", "image", "inspect", IMAGE).returncode:
+        checked("docker", "pull", IMAGE)
+    checked("kind", "load", "docker-image", IMAGE, "--name", NAME)
+    return KindCluster(NAME, kubeconfig)
 
 
-def remove(cluster: KindCluster) -> None:
-    """Delete it if it was made for this run."""
-    if cluster.made:
-        checked("kind", "delete", "cluster", "--name", cluster.name)
+def _leave(user: Path, made: Path) -> None:
+    """Delete what was made for this run, if nobody else of it is left."""
+    user.unlink()
+    if made.exists() and not list(user.parent.glob("cluster-user-*")):
+        made.unlink()
+        checked("kind", "delete", "cluster", "--name", NAME)
 
 
 def _call(*command: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

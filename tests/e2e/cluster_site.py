@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from orchestrator.adapters.workloads.kubernetes.api import (
 )
 from tests.chart.rendering import CHART, KIND_SITE, ROOT
 from tests.cluster.kind_cluster import KindCluster, checked, run
+from tests.sharing import locked
 
 RELEASE = "w"
 NAME = "w-wattshift"
@@ -41,6 +42,8 @@ KEY = "a-key-of-the-tests-0123456789"
 
 CALM, SPIKE = 40.0, 2500.0
 """USD/MWh: all that can run pays at the one; at the other no ASIC and no best-effort job does."""
+GUARANTEED, FLEXIBLE, BEST_EFFORT = (f"{NAME}-{tenant}" for tenant in ("aurora-bio", "lumen-ai", "campus-lab"))
+"""Its tenants' jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,16 @@ class Images:
     """User id of its database."""
 
 
-def load_images(cluster: KindCluster) -> Images:
-    """Build ours, pull the others where they are not here, and load them all."""
+def load_images(cluster: KindCluster, shared: Path) -> Images:
+    """Build ours, pull the others where they are not here, and load them all; once for all workers of the run."""
+    kept = shared / "images.json"
+    with locked(shared / "images-lock"):
+        if not kept.exists():
+            kept.write_text(json.dumps(asdict(_load_images(cluster))))
+    return Images(**json.loads(kept.read_text()))
+
+
+def _load_images(cluster: KindCluster) -> Images:
     built = os.environ.get("WATTSHIFT_IMAGE", "wattshift-test:dev")
     checked(str(ROOT / "scripts" / "build-image.sh"), environment={"IMAGE": built})
     identity = checked("docker", "image", "inspect", "--format", "{{.Id}}", built).strip().removeprefix("sha256:")[:12]
@@ -118,6 +129,15 @@ class ClusterSite:
         """Jobs by name."""
         documents = await self.api.request("GET", JOBS.path(self.api.namespace))
         return {item["metadata"]["name"]: item for item in documents["items"]}
+
+    async def runs(self, job: str) -> bool:
+        found = (await self.jobs())[job]
+        return not found["spec"].get("suspend") and bool(found["status"].get("active"))
+
+    async def starts(self, job: str) -> int:
+        """How often it was started, as the controller keeps it on the object."""
+        annotations = (await self.jobs())[job]["metadata"]["annotations"]
+        return int(annotations["wattshift.dev/starts"])
 
     async def events(self, reason: str) -> list[str]:
         """Notes of the events with a reason, oldest first."""
@@ -194,7 +214,7 @@ class ClusterSite:
         while not await holds():
             if time.monotonic() - began > within_s:
                 raise AssertionError(f"waited {within_s:.0f} s for {what}\n{await self.story()}")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
         return time.monotonic() - began
 
     async def until_all_awake(self) -> None:
@@ -204,6 +224,12 @@ class ClusterSite:
             return all(count == 4 for count in (await self.replicas()).values()) and await self.watts() > 430_000.0
 
         await self.until(holds, "all racks awake")
+
+    async def until_all_run(self) -> None:
+        """Every rack awake, and each tenant's job at work."""
+        await self.until_all_awake()
+        for job in (GUARANTEED, FLEXIBLE, BEST_EFFORT):
+            await self.until(partial(self.runs, job), f"job {job} to run")
 
     async def until_all_asleep(self) -> float:
         """No mining pod left and the meter down."""
@@ -250,6 +276,7 @@ async def installed(
             "enabled": True,
             "market": {"prices": price_file(CALM), "startAt": ""},
             "tenants": {"enabled": False},
+            "jobs": {"seconds": 7200},  # longer than all tests on it
         },
         **(more or {}),
     }

@@ -22,6 +22,7 @@ from orchestrator.adapters.workloads.processes.process_table import MARK
 from tests.cluster.kind_cluster import KindCluster
 from tests.command import PATIENCE_S, WATTSHIFT, Ended, ended, environment, refused
 from tests.e2e.cluster_site import Images, load_images
+from tests.sharing import run_folder
 
 POLL_S = 0.1
 MIDNIGHT = datetime(2023, 9, 6, tzinfo=UTC)
@@ -301,6 +302,6 @@ def launch() -> Iterator[Callable[[Live], Live]]:
 
 
 @pytest.fixture(scope="session")
-def site_images(kind_cluster: KindCluster) -> Images:
+def site_images(kind_cluster: KindCluster, tmp_path_factory: pytest.TempPathFactory) -> Images:
     """The image of this checkout and those that the chart takes from elsewhere, loaded into the cluster."""
-    return load_images(kind_cluster)
+    return load_images(kind_cluster, run_folder(tmp_path_factory))
