@@ -162,6 +162,7 @@ def pytest_xdist_setupnodes() -> None:
     subprocess.run([sys.executable, "-m", "orchestrator.runtime.compile"], check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads what groups there are
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
