@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.cluster_site import CALM, FLEETS, GUARANTEED, SPIKE, Images, installed, named
+from tests.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from tests.cluster.kind_cluster import KindCluster
@@ -36,8 +37,9 @@ async def test_the_standby_takes_over_in_mid_action_and_forgets_nothing(
         async def another_leads() -> bool:
             return await site.lease_holder() not in ("", first)
 
-        took_s = await site.until(another_leads, "the standby to take over", within_s=60.0)
-        assert took_s < 15.0
+        watch = Stopwatch()
+        await site.until(another_leads, "the standby to take over")
+        assert watch.seconds < 15.0
         await site.until_all_asleep()
 
         async def console_is_back() -> bool:

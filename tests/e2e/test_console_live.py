@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 if TYPE_CHECKING:
     from tests.e2e.conftest import Live, World
 
-PATIENCE_MS = 90_000.0
+PATIENCE_MS = 240_000.0
 LOW, HIGH = 20.0, 4000.0
 PRICES = ([LOW] * 3 + [HIGH] * 2) * 24
 """5 min intervals at 60x: 15 s of low prices on the wall, 10 s of a spike, again and again."""

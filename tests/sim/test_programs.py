@@ -67,13 +67,13 @@ class Run:
         modes = ("--mode", "normal:3500:200", "--mode", "eco:2800:175")
         figures = ("--machines", "300", "--sleep-w", "15", "--warm-up-s", "480", "--seed", "1")
         return self.start(
-            "asic_exporter", "--rack", "s21/rack-0", "--model", "Antminer S21", *figures, *modes, *arguments
+            "racks.asic_exporter", "--rack", "s21/rack-0", "--model", "Antminer S21", *figures, *modes, *arguments
         )
 
     def nodes(self) -> subprocess.Popen[bytes]:
         watts = ["--gpu-power-w", "700", "--gpu-min-power-w", "200", "--gpu-idle-w", "70", "--node-overhead-w", "1800"]
         model = ("--gpus-per-node", "8", "--gpu-model", "NVIDIA H100 80GB HBM3")
-        return self.start("gpu_exporter", "--pool", "h100", "--nodes", "h100-node-0,h100-node-1", *model, *watts)
+        return self.start("gpus.gpu_exporter", "--pool", "h100", "--nodes", "h100-node-0,h100-node-1", *model, *watts)
 
     def job(self, *, run_s: float = 36_000.0, checkpoint_every_s: float = 1800.0) -> subprocess.Popen[bytes]:
         folder = self.path / "jobs" / "acme-0001"
@@ -89,7 +89,7 @@ class Run:
             "placement": {"h100-node-0": list(range(8)), "h100-node-1": [0, 1, 2, 3]},
         }
         (folder / "spec.json").write_text(json.dumps(spec))
-        return self.start("hpc_job", "--job", "acme-0001")
+        return self.start("jobs.hpc_job", "--job", "acme-0001")
 
     def target(self, name: str) -> Path:
         return self.path / "targets" / f"{name}.json"
@@ -384,7 +384,7 @@ def test_a_real_rack_and_the_model_agree(run: Run, fleet: Fleet) -> None:
     assert rose("asic_hashes_total") == pytest.approx(model.hashes, rel=0.02)
 
 
-@pytest.mark.parametrize("program", ["asic_exporter", "gpu_exporter", "hpc_job"])
+@pytest.mark.parametrize("program", ["racks.asic_exporter", "gpus.gpu_exporter", "jobs.hpc_job"])
 def test_programs_start_without_the_controllers_libraries(program: str) -> None:
     heavy = {"numpy", "pydantic", "fastapi", "sqlalchemy", "httpx", "typer", "rich", "apscheduler", "uvicorn"}
     script = f"import sys, orchestrator.sim.{program}; print(*sys.modules)"

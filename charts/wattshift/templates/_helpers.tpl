@@ -181,7 +181,7 @@ subjects:
     namespace: {{ .root.Release.Namespace }}
 {{- end -}}
 
-{{/* Container of a mock device: (dict "root" $ "name" "row" "program" "rack_row" "args" (list ...) "resources" {...} "port" 9100) */}}
+{{/* Container of a mock device: (dict "root" $ "name" "row" "program" "racks.rack_row" "args" (list ...) "resources" {...} "port" 9100) */}}
 {{/* and "portName" for one without metrics, "served" for one behind a Service */}}
 {{- define "wattshift.device" -}}
 - name: {{ .name }}
@@ -271,7 +271,7 @@ template:
     {{- include "wattshift.podSecurity" (dict) | nindent 4 }}
     containers:
       {{- $mounts := list (dict "name" "checkpoints" "mountPath" "/checkpoints") }}
-      {{- include "wattshift.device" (dict "root" .root "name" "job" "program" "pod_job" "args" .args "port" 9100 "resources" .root.Values.mock.jobs.resources "volumeMounts" $mounts) | nindent 6 }}
+      {{- include "wattshift.device" (dict "root" .root "name" "job" "program" "jobs.pod_job" "args" .args "port" 9100 "resources" .root.Values.mock.jobs.resources "volumeMounts" $mounts) | nindent 6 }}
     volumes:
       - name: checkpoints
         persistentVolumeClaim:

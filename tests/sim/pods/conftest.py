@@ -223,19 +223,19 @@ class Pods:
         modes = ("--mode", "normal:3500:200", "--mode", "eco:2800:175")
         figures = ("--machines", "300", "--sleep-w", "15", "--warm-up-s", "480", "--seed", "1")
         fleet = ("--fleet", "s21", "--racks", str(racks), "--model", "Antminer S21")
-        _, port = self.start("rack_row", *fleet, *figures, *modes)
+        _, port = self.start("racks.rack_row", *fleet, *figures, *modes)
         self.wait_up(port)
         return port
 
     def agent(self, row: int, pod: str) -> tuple[subprocess.Popen[bytes], int]:
         devices = ("--devices", f"http://127.0.0.1:{row}")
-        return self.start("rack_agent", "--fleet", "s21", *devices, "--api-server", self.api.url, pod=pod)
+        return self.start("racks.rack_agent", "--fleet", "s21", *devices, "--api-server", self.api.url, pod=pod)
 
     def gpu_row(self, nodes: int = 2) -> int:
         watts = ["--gpu-power-w", "700", "--gpu-min-power-w", "200", "--gpu-idle-w", "70", "--node-overhead-w", "1800"]
         model = ("--gpus-per-node", "8", "--gpu-model", "NVIDIA H100 80GB HBM3")
         pool = ("--pool", "h100", "--nodes", str(nodes), "--api-server", self.api.url)
-        _, port = self.start("gpu_row", *pool, *model, *watts)
+        _, port = self.start("gpus.gpu_row", *pool, *model, *watts)
         self.wait_up(port)
         return port
 

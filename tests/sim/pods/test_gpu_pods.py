@@ -30,7 +30,7 @@ class Job:
         self._arguments = ("--job", "acme-1", "--tenant", "acme", *figures, *every, "--checkpoints", str(folder))
 
     def start(self) -> tuple["subprocess.Popen[bytes]", int]:
-        return self._pods.start("pod_job", *self._arguments)
+        return self._pods.start("jobs.pod_job", *self._arguments)
 
     def kept(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self.file.read_text())

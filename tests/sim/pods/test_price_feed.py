@@ -132,7 +132,7 @@ async def test_the_program_serves_prices_that_move_and_a_file_that_changed(pods:
     path = tmp_path / "prices.csv"
     path.write_text(EXAMPLE.read_text())
     start_at = ("--start-at", "16:00", "--timezone", "America/Chicago")
-    process, port = pods.start("price_feed", "--file", str(path), "--speed", "3600", *start_at)
+    process, port = pods.start("market.price_feed", "--file", str(path), "--speed", "3600", *start_at)
     pods.wait_up(port)
 
     def current() -> float:

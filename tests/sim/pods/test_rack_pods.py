@@ -277,15 +277,16 @@ def test_a_pod_has_the_rack_of_its_fleet_that_names_it() -> None:
 
 
 def test_an_agent_outside_a_pod_says_what_is_missing(pods: "Pods") -> None:
-    agent, _ = pods.start("rack_agent", "--fleet", "s21", "--devices", "http://127.0.0.1:1", pod="")
+    agent, _ = pods.start("racks.rack_agent", "--fleet", "s21", "--devices", "http://127.0.0.1:1", pod="")
     assert agent.wait(DEADLINE_S) == 2
-    agent, _ = pods.start("rack_agent", "--fleet", "s21", "--devices", "http://127.0.0.1:1")
+    agent, _ = pods.start("racks.rack_agent", "--fleet", "s21", "--devices", "http://127.0.0.1:1")
     assert agent.wait(DEADLINE_S) == 2
     assert "POD_NAME is not set" in str(pods.logs())
     assert "KUBERNETES_SERVICE_HOST is not set" in str(pods.logs())
 
 
 def test_only_what_speaks_to_the_cluster_loads_its_client() -> None:
-    script = "import sys; from orchestrator.sim import rack_row, pod_job, price_feed; print(*sys.modules)"
+    programs = ("racks.rack_row", "jobs.pod_job", "market.price_feed")
+    script = "import sys\n" + "".join(f"import orchestrator.sim.{name}\n" for name in programs) + "print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not {"httpx", "numpy", "pydantic", "kubernetes"} & set(done.stdout.split())

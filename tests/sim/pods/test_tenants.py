@@ -42,7 +42,7 @@ def start(pods: "Pods", template: Path, *more: str) -> Any:
     tenants = ("--tenant", "acme:guaranteed", "--tenant", "lab:best-effort")
     pools = ("--pool", "h100:256", "--pool", "gb200:144", "--open", "4")
     options = ("--template", str(template), "--look-s", "0.05", "--api-server", pods.api.url)
-    process, _ = pods.start("tenants", *options, *pools, *tenants, *more)
+    process, _ = pods.start("jobs.tenants", *options, *pools, *tenants, *more)
     return process
 
 
