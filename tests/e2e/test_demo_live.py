@@ -17,7 +17,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orchestrator.domain.clock import SiteClock
+from orchestrator.clock import SiteClock
 from tests.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
