@@ -46,9 +46,9 @@ def block_mark(mark: MeterMark | None, charges: Iterable[Charge], at: datetime) 
     """The mark at `at` of the block bought ahead: like a meter's, of energy that comes in whether it is used or not,
     in J."""
     if mark is None:
-        return MeterMark(Metric.PPA_BLOCK, SITE, 0.0, at)
+        return MeterMark(Metric.BLOCK_BOUGHT, SITE, 0.0, at)
     joules = _block_kwh(block_kw(charges), mark.at, at) * JOULES_PER_KWH
-    return MeterMark(Metric.PPA_BLOCK, SITE, mark.value + joules, max(at, mark.at))
+    return MeterMark(Metric.BLOCK_BOUGHT, SITE, mark.value + joules, max(at, mark.at))
 
 
 def post_charges(

@@ -96,7 +96,7 @@ def _settle_charges(
 ) -> tuple[list[Posting], Posted, list[MeterMark]]:
     """Of the charges, up to now. The mark of a block bought ahead follows where the site file has none any more: no
     block comes in then."""
-    charges, mark = site.grid.charges, books.marks.get((Metric.PPA_BLOCK, SITE))
+    charges, mark = site.grid.charges, books.marks.get((Metric.BLOCK_BOUGHT, SITE))
     ahead = block_kw(charges) > 0.0
     since = mark.at if mark is not None and ahead else snapshot.at
     prices = intervals(snapshot.book, since, snapshot.at, site.stale.price)

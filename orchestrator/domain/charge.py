@@ -62,6 +62,7 @@ class Charge(Protocol):
     def more_usd_per_mwh(self, starts: Sequence[datetime], market_usd_per_mwh: Any) -> Marginal[Any]:
         """What it adds to the market price of one more MWh.
 
-        `market_usd_per_mwh` (..., T) is an array, `starts` the starts of its T price intervals. So are both answers.
+        `market_usd_per_mwh` (..., T) and both answers are numpy's arrays of floats, which the domain does not import;
+        `starts` are those of its T price intervals.
         """
         ...

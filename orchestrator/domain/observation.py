@@ -33,7 +33,7 @@ class Metric(StrEnum):
     NODE_ENERGY = "kepler_node_platform_joules_total"
     JOB_PROGRESS = "hpc_job_progress_gpu_seconds"
     JOB_CHECKPOINT = "hpc_job_checkpoint_gpu_seconds"
-    PPA_BLOCK = "ppa_block_joules_total"
+    BLOCK_BOUGHT = "ppa_block_joules_total"
     """Measured by nobody: energy of a block bought ahead, which comes in by the clock and is marked like a meter's."""
 
     @property
@@ -53,7 +53,7 @@ _UNITS: Mapping[Metric, str] = MappingProxyType(
         Metric.NODE_ENERGY: "J",
         Metric.JOB_PROGRESS: "GPU s",
         Metric.JOB_CHECKPOINT: "GPU s",
-        Metric.PPA_BLOCK: "J",
+        Metric.BLOCK_BOUGHT: "J",
     }
 )
 

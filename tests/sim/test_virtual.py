@@ -272,7 +272,7 @@ async def test_every_metric_is_measured_at_every_device(mock: VirtualSite, start
     mock.submit(make_job(), start)
     await accept(mock, RunJob("acme-0001"), start)
     telemetry = await mock.read(start + MINUTE)
-    for metric in set(Metric) - {Metric.PPA_BLOCK}:  # which comes in by the clock
+    for metric in set(Metric) - {Metric.BLOCK_BOUGHT}:  # which comes in by the clock
         name = metric.name.split("_")[0]
         subjects = {
             "ASIC": {rack for _, rack in mock.site.racks()},

@@ -15,8 +15,8 @@ from orchestrator.accounting.metering import intervals, meter
 from orchestrator.domain.market import Market, Price, PriceBook
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.units import KWH_PER_MWH
+from tests.accounting.test_block import PPAS
 from tests.accounting.test_metering import ANY_SPEED, MINUTE, NOW, QUARTER, SITE, book, rack, read
-from tests.accounting.test_ppa import PPAS
 from tests.power_block import contract_usd
 
 POLICY = SITE.stale.price

@@ -12,7 +12,7 @@ from orchestrator.accounting.power_cost import marginal_over
 from orchestrator.domain.charge import Charge
 from orchestrator.optimizer.energy_price import marginal_paths
 from orchestrator.optimizer.kernels.arrays import Supply
-from tests.accounting.test_ppa import PPAS
+from tests.accounting.test_block import PPAS
 from tests.adder import Adder
 from tests.scenes import NOW
 
