@@ -21,7 +21,11 @@ from typing import Any, ParamSpec, TypeVar
 os.environ.setdefault("NUMBA_CACHE_LOCATOR_CLASSES", f"{__name__}.BesideSource")
 
 from numba import njit
+from numba.core import config
 from numba.core.caching import InTreeCacheLocator
+
+# Whoever imported numba before us had it read its settings without ours.
+config.reload_config()  # type: ignore[no-untyped-call]
 
 P = ParamSpec("P")
 R = TypeVar("R")

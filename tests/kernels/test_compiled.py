@@ -1,6 +1,9 @@
 """What is compiled is compiled anew just where what it was made from has changed."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +79,15 @@ def test_what_was_made_of_other_sources_is_forgotten_and_the_rest_kept(tmp_path:
     assert (tmp_path / "walk.walk-1.py311.nbi").exists()
     forget_stale(tmp_path, "walk", "later")
     assert not (tmp_path / "walk.walk-1.py311.nbi").exists()
+
+
+def test_machine_code_is_kept_by_that_stamp_even_if_numba_was_there_first() -> None:
+    code = """
+import numba
+from orchestrator.compiled import BesideSource
+from orchestrator.optimizer.kernels.rack_dp import rack_programme
+print(isinstance(rack_programme._cache._impl.locator, BesideSource))
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_CACHE")}
+    told = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert told.stdout == "True\n"
