@@ -1,4 +1,4 @@
-"""The strategy that plans: a plan of the next 24 hours for each interval, and the price now.
+"""The strategy that plans: values of a plan of the next 24 hours, found anew when one is due, and the price now.
 
 What it knows at a row is what was known then: prices published by then, jobs handed in by then. The plan's values are
 what dispatch decides on, as in the controller.
@@ -26,7 +26,7 @@ from orchestrator.forecast.price_model import fit_model
 from orchestrator.observe.columns import Floats, Ints
 from orchestrator.optimizer.formulate import caps_ahead
 from orchestrator.optimizer.plan import make_plan
-from orchestrator.optimizer.plan_policy import Known, due, problem_for, steps_ahead, values_for
+from orchestrator.optimizer.plan_policy import Known, due, from_now, problem_for, steps_ahead, values_for
 from orchestrator.optimizer.warm_start import Duals
 
 PATTERN_EVERY = timedelta(days=1)
@@ -63,6 +63,7 @@ class Planning:
         """By the plan in force, for fleets and for each job of the workload."""
         self._before: Duals | None = None
         self._forecasts: dict[int, Floats] = {}
+        self._worst_age_s = 0.0
         self._ms: list[float] = []
         self._gaps: list[float] = []
 
@@ -74,6 +75,7 @@ class Planning:
             began = time.perf_counter()
             self._plan(instant)
             self._ms.append((time.perf_counter() - began) * 1000.0)
+        self._worst_age_s = max(self._worst_age_s, (now - (self._asked_at or now)).total_seconds())
         given, rows = self._given, instant.job_rows
         switches = given._replace(job_stay=given.job_stay[rows], job_wake=given.job_wake[rows])
         return chosen(instant, self._pools, instant.beyond_usd_per_mwh, switches, instant.bought)
@@ -83,7 +85,7 @@ class Planning:
             plans=len(self._ms),
             late_plans=0,
             mean_gap=float(np.mean(self._gaps)) if self._gaps else None,
-            worst_age_s=0.0,
+            worst_age_s=self._worst_age_s,
             mean_ms=float(np.mean(self._ms)) if self._ms else None,
             p99_ms=float(np.percentile(self._ms, 99)) if self._ms else None,
         )
@@ -122,7 +124,7 @@ class Planning:
             ),
             self._forecasts,
         )
-        outlook.price_usd_per_mwh[0] = instant.price_usd_per_mwh
+        outlook = from_now(outlook, instant.price_usd_per_mwh)
         if self._perfect:
             outlook = knowing_prices(outlook, self._history.price_usd_per_mwh[row : row + self._steps])
         return outlook

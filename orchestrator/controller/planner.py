@@ -27,7 +27,7 @@ from orchestrator.forecast.forecast import BesidePrices, live_outlook
 from orchestrator.forecast.outlook import PlanValues
 from orchestrator.observe.columns import fleet_columns, job_columns
 from orchestrator.optimizer.formulate import caps_ahead
-from orchestrator.optimizer.plan_policy import STEP, Known, due, named, plan_for, problem_for, steps_ahead
+from orchestrator.optimizer.plan_policy import STEP, Known, due, from_now, named, plan_for, problem_for, steps_ahead
 from orchestrator.optimizer.warm_start import Duals
 
 
@@ -92,7 +92,7 @@ class Planner:
             beside=BesidePrices(hashprice, outdoor_c, site.stale.price.fallback_usd_per_mwh, expected),
             outdoor_past=past.outdoor,
         )
-        outlook.price_usd_per_mwh[0] = snapshot.price.usd_per_mwh
+        outlook = from_now(outlook, snapshot.price.usd_per_mwh)
         fleet_names, job_names = tuple(snapshot.fleets), tuple(snapshot.jobs)
         known = Known(
             site=site,

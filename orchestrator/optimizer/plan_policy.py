@@ -54,6 +54,13 @@ def steps_ahead(step: timedelta) -> int:
     return round(AHEAD / step)
 
 
+def from_now(outlook: Outlook, price_usd_per_mwh: float) -> Outlook:
+    """The outlook from the price in force now on: of the first step it is known, whatever was expected of it."""
+    prices = outlook.price_usd_per_mwh.copy()
+    prices[0] = price_usd_per_mwh
+    return replace(outlook, price_usd_per_mwh=prices)
+
+
 def problem_for(known: Known) -> Problem:
     return problem_of(known.site, known.fleets, known.jobs, known.outlook, known.caps, job_keys=known.job_keys)
 
