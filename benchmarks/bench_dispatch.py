@@ -26,13 +26,13 @@ from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.allocate import changed_fleets, changed_jobs, choose
 from orchestrator.dispatch.decide import SiteColumns, decide
 from orchestrator.dispatch.dispatch import dispatch, moment_of
-from orchestrator.dispatch.headroom import block_left, room_left
 from orchestrator.dispatch.inputs import no_plan
 from orchestrator.dispatch.kernels.tranches import Tranches
 from orchestrator.dispatch.live_columns import LiveColumns, places
 from orchestrator.dispatch.merit_order import lay_out
 from orchestrator.dispatch.moves import plan_moves
 from orchestrator.dispatch.power_price import power_prices
+from orchestrator.dispatch.room_left import block_left, room_left
 from orchestrator.domain.charge import Charge
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.limits import limits_now

@@ -13,9 +13,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from orchestrator.optimizer.bound import bound
 from orchestrator.optimizer.first_step import values_alone
 from orchestrator.optimizer.kernels.arrays import Racks, Supply, Tasks
-from orchestrator.optimizer.plan import bound, make_plan
+from orchestrator.optimizer.plan import make_plan
 from orchestrator.optimizer.problem import Problem
 
 FEEDERS, POOLS = 4, 4

@@ -14,8 +14,8 @@ from orchestrator.backtest.play import Period, peak_mb
 from orchestrator.backtest.racks import Racks
 from orchestrator.domain.site import Site
 from orchestrator.forecast.outlook import Outlook
+from orchestrator.optimizer.bound import bound
 from orchestrator.optimizer.formulate import Hindsight, caps_ahead, problem_of
-from orchestrator.optimizer.plan import bound
 from orchestrator.optimizer.problem import Problem
 
 

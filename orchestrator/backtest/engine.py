@@ -18,11 +18,11 @@ from orchestrator.backtest.racks import FleetsSettled, Racks
 from orchestrator.backtest.records.batch import NONE, Kind, RowBatch
 from orchestrator.backtest.result import MarketSeries
 from orchestrator.dispatch.anti_cycling import Budget
-from orchestrator.dispatch.headroom import block_left
 from orchestrator.dispatch.inputs import by_fleet_name
 from orchestrator.dispatch.kernels.choice import BlockLeft, Room
 from orchestrator.dispatch.kernels.rows import Moment
 from orchestrator.dispatch.kernels.tranches import Places
+from orchestrator.dispatch.room_left import block_left
 from orchestrator.domain.charge import Charge
 from orchestrator.domain.headroom import left_kw, margin_kw, usable_kw
 from orchestrator.domain.rack_mix import RackMix

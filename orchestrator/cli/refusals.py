@@ -14,7 +14,7 @@ def refusals() -> Iterator[None]:
     from orchestrator.adapters.store import StoreError
     from orchestrator.adapters.traces.nonsense import TraceError
     from orchestrator.api.guard import KeyRequiredError
-    from orchestrator.backtest.jobs.scaling import ScalingError
+    from orchestrator.backtest.jobs.from_trace import ScalingError
     from orchestrator.backtest.market import MarketError
     from orchestrator.backtest.records.parquet import RecordsError
     from orchestrator.runtime.backtest.backtest_inputs import BacktestError

@@ -14,9 +14,9 @@ from functools import partial
 
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.settlement import settle, settlement_due
+from orchestrator.controller.back_off import holding, worth_sending
 from orchestrator.controller.deciding import acting_on
 from orchestrator.controller.follow_up import (
-    close_restart,
     conclude,
     find_interruptions,
     follow_breaches,
@@ -24,9 +24,9 @@ from orchestrator.controller.follow_up import (
 )
 from orchestrator.controller.observed import new_prices, observation, trigger_of
 from orchestrator.controller.past import Past, read_past
+from orchestrator.controller.restart import close_restart
 from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
 from orchestrator.controller.state import State
-from orchestrator.controller.unmoved import holding, worth_sending
 from orchestrator.dispatch.desired import Desired
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.live_columns import LiveColumns

@@ -20,7 +20,7 @@ What could go to and fro, and what stops it:
   that time (`stopped_lately`), kept by `dispatch.kernels.due` and `dispatch.decide`.
 - Elastic jobs growing and shrinking: `RESIZE_EVERY` (`may_grow`), kept by `dispatch.kernels.table`.
 - Moves that are accepted and change nothing: sent again after a wait that doubles up to `MOST_DOUBLED` times
-  (`wait_after`), and held meanwhile, by `controller.unmoved`; what is on its way is not sent again at all.
+  (`wait_after`), and held meanwhile, by `controller.back_off`; what is on its way is not sent again at all.
 - Plans: one in `optimizer.plan_policy.PLAN_EVERY`, and for what changes none sooner than
   `optimizer.plan_policy.AT_LEAST_APART`.
 

@@ -12,7 +12,7 @@ from math import inf
 
 import numpy as np
 
-from orchestrator.accounting.always_on import Pace
+from orchestrator.accounting.mining_pace import Pace
 from orchestrator.dispatch.decide import SiteColumns, decide
 from orchestrator.dispatch.desired import Desired
 from orchestrator.dispatch.dispatch import dispatch

@@ -14,12 +14,12 @@ from orchestrator.accounting.economics import ModeStep, mode_steps, sleep_thresh
 from orchestrator.dispatch.allocate import changed_fleets, changed_jobs
 from orchestrator.dispatch.decide import Decided, SiteColumns, decide
 from orchestrator.dispatch.desired import Desired, FiguresByTarget
-from orchestrator.dispatch.headroom import block_left, room_left
 from orchestrator.dispatch.kernels.rows import Moment
 from orchestrator.dispatch.live_columns import FleetRows, JobRows, LiveColumns, places
 from orchestrator.dispatch.power_price import PowerPrices, charge_figures, power_prices
 from orchestrator.dispatch.precedence import caps_that_hold, shaped_by
 from orchestrator.dispatch.relief import short
+from orchestrator.dispatch.room_left import block_left, room_left
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site

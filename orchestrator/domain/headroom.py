@@ -4,7 +4,7 @@ The rule is the same for all who ask; what they take for drawn anyway is not, si
 
 - the moves of a round (`dispatch.moves`): all that is committed now, as measured, for power goes up only into what is
   measured to be free;
-- the choice of what should run (`dispatch.headroom`): what no choice can switch off (sleeping machines, idle nodes,
+- the choice of what should run (`dispatch.room_left`): what no choice can switch off (sleeping machines, idle nodes,
   what is held, racks and nodes that do not follow or answer), at the most that it may draw;
 - a plan (`optimizer.formulate`): the same as far as it will still be so in hours, at nameplate;
 - a backtest and its bound (`backtest.engine`): every machine asleep and every GPU idle, at nameplate;

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.optimizer.bound import bound_at
 from orchestrator.optimizer.first_step import COLD_ITERATIONS, DELAY_USD_PER_GPU_H2, WARM_ITERATIONS, search, switched
 from orchestrator.optimizer.kernels.descent import Prices
 from orchestrator.optimizer.kernels.insertion import Turns, insert
@@ -16,16 +17,9 @@ from orchestrator.optimizer.kernels.rack_dp import scratch
 from orchestrator.optimizer.kernels.rack_rounds import Mined, fill, merit_order
 from orchestrator.optimizer.kernels.response import costs_at
 from orchestrator.optimizer.problem import Problem, energy_usd, given_usd
-from orchestrator.optimizer.shadow_prices import (
-    FIRST_RATE,
-    LAST_RATE,
-    bound_at,
-    find_prices,
-    jobs_beyond_caps,
-)
 from orchestrator.optimizer.thresholds import Thresholds
 from orchestrator.optimizer.unkept_promises import BrokenPromise, broken_promises, with_room_for_promises
-from orchestrator.optimizer.warm_start import Duals, duals_of, start_of
+from orchestrator.optimizer.warm_start import Duals, duals_of
 
 Floats = NDArray[np.float64]
 
@@ -140,21 +134,6 @@ def make_plan(
         broken=broken_promises(asked, primal.placed.gpus, primal.in_time_h),
         duals=duals_of(problem, prices),
     )
-
-
-BOUND_ITERATIONS = 80
-SCARCE_ITERATIONS = 160
-"""Where jobs alone are beyond a cap: prices have ten times as far to go, and settle later."""
-
-
-def bound(problem: Problem, iterations: int | None = None) -> float:
-    """What no plan of this problem can earn more than, USD, for any number of steps."""
-    problem = with_room_for_promises(problem)
-    start, _ = start_of(problem, None)
-    if iterations is None:
-        iterations = SCARCE_ITERATIONS if jobs_beyond_caps(problem).any() else BOUND_ITERATIONS
-    prices = find_prices(problem, start, iterations, FIRST_RATE, LAST_RATE, 0.0)
-    return bound_at(problem, prices) + given_usd(problem) - problem.standing_usd
 
 
 def _best_primal(

@@ -7,17 +7,14 @@ make it least come from Adam on its subgradient (Kingma and Ba, 2015), averaged 
 
 import numpy as np
 
-from orchestrator.optimizer.kernels.arrays import Flags, Floats, Tasks
-from orchestrator.optimizer.kernels.descent import Descent, Expected, Prices, descend, room_usd
+from orchestrator.optimizer.kernels.arrays import Flags, Floats
+from orchestrator.optimizer.kernels.descent import Descent, Expected, Prices, descend
 from orchestrator.optimizer.kernels.rack_dp import scratch
-from orchestrator.optimizer.kernels.response import KWH, costs_at, respond
-from orchestrator.optimizer.kernels.work_price import Tightening
+from orchestrator.optimizer.kernels.response import KWH
 from orchestrator.optimizer.problem import Problem
 
 FIRST_RATE, LAST_RATE = 0.3, 0.004
 """Step of a price at the first and the last cold iteration, as a share of what it can be worth."""
-BOUND_TRIES = 12
-"""Programmes a job for the price of its own work."""
 WARM_RATE = 0.03
 
 
@@ -92,29 +89,3 @@ def find_prices(
         scratch(problem.steps),
     )
     return prices
-
-
-def bound_at(problem: Problem, prices: Prices, tries: int = BOUND_TRIES) -> float:
-    """The bound at these prices, USD, credits if no work were done not counted.
-
-    Improves `prices.work` in place.
-    """
-    supply = problem.supply
-    costs = costs_at(supply, prices.scarce, 0.0)
-    tightening = Tightening(tries, 0.0, False)
-    usd, _ = respond(supply, problem.racks, problem.tasks, costs, prices.work, tightening, scratch(problem.steps))
-    return float(usd) + float(room_usd(supply, prices.scarce)) + _paid_restarts_usd(problem.tasks, costs.gpu)
-
-
-def _paid_restarts_usd(tasks: Tasks, gpu_cost: Floats) -> float:
-    """What programmes of jobs may miss where power is paid for, USD; `gpu_cost` (G, T).
-
-    A job that does its last work in a part of a step, just after a restart, draws power for all of the restart. Its
-    programme mixes paths of whole steps, and has that restart in the same part. That is no less than what the job
-    earns while a restart costs something, but not where power brings something.
-    """
-    rows = np.flatnonzero(~tasks.guaranteed & (tasks.restart_h > 0.0) & (tasks.first < tasks.last))
-    if not len(rows) or gpu_cost.min() >= 0.0:
-        return 0.0
-    lowest = np.array([gpu_cost[tasks.pool[j], tasks.first[j] : tasks.last[j]].min() for j in rows])
-    return float(np.dot(np.maximum(-lowest, 0.0), tasks.gpus[rows] * tasks.restart_h[rows]))

@@ -6,7 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from orchestrator.accounting.always_on import Pace
+from orchestrator.accounting.mining_pace import Pace
 from orchestrator.dispatch.baseline import default_modes, mining_beside, warm
 from orchestrator.domain.limits import Cap, Limits
 from orchestrator.domain.site import Feeder, Fleet, Mode, Site

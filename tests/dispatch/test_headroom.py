@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from orchestrator.backtest.engine import Fixed
-from orchestrator.dispatch.headroom import room_left
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.dispatch.moves import MeasuredRoom
+from orchestrator.dispatch.room_left import room_left
 from orchestrator.domain import headroom
 from orchestrator.domain.headroom import PLANNED_SHARE, START_MARGIN, left_it_kw, left_kw, usable_kw, usable_share
 from orchestrator.domain.site import SLEEP

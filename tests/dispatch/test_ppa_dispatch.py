@@ -17,12 +17,12 @@ from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.decide import SiteColumns, decide
 from orchestrator.dispatch.desired import gain_usd_per_h
 from orchestrator.dispatch.dispatch import dispatch, moment_of
-from orchestrator.dispatch.headroom import room_left
 from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.dispatch.moves import plan_moves
 from orchestrator.dispatch.power_price import power_prices, price_at
+from orchestrator.dispatch.room_left import room_left
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.site import SLEEP
 from orchestrator.domain.target import Target

@@ -234,7 +234,7 @@ async def refused_for(driver: ClusterSite, job: str, why: str) -> None:
 async def test_a_job_paused_within_a_moment_of_its_start_ends_when_the_pod_that_came_late_does(
     fake_api: FakeApi, cluster_api: ClusterApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.adapters.workloads.kubernetes.jobs.jobs.SETTLES", timedelta(0))
+    monkeypatch.setattr("orchestrator.adapters.workloads.kubernetes.jobs.job_moves.SETTLES", timedelta(0))
     monkeypatch.setattr("orchestrator.adapters.workloads.kubernetes.driver.AGAIN_S", 0.05)
     job = job_object("train")
     before = {"type": "Suspended", "status": "True", "lastTransitionTime": "2023-09-06T18:00:00Z"}

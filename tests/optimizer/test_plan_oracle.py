@@ -7,7 +7,8 @@ import highspy
 import numpy as np
 import pytest
 
-from orchestrator.optimizer.plan import Effort, bound, make_plan
+from orchestrator.optimizer.bound import bound
+from orchestrator.optimizer.plan import Effort, make_plan
 from orchestrator.optimizer.problem import Problem
 from tests.optimizer.small_problems import profit_usd, small_problem
 

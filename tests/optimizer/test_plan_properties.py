@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.optimizer.bound import bound
 from orchestrator.optimizer.first_step import values_alone
 from orchestrator.optimizer.kernels.arrays import Floats
-from orchestrator.optimizer.plan import Effort, bound, make_plan
+from orchestrator.optimizer.plan import Effort, make_plan
 from orchestrator.optimizer.problem import Problem
 from orchestrator.optimizer.unkept_promises import Promise, with_room_for_promises
 from orchestrator.optimizer.warm_start import Duals, warm_start

@@ -13,8 +13,8 @@ from orchestrator.adapters.store import reading, tables
 from orchestrator.adapters.store.bring_up import bring_up
 from orchestrator.adapters.store.engine import database_file, engine_for, name_of, read_url, snapshot_reader
 from orchestrator.adapters.store.errors import StoreError, named
-from orchestrator.adapters.store.lock import lock_writer
-from orchestrator.adapters.store.writer import Turn, hold, read_turn, take_over
+from orchestrator.adapters.store.one_writer import Turn, hold, read_turn, take_over
+from orchestrator.adapters.store.sqlite_lock import lock_writer
 from orchestrator.adapters.store.writing import Statements, write
 from orchestrator.domain.decision import Breach, Decision, Outcome
 from orchestrator.ports import Memory, ObservationRecord, Record

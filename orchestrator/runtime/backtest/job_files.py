@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestrator.adapters.traces.trace import read_trace
-from orchestrator.backtest.jobs.scaling import LOAD, ScalingError, TracedJobs, scaled_jobs
+from orchestrator.backtest.jobs.from_trace import LOAD, ScalingError, TracedJobs, scaled_jobs
 from orchestrator.backtest.jobs.submitted import SubmittedJobs, submitted_jobs
 from orchestrator.domain.work import Job
 from orchestrator.settings.values import Settings

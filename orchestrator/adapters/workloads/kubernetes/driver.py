@@ -10,10 +10,10 @@ from typing import assert_never
 
 from orchestrator.adapters.workloads.kubernetes.api import ApiError, ClusterApi, ClusterError
 from orchestrator.adapters.workloads.kubernetes.events import Recorder
+from orchestrator.adapters.workloads.kubernetes.fleets.fleet_moves import Fleets
 from orchestrator.adapters.workloads.kubernetes.fleets.fleet_upkeep import keep_in_step, settle_start
 from orchestrator.adapters.workloads.kubernetes.fleets.fleet_watch import FleetWatch
-from orchestrator.adapters.workloads.kubernetes.fleets.fleets import Fleets
-from orchestrator.adapters.workloads.kubernetes.jobs.jobs import Jobs
+from orchestrator.adapters.workloads.kubernetes.jobs.job_moves import Jobs
 from orchestrator.adapters.workloads.kubernetes.setpoints.board import SetpointsBoard
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.refusals import limit_refusal

@@ -5,8 +5,8 @@ from collections.abc import Callable, KeysView
 from dataclasses import replace
 from datetime import datetime
 
-from orchestrator.accounting.always_on import mined
 from orchestrator.accounting.metering import intervals
+from orchestrator.accounting.mining_pace import mined
 from orchestrator.controller.rounds import Part, Result
 from orchestrator.dispatch.baseline import default_modes, mining_beside, warm
 from orchestrator.domain.site import Site

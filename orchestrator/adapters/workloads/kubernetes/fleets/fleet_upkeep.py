@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.adapters.workloads.kubernetes.api import ApiError
+from orchestrator.adapters.workloads.kubernetes.fleets.fleet_moves import Fleets, racks_in
 from orchestrator.adapters.workloads.kubernetes.fleets.fleet_objects import FleetObject
 from orchestrator.adapters.workloads.kubernetes.fleets.fleet_watch import FleetWatch
-from orchestrator.adapters.workloads.kubernetes.fleets.fleets import Fleets, racks_in
 from orchestrator.adapters.workloads.kubernetes.setpoints.board import SetpointsBoard
 from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.site import SLEEP, Fleet

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.backtest.jobs.scaling import LARGEST_SHARE, RUN_S, Scaled, ScalingError, TracedJobs, scaled_jobs
+from orchestrator.backtest.jobs.from_trace import LARGEST_SHARE, RUN_S, Scaled, ScalingError, TracedJobs, scaled_jobs
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.domain.site import Site
 from orchestrator.domain.sla import SlaClass

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.accounting.always_on import Money, Pace, mined
 from orchestrator.accounting.charges.block import Ppa
+from orchestrator.accounting.mining_pace import Money, Pace, mined
 from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.observation import Quality, Reading
 
