@@ -381,7 +381,7 @@ async def test_a_job_without_free_gpus_is_refused_until_there_are(harness: Harne
 async def test_a_job_that_is_not_elastic_runs_on_all_its_gpus_or_not(harness: Harness, job_of: JobOf) -> None:
     await harness.submit(job_of("train"))
     for before in (JobPhase.WAITING, JobPhase.RUNNING):
-        assert await phase(harness, "train") is before
+        await harness.until(lambda seen, phase=before: seen.jobs["train"].phase is phase)  # type: ignore[misc]
         ack = await harness.driver.apply(RunJob("train", 2), "a mistake", harness.now())
         assert not ack.accepted
         assert ack.detail == "job train is not elastic: it runs on 4 GPUs, not on 2"
