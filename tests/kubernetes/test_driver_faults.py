@@ -139,6 +139,9 @@ async def test_a_job_is_refused_as_by_every_driver(fake_api: FakeApi, cluster_ap
         assert await said(RunJob("train", 2)) == "job train is not elastic: it runs on 4 GPUs, not on 2"
         assert await said(RunJob("done")) == "job done has succeeded"
         assert (await driver.apply(RunJob("train"), "pays", datetime.now(UTC))).accepted
+        await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.RUNNING)
+        assert await said(RunJob("train", 2)) == "job train is not elastic: it runs on 4 GPUs, not on 2"
+        assert await said(RunJob("train")) == "runs already"
         assert await said(RunJob("big")) == "job big needs 6 GPUs of pool h100; 4 are free"
 
 

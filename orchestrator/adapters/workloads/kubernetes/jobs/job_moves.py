@@ -104,9 +104,10 @@ class Jobs:
             workload = self._workload_of.get(item.uid)
             phase = item.phase(_asked_to_run(item, workload))
             pods = _pods(item.job, move.gpus)
-            if phase is JobPhase.RUNNING and pods in (None, item.parallelism):
-                return Ack(accepted=True, at=now, detail="runs already")
             needed = move.gpus or item.job.gpus
+            as_asked = needed == item.job.gpus if pods is None else pods == item.parallelism
+            if phase is JobPhase.RUNNING and as_asked:
+                return Ack(accepted=True, at=now, detail="runs already")
             if why := run_refusal(item.job, phase, needed, self._free(item.job.pool, name), resizable=True):
                 return Ack(accepted=False, at=now, detail=why)
             self._starting[name] = needed
