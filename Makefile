@@ -3,10 +3,10 @@ VENV := $(or $(WATTSHIFT_VENV),.venv)
 BIN := $(VENV)/bin
 
 # Tests wait more than they compute, so there are more of them at a time than there are cores. Those that share what costs
-# much go to one worker (SHARED in tests/conftest.py).
+# much go to one worker (tests/scheduling.py).
 CORES := $(shell nproc 2>/dev/null || echo 2)
 WORKERS ?= $(shell echo $$(($(CORES) * 2)))
-PYTEST := $(BIN)/pytest --dist loadgroup -n
+PYTEST := $(BIN)/pytest -n
 
 # The rules of the house, without devices, servers or a cluster.
 QUICK := $(addprefix tests/,domain accounting dispatch observe explain settings api)

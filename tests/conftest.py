@@ -25,9 +25,6 @@ from tests.sharing import locked, run_folder
 settings.register_profile("any-machine", deadline=None)  # no test depends on how fast the machine is
 settings.load_profile("any-machine")
 
-SHARED = ("kind_cluster", "played", "steady")
-"""Fixtures that cost much, or that are one of a kind on a machine: what uses one runs in one worker of pytest-xdist."""
-
 _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
@@ -162,13 +159,11 @@ def pytest_xdist_setupnodes() -> None:
     subprocess.run([sys.executable, "-m", "orchestrator.runtime.compile"], check=True, stdout=subprocess.DEVNULL)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads what groups there are
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        used = ["kind_cluster"] if item.get_closest_marker("cluster") else [name for name in SHARED if name in fixtures]
-        if used and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(used[0]))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
+    from tests.scheduling import Grouped
+
+    return Grouped(config)
 
 
 @pytest.hookimpl(tryfirst=True)

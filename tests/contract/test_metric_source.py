@@ -28,8 +28,6 @@ from tests.prometheus_server import prometheus_server
 START = datetime(2023, 9, 6, 18, 0, tzinfo=UTC)
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 
-pytestmark = pytest.mark.xdist_group("exporters")
-
 
 class Exporter:
     """A metrics endpoint of this test: what it answers is set by the test, also while it runs."""

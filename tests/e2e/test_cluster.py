@@ -32,7 +32,7 @@ from tests.e2e.cluster_site import (
 if TYPE_CHECKING:
     from tests.cluster.kind_cluster import KindCluster
 
-pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("cluster_site")]
+pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
