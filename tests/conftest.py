@@ -160,10 +160,10 @@ def pytest_xdist_setupnodes() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     from tests.scheduling import Grouped
 
-    return Grouped(config)
+    return Grouped(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
