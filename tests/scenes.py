@@ -31,6 +31,7 @@ from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads
 from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
+from orchestrator.observe.plausibility import judged
 
 NOW = datetime(2023, 9, 6, 19, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
@@ -125,6 +126,8 @@ class Scene:
     """Accepted setpoints by fleet; every rack in its default mode where none is given."""
     kw: dict[str, float | None] = field(default_factory=dict)
     """Measured power by rack or node; None for one that is silent."""
+    hash_hs: dict[str, float] = field(default_factory=dict)
+    """Measured hashes per second by rack; none where not given."""
     jobs: list[JobView] = field(default_factory=list)
     records: dict[str, JobRecord] = field(default_factory=dict)
     progress: dict[str, float] = field(default_factory=dict)
@@ -228,6 +231,10 @@ class Scene:
             if kw is not None
         ]
         samples.extend(
+            Sample(Metric.ASIC_HASHRATE, rack, Reading(hashes, "H/s", NOW, Quality.FRESH))
+            for rack, hashes in self.hash_hs.items()
+        )
+        samples.extend(
             Sample(Metric.JOB_PROGRESS, job, Reading(done, "GPU s", NOW, Quality.FRESH))
             for job, done in self.progress.items()
         )
@@ -236,7 +243,7 @@ class Scene:
             book=PriceBook.of([Price(NOW, NOW + quarter, self.price, Market.REAL_TIME)]),
             hashprice=Reading(self.hashprice, "USD/PH/s/day", NOW, Quality.FRESH),
             outdoor=self.outdoor,
-            telemetry=Telemetry(NOW, samples),
+            telemetry=judged(self.site, Telemetry(NOW, samples)),
             workloads=Workloads(
                 at=NOW,
                 synced=True,

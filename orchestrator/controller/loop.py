@@ -48,6 +48,7 @@ from orchestrator.domain.work import Workloads
 from orchestrator.explain.decision_record import write_up
 from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
+from orchestrator.observe.plausibility import judged
 from orchestrator.ports import (
     MetricSource,
     PriceSource,
@@ -211,6 +212,7 @@ class Controller:
             doors.metrics.read(now),
             doors.workloads.observe(now),
         )
+        telemetry = judged(self.site, telemetry)
         self._watch.done(Part.OBSERVE)
         self.synced = workloads.synced
         if not workloads.synced:

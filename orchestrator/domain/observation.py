@@ -18,6 +18,8 @@ class Quality(StrEnum):
     MISSING = "missing"
     ASSUMED = "assumed"
     """Not measured: a stale policy's value stands in."""
+    SUSPECT = "suspect"
+    """Measured, and cannot be true. It is shown with its reason, and counts as silence."""
 
 
 class Metric(StrEnum):
@@ -66,19 +68,23 @@ class Reading:
     unit: str
     at: datetime | None
     quality: Quality
+    reason: str = ""
+    """Why it is suspect; empty else."""
 
     def __post_init__(self) -> None:
         missing = self.quality is Quality.MISSING
         if missing != (self.value is None) or missing != (self.at is None):
             raise ValueError("a reading is missing exactly when it has neither value nor time")
+        if (self.quality is Quality.SUSPECT) != bool(self.reason):
+            raise ValueError("a reading has a reason exactly when it is suspect")
 
     def graded(self, now: datetime, max_age: timedelta) -> "Reading":
-        """This reading as fresh or stale at `now`; missing and assumed ones stay what they are.
+        """This reading as fresh or stale at `now`; missing, assumed and suspect ones stay what they are.
 
         One from further ahead of `now` than `max_age` is stale too: with a clock that wrong its age can't be known,
         and a device that hangs would look fresh until the time it claims.
         """
-        if self.at is None or self.quality is Quality.ASSUMED:
+        if self.at is None or self.quality in _UNGRADED:
             return self
         quality = Quality.FRESH if abs(now - self.at) <= max_age else Quality.STALE
         return self if quality is self.quality else replace(self, quality=quality)
@@ -86,6 +92,14 @@ class Reading:
     @property
     def fresh(self) -> bool:
         return self.quality is Quality.FRESH
+
+    @property
+    def believed(self) -> float | None:
+        """The value; None where there is none, or none that can be true."""
+        return None if self.quality is Quality.SUSPECT else self.value
+
+
+_UNGRADED = (Quality.ASSUMED, Quality.SUSPECT)
 
 
 @cache

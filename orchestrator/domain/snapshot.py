@@ -116,6 +116,8 @@ class Snapshot:
     """Inputs that are stale, missing or assumed: `price`, `hashprice`, `temperature`, `rack ...`, `node ...`."""
     interruptions_last_hour: Mapping[str, int]
     """By tenant."""
+    suspect: Mapping[str, str] = field(default_factory=dict)
+    """Devices with a reading that cannot be true, and why; they count as silent where it is their power."""
 
     @property
     def silent_meters(self) -> list[str]:

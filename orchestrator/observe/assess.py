@@ -14,6 +14,7 @@ from orchestrator.domain.snapshot import PoolStatus, Power, Snapshot
 from orchestrator.domain.work import Workloads
 from orchestrator.observe.fleet_status import fleet_status
 from orchestrator.observe.job_status import interruptions_last_hour, job_statuses
+from orchestrator.observe.plausibility import suspects_of
 from orchestrator.observe.stale_policy import or_assumed, outdoor_or_assumed
 
 
@@ -25,6 +26,7 @@ class Inputs:
     hashprice: Reading
     outdoor: Reading
     telemetry: Telemetry
+    """Judged by `plausibility`."""
     workloads: Workloads
     curtailments: Sequence[Curtailment]
     breaches: Sequence[Breach]
@@ -90,6 +92,7 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
         curtailments=tuple(order for order in inputs.curtailments if order.until > now and order.cancelled_at is None),
         breaches=tuple(inputs.breaches),
         stale=tuple(stale),
+        suspect=suspects_of(telemetry),
         interruptions_last_hour=interruptions_last_hour(inputs.job_records.values(), now),
     )
 
@@ -141,4 +144,4 @@ def _power(site: Site, fleets_kw: Mapping[str, float], pools_kw: Mapping[str, fl
 
 def _sum_kw(telemetry: Telemetry, metric: Metric, subjects: Iterable[str]) -> float:
     readings = telemetry.readings(metric)
-    return sum((reading.value or 0.0) for subject in subjects if (reading := readings.get(subject))) / 1000.0
+    return sum((reading.believed or 0.0) for subject in subjects if (reading := readings.get(subject))) / 1000.0

@@ -60,11 +60,11 @@ def fleet_status(
             elif at_rest and mode == SLEEP:
                 excess += max(measured_kw - setpoint_kw, 0.0)
         rate = rates.get(rack)
-        if rate is not None and rate.value is not None:
+        if rate is not None and (hash_hs := rate.believed) is not None:
             hashing = True
-            hashrate += rate.value
-            if rate.value > 0.0:
-                efficiency[rack] = reading.value / (rate.value / HASHES_PER_TH)
+            hashrate += hash_hs
+            if hash_hs > 0.0:
+                efficiency[rack] = reading.value / (hash_hs / HASHES_PER_TH)
     return FleetStatus(
         fleet=fleet,
         view=view,

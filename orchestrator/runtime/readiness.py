@@ -1,6 +1,6 @@
 """Whether the control loop goes round, and what it lacks to decide well. Ages and ticks are seconds on the wall."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from orchestrator.api.desk import Readiness
 from orchestrator.domain.observation import Quality
@@ -38,7 +38,16 @@ def of_site(snapshot: Snapshot | None, ticked_s: float | None, tick_s: float, *,
         ),
         Readiness(
             "telemetry",
-            ok=not silent,
-            detail=f"{len(silent)} silent: {', '.join(silent[:5])}" if silent else "all devices answer",
+            ok=not silent and not snapshot.suspect,
+            detail=_telemetry(silent, snapshot.suspect),
         ),
     ]
+
+
+def _telemetry(silent: Sequence[str], suspect: Mapping[str, str]) -> str:
+    """Who does not answer, and who says what cannot be true: five of each by name."""
+    parts = [f"{len(silent)} silent: {', '.join(silent[:5])}"] if silent else []
+    if suspect:
+        told = [f"{device} ({why})" for device, why in list(suspect.items())[:5]]
+        parts.append(f"{len(suspect)} suspect: {', '.join(told)}")
+    return "; ".join(parts) or "all devices answer"

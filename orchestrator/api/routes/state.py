@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import datetime
+from itertools import islice
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +24,10 @@ router = APIRouter(tags=["site"])
 
 MOST_PROMISES = 20
 """Of a plan's broken promises told in a state: an infeasible site may have one a job, and a state is sent each tick."""
+
+
+MOST_SUSPECTS = 20
+"""Told in a state: where a whole exporter is wrong, some of its devices say what is."""
 
 
 class CapDocument(BaseModel):
@@ -80,6 +85,7 @@ class Observed(BaseModel):
     gpus: int
     jobs_by_phase: dict[str, int] = Field(description="Open jobs")
     stale: list[str] = Field(description="Inputs that are stale, missing or assumed")
+    suspect: dict[str, str] = Field(description="Devices with a reading that cannot be true, and why; 20 at most")
     breaches: list[BreachDocument] = Field(description="Those not resolved")
 
 
@@ -140,5 +146,6 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
         gpus=sum(pool.gpus for pool in site.pools),
         jobs_by_phase=dict(Counter(status.view.phase.value for status in snapshot.jobs.values())),
         stale=list(snapshot.stale),
+        suspect=dict(islice(snapshot.suspect.items(), MOST_SUSPECTS)),
         breaches=[BreachDocument.of(breach) for breach in snapshot.breaches],
     )

@@ -1,4 +1,4 @@
-// What an operator must not miss: a lost connection, breaches, stale inputs.
+// What an operator must not miss: a lost connection, breaches, stale inputs, readings that cannot be true.
 
 import { byId, el } from "./base/dom.js";
 import * as format from "./base/format.js";
@@ -44,6 +44,12 @@ function collect() {
     const some = observed.stale.slice(0, 8).join(", ");
     const more = observed.stale.length > 8 ? ` and ${observed.stale.length - 8} more` : "";
     alerts.push({ level: "warn", title: "Stale inputs", text: `${some}${more}. Their stale policy's figures stand in.` });
+  }
+  const suspects = Object.entries(observed.suspect);
+  if (suspects.length) {
+    const some = suspects.slice(0, 4).map(([device, why]) => `${device}: ${why}`).join("; ");
+    const more = suspects.length > 4 ? `; and ${suspects.length - 4} more` : "";
+    alerts.push({ level: "warn", title: "Readings that cannot be true", text: `${some}${more}. They are neither counted nor booked.` });
   }
   return alerts;
 }

@@ -111,6 +111,7 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _gauge("fleet_racks", "Racks that there are.", _FLEET),
             _gauge("fleet_racks_awake", "Racks whose setpoint is not sleep.", _FLEET),
             _gauge("fleet_racks_silent", "Racks without a fresh reading.", _FLEET),
+            _gauge("fleet_racks_suspect", "Racks with a reading that cannot be true.", _FLEET),
             _gauge("fleet_racks_stuck", "Racks that did not follow a power-down in time.", _FLEET),
             _gauge(
                 "pool_power_watts",
@@ -127,6 +128,7 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _gauge("pool_gpus", "GPUs that there are.", _POOL),
             _gauge("pool_gpus_busy", "GPUs that jobs hold.", _POOL),
             _gauge("pool_nodes_silent", "Nodes without a fresh reading.", _POOL),
+            _gauge("pool_nodes_suspect", "Nodes with a reading that cannot be true.", _POOL),
         ),
     ),
     (

@@ -6,7 +6,7 @@ What is not known is left out. No series is a job's or a rack's.
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -107,6 +107,10 @@ class Gauges:
         sheet.column("fleet_racks", ((labels, len(status.view.rack_modes)) for labels, status in rows))
         sheet.column("fleet_racks_awake", ((labels, status.view.racks.awake) for labels, status in rows))
         sheet.column("fleet_racks_silent", ((labels, len(status.silent)) for labels, status in rows))
+        sheet.column(
+            "fleet_racks_suspect",
+            ((labels, _count_suspect(status.view.rack_modes, snapshot)) for labels, status in rows),
+        )
         sheet.column("fleet_racks_stuck", ((labels, len(status.stuck)) for labels, status in rows))
         hashprice = snapshot.hashprice.value
         if hashprice is not None:
@@ -163,6 +167,12 @@ def _pools(sheet: Sheet, snapshot: Snapshot, jobs: JobsWatched) -> None:
         sheet.put("pool_gpus", status.pool.gpus, pool=name)
         sheet.put("pool_gpus_busy", busy[name], pool=name)
         sheet.put("pool_nodes_silent", len(status.silent), pool=name)
+        sheet.put("pool_nodes_suspect", _count_suspect(status.pool.node_names(), snapshot), pool=name)
+
+
+def _count_suspect(devices: Collection[str], snapshot: Snapshot) -> int:
+    """Of these racks or nodes; most often none of the site is."""
+    return sum(device in snapshot.suspect for device in devices) if snapshot.suspect else 0
 
 
 def _market(sheet: Sheet, snapshot: Snapshot) -> None:
