@@ -18,6 +18,8 @@ class Account(StrEnum):
     OVERHEAD = "overhead"
     """Cooling and power distribution: energy that earns nothing."""
     CREDIT = "sla_credit"
+    UNACCOUNTED = "unaccounted"
+    """What a counter says and cannot be true, by meter: neither energy nor money until somebody accounts for it."""
 
 
 _FIXED = frozenset(account.value for account in Account)
@@ -28,7 +30,7 @@ class Posting:
     """An amount added to one line of the ledger.
 
     A line is one (`start`, `account`, `subject`, `price_usd_per_mwh`); postings to it add up. Amounts are never
-    negative but for `cost_usd`: at a negative price, and of a charge.
+    negative but for `cost_usd`, at a negative price and of a charge, and for what is unaccounted for.
     """
 
     start: datetime
@@ -36,13 +38,15 @@ class Posting:
     account: str
     """An `Account`, or the name of a charge: what it costs more than the market price of what was drawn."""
     subject: str
-    """Fleet, GPU pool (energy), job (revenue and credits) or `site` (overhead, charges)."""
+    """Fleet, GPU pool (energy), job (revenue and credits), `site` (overhead, charges) or metric and meter
+    (unaccounted)."""
     price_usd_per_mwh: float
     price_basis: str
     energy_kwh: float = 0.0
     cost_usd: float = 0.0
     quantity: float = 0.0
-    """PH/s-days for mining, GPU-hours for HPC, MWh of a block bought ahead."""
+    """PH/s-days for mining, GPU-hours for HPC, MWh of a block bought ahead. Of what is unaccounted for MWh or PH/s
+    days, negative where a counter fell."""
     revenue_usd: float = 0.0
     credit_usd: float = 0.0
 

@@ -2,20 +2,22 @@
 
 Counters are read, not power integrated: a reading that comes late, or after the controller was away, still posts
 every joule since the mark before, shared out over the price intervals between the two by time. PUE and hashprice are
-those at the time of posting.
+those at the time of posting. What a counter says and its device's nameplate rules out is parked, on the account
+`unaccounted`, and booked nowhere.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.accounting.counters import advance_of
 from orchestrator.accounting.economics import hash_revenue_usd
 from orchestrator.accounting.ledger import Account, MeterMark, Posting
 from orchestrator.accounting.power_cost import market_usd
 from orchestrator.domain.market import CurrentPrice, PriceBook, PricePolicy, current_price
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.site import Site
-from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH
+from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH, KWH_PER_MWH
 
 Marks = Mapping[tuple[Metric, str], MeterMark]
 
@@ -37,13 +39,14 @@ def meter(
 ) -> tuple[list[Posting], list[MeterMark]]:
     """Postings for all that the energy and hash counters advanced since their marks, and the new marks.
 
-    A counter seen for the first time only sets its mark. One that went back was reset: it counts from zero.
+    A counter seen for the first time only sets its mark. `advance_of` says what of its advance can be true.
     """
     lines: dict[tuple[Account, str, CurrentPrice], _Line] = {}
     new_marks: list[MeterMark] = []
+    parked: list[Posting] = []
     cuts: dict[tuple[datetime, datetime], list[tuple[CurrentPrice, float]]] = {}
 
-    def post(metric: Metric, meter_subject: str, account: Account, subject: str) -> None:
+    def post(metric: Metric, meter_subject: str, account: Account, subject: str, nameplate_per_s: float) -> None:
         reading = telemetry.get(metric, meter_subject)
         if reading.value is None or reading.at is None:
             return
@@ -53,12 +56,16 @@ def meter(
         new_marks.append(MeterMark(metric, meter_subject, reading.value, reading.at))
         if mark is None:
             return
-        advance = reading.value - mark.value if reading.value >= mark.value else reading.value
-        if advance == 0:
-            return
         span = (mark.at, reading.at)
+        most = nameplate_per_s * (reading.at - mark.at).total_seconds()
+        advance, jump = advance_of(mark.value, reading.value, most)
+        if not advance and not jump:
+            return
         if span not in cuts:
             cuts[span] = list(intervals(book, mark.at, reading.at, site.stale.price))
+        if jump:
+            parked.append(_parked(metric, meter_subject, jump, cuts[span][-1][0]))
+            return
         for price, share in cuts[span]:
             line = lines.setdefault((account, subject, price), _Line())
             if metric is Metric.ASIC_HASHES:
@@ -66,13 +73,17 @@ def meter(
             else:
                 line.joules += advance * share
 
-    for fleet, rack in site.racks():
-        post(Metric.ASIC_ENERGY, rack, Account.MINING, fleet.name)
-        post(Metric.ASIC_HASHES, rack, Account.MINING, fleet.name)
-    for pool, node in site.nodes():
-        post(Metric.NODE_ENERGY, node, Account.HPC, pool.name)
+    for fleet in site.fleets:
+        most_w = fleet.rack_kw(fleet.modes[-1].name) * 1000.0
+        most_hs = max(mode.hashrate_ths for mode in fleet.modes) * 1e12 * fleet.machines_per_rack
+        for rack in fleet.rack_names():
+            post(Metric.ASIC_ENERGY, rack, Account.MINING, fleet.name, most_w)
+            post(Metric.ASIC_HASHES, rack, Account.MINING, fleet.name, most_hs)
+    for pool in site.pools:
+        for node in pool.node_names():
+            post(Metric.NODE_ENERGY, node, Account.HPC, pool.name, pool.node_nameplate_kw * 1000.0)
 
-    postings: list[Posting] = []
+    postings = parked
     overhead: dict[CurrentPrice, float] = {}
     for (account, subject, price), line in lines.items():
         energy_kwh = line.joules / JOULES_PER_KWH
@@ -89,6 +100,19 @@ def meter(
         )
     postings.extend(_posting(Account.OVERHEAD, "site", price, energy_kwh=kwh) for price, kwh in overhead.items())
     return postings, new_marks
+
+
+def _parked(metric: Metric, meter_subject: str, jump: float, price: CurrentPrice) -> Posting:
+    """The jump of a meter, at the interval in which it was read."""
+    per_unit = HASHES_PER_PH_DAY if metric is Metric.ASIC_HASHES else JOULES_PER_KWH * KWH_PER_MWH
+    return Posting(
+        start=price.interval_start,
+        account=Account.UNACCOUNTED,
+        subject=f"{metric.value} {meter_subject}",
+        price_usd_per_mwh=price.usd_per_mwh,
+        price_basis=price.basis,
+        quantity=jump / per_unit,
+    )
 
 
 def intervals(

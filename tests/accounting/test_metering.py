@@ -18,6 +18,8 @@ ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 NOW = datetime(2023, 9, 6, 19, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 QUARTER = 15 * MINUTE
+MACHINES = 100_000
+"""A rack, and GPUs of a node: so many that no figure below is more than they can do in its time."""
 SITE = Site(
     name="small",
     timezone="UTC",
@@ -26,10 +28,20 @@ SITE = Site(
     cooling=Cooling(((20.0, 1.1),)),
     fleets=(
         Fleet(
-            "s21", "Antminer S21", "a", 2, 10, (Mode("normal", 3500.0, 200.0),), "normal", 15.0, MINUTE, MINUTE, MINUTE
+            "s21",
+            "Antminer S21",
+            "a",
+            2,
+            MACHINES,
+            (Mode("normal", 3500.0, 200.0),),
+            "normal",
+            15.0,
+            MINUTE,
+            MINUTE,
+            MINUTE,
         ),
     ),
-    pools=(GpuPool("h100", "H100", "a", 1, 8, 700.0, 200.0, 70.0, 1800.0),),
+    pools=(GpuPool("h100", "H100", "a", 1, MACHINES, 700.0, 200.0, 70.0, 1800.0),),
     tenants=(),
     stale=StalePolicies(PricePolicy(QUARTER, 100.0), MINUTE, MINUTE, 35.0, MINUTE, 60.0),
     controls=Controls(MINUTE / 4, 2 * MINUTE, 5 * MINUTE, 30 * MINUTE),
