@@ -26,14 +26,13 @@ from orchestrator.controller.observed import new_prices, observation, trigger_of
 from orchestrator.controller.past import Past, read_past
 from orchestrator.controller.restart import close_restart
 from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
+from orchestrator.controller.sending import Answers, send_together
 from orchestrator.controller.state import State
 from orchestrator.dispatch.desired import Desired
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.decision import (
-    Ack,
-    Action,
     Decision,
     Direction,
     Trigger,
@@ -67,8 +66,6 @@ Publish = Callable[[Sequence[Record]], None]
 
 VERIFY_EVERY = timedelta(seconds=5)
 """How often, in site time, whoever paces the controller has it look at the meter while it is `unsettled`."""
-RECORD_EVERY_S = 0.1
-"""On the wall, while moves are being sent: a transaction for each answer would take as long as the moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,43 +265,15 @@ class Controller:
     # --- act -----------------------------------------------------------------------------------------------------
 
     async def _act(self, decision: Decision, snapshot: Snapshot, workloads: Workloads) -> None:
-        """Send the power-downs, all together, then the power-ups.
+        """Send the power-downs, all together, then the power-ups; answers go on record as they come."""
 
-        Answers go on record as they come, those of a moment in one transaction. Whatever goes wrong meanwhile is raised
-        when all of a direction have been sent.
-        """
+        def put_on_record(answered: Answers) -> None:
+            draft, records = self._state.copy(), list[Record]()
+            for action, ack in answered:
+                records.extend(conclude(self.site, draft, action, ack, decision, snapshot, workloads))
+            self._record(records)
+            self._state = draft
+
         for direction in (Direction.DOWN, Direction.UP):
-            answered: list[tuple[Action, Ack]] = []
-            sends = [
-                self._send(action, decision, answered) for action in decision.actions if action.direction is direction
-            ]
-            sending = asyncio.gather(*sends, return_exceptions=True)
-            try:
-                while answered or not sending.done():
-                    await asyncio.wait([sending], timeout=RECORD_EVERY_S)
-                    together = list(answered)
-                    answered.clear()
-                    self._conclude(together, decision, snapshot, workloads)
-            except asyncio.CancelledError:
-                sending.cancel()
-                raise
-            finally:
-                results = await sending
-            for result in results:
-                if isinstance(result, BaseException):
-                    raise result
-
-    async def _send(self, action: Action, decision: Decision, answered: list[tuple[Action, Ack]]) -> None:
-        answered.append((action, await self.doors.workloads.apply(action.move, action.reason, decision.at)))
-
-    def _conclude(
-        self, answered: Sequence[tuple[Action, Ack]], decision: Decision, snapshot: Snapshot, workloads: Workloads
-    ) -> None:
-        """Put what became of these actions on record, and what follows from it."""
-        if not answered:
-            return
-        draft, records = self._state.copy(), list[Record]()
-        for action, ack in answered:
-            records.extend(conclude(self.site, draft, action, ack, decision, snapshot, workloads))
-        self._record(records)
-        self._state = draft
+            actions = [action for action in decision.actions if action.direction is direction]
+            await send_together(self.doors.workloads, actions, decision.at, put_on_record)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from orchestrator.domain.site import SLEEP
 from orchestrator.settings.document import Path
 from orchestrator.settings.problems import NOTHING, Found, shown
+from orchestrator.settings.quantities import Section
 from orchestrator.settings.schema import (
     ControlsSection,
     CoolingSection,
@@ -22,7 +23,6 @@ from orchestrator.settings.schema import (
     FleetSection,
     GridSection,
     PoolSection,
-    Section,
 )
 
 _Section = TypeVar("_Section", bound=Section)

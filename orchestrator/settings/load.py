@@ -18,7 +18,7 @@ from orchestrator.domain.site import (
     Tenant,
 )
 from orchestrator.domain.sla import SlaClass
-from orchestrator.settings import schema
+from orchestrator.settings import schema, sources
 from orchestrator.settings.crosscheck import cross_check
 from orchestrator.settings.document import parse
 from orchestrator.settings.environment import STORE_URL, STORE_URL_ALLOWED, Overrides, read_environment
@@ -192,12 +192,12 @@ def _span(seconds: float) -> timedelta:
 
 def _prices(file: schema.SiteFile, folder: Path) -> PriceFeed:
     match file.prices:
-        case schema.FilePriceSection(files=files, point=point, timezone=timezone, usd_per_eur=usd_per_eur):
+        case sources.FilePriceSection(files=files, point=point, timezone=timezone, usd_per_eur=usd_per_eur):
             paths = tuple(folder / name for name in files)
             return FilePrices(paths, point, timezone or file.timezone, usd_per_eur)
-        case schema.HttpPriceSection(url=url, every_s=every_s):
+        case sources.HttpPriceSection(url=url, every_s=every_s):
             return HttpPrices(url, every_s)
-        case schema.PushPriceSection():
+        case sources.PushPriceSection():
             return PushedPrices()
 
 
@@ -210,7 +210,7 @@ def _series(constant: float | None, file: str | None, timezone: str, folder: Pat
 
 def _telemetry(file: schema.SiteFile) -> MetricFeed:
     match file.telemetry:
-        case schema.PrometheusSection(url=url):
+        case sources.PrometheusSection(url=url):
             return PrometheusMetrics(url)
-        case schema.ScrapeSection():
+        case sources.ScrapeSection():
             return ScrapedMetrics()

@@ -1,8 +1,14 @@
-"""Kinds of values in a site file: names, places and quantities, each with its unit and the range it can be in."""
+"""What a site file is made of: sections, and kinds of values, each with its unit and the range it can be in."""
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    # strict: "5" is no number and true is no 1; a whole number is a fine float
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
 
 Name = Annotated[
     str,

@@ -5,7 +5,7 @@ Ranges are there to catch slips (a limit in W instead of kW, an age in ms); they
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.charge import Charge
@@ -14,22 +14,18 @@ from orchestrator.settings.quantities import (
     DeviceW,
     FilePath,
     Hashprice,
-    HttpUrl,
     Name,
     Namespace,
     Price,
     Seconds,
     SecondsOrNone,
+    Section,
     SiteKw,
     Temperature,
     Text,
     Timezone,
 )
-
-
-class Section(BaseModel):
-    # strict: "5" is no number and true is no 1; a whole number is a fine float
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+from orchestrator.settings.sources import HashpriceSection, PriceSection, TelemetrySection, WeatherSection
 
 
 class ChargeSection(Section):
@@ -169,66 +165,6 @@ class TenantSection(Section):
     ]
 
 
-class FilePriceSection(Section):
-    """Prices replayed from files."""
-
-    kind: Literal["file"]
-    files: Annotated[list[FilePath], Field(min_length=1, max_length=1000, description="Relative to the site file.")]
-    point: Annotated[Text | None, Field(description="Settlement point, for a file with several.")] = None
-    timezone: Annotated[
-        Timezone | None, Field(description="IANA name: the zone of times without an offset; the site's if left out.")
-    ] = None
-    usd_per_eur: Annotated[float | None, Field(gt=0, le=1000, description="Rate, for a file in EUR/MWh.")] = None
-
-
-class HttpPriceSection(Section):
-    """Prices polled from an HTTP JSON source."""
-
-    kind: Literal["http"]
-    url: Annotated[HttpUrl, Field(description="Where the JSON is.")]
-    every_s: Annotated[float, Field(ge=1, le=3600, description="Time between polls, s.")]
-
-
-class PushPriceSection(Section):
-    """Prices that come in by POST /api/v1/prices."""
-
-    kind: Literal["push"]
-
-
-class HashpriceSection(Section):
-    """What hash earns: a constant or a file, one of the two."""
-
-    usd_per_ph_day: Annotated[Hashprice | None, Field(description="A constant, USD per PH/s per day.")] = None
-    file: Annotated[
-        FilePath | None, Field(description="CSV with date_utc,hashprice_usd_per_ph_day; relative to the site file.")
-    ] = None
-
-
-class WeatherSection(Section):
-    """Outdoor temperature: a constant or a file, one of the two."""
-
-    temperature_c: Annotated[Temperature | None, Field(description="A constant, degC.")] = None
-    file: Annotated[
-        FilePath | None, Field(description="CSV with interval_start_utc,temperature_c; relative to the site file.")
-    ] = None
-    timezone: Annotated[
-        Timezone | None, Field(description="IANA name: the zone of times without an offset; the site's if left out.")
-    ] = None
-
-
-class ScrapeSection(Section):
-    """The built-in scraper."""
-
-    kind: Literal["scrape"]
-
-
-class PrometheusSection(Section):
-    """A Prometheus server."""
-
-    kind: Literal["prometheus"]
-    url: Annotated[HttpUrl, Field(description="Base address of the server.")]
-
-
 class StaleSection(Section):
     """How old is too old for each input, and what is assumed then."""
 
@@ -284,10 +220,6 @@ class KubernetesSection(Section):
     ] = None
 
 
-PriceSection = Annotated[FilePriceSection | HttpPriceSection | PushPriceSection, Field(discriminator="kind")]
-TelemetrySection = Annotated[ScrapeSection | PrometheusSection, Field(discriminator="kind")]
-
-
 class SiteFile(Section):
     """A site with one grid connection, its prices and its promises. Powers in kW or W, durations in s, as named."""
 
@@ -296,9 +228,9 @@ class SiteFile(Section):
     grid: GridSection
     feeders: Annotated[list[FeederSection], Field(min_length=1, max_length=1000)]
     cooling: CoolingSection
-    fleets: Annotated[list[FleetSection], Field(max_length=1000, description="Mining fleets.")] = []
-    gpu_pools: Annotated[list[PoolSection], Field(max_length=1000, description="GPU pools.")] = []
-    tenants: Annotated[list[TenantSection], Field(max_length=1000)] = []
+    fleets: Annotated[list[FleetSection], Field(max_length=1000, description="Mining fleets.")] = Field(default=[])
+    gpu_pools: Annotated[list[PoolSection], Field(max_length=1000, description="GPU pools.")] = Field(default=[])
+    tenants: Annotated[list[TenantSection], Field(max_length=1000)] = Field(default=[])
     prices: PriceSection
     hashprice: HashpriceSection
     weather: WeatherSection
