@@ -1,7 +1,7 @@
 """Alerts on what was meant to be - plans, deadlines, profit - raised by what they are for, as in `test_alerts.py`.
 
 A plan is pure and asks nobody, so what can keep one from being made lies under it: here the planner's machine code on a
-disk that hangs, and on one that lost what was written to it.
+disk that hangs, and a part of the planner that fails.
 """
 
 import os
@@ -38,15 +38,10 @@ def compiled() -> Path:
     return Path(orchestrator.__file__).parent
 
 
-def damaged(compiled: Path, folder: Path, function: str, damage: Callable[[Path], object]) -> dict[str, str]:
-    """Settings of a command that runs a copy in the folder, whose file on the function's machine code is damaged so."""
+def copied(compiled: Path, folder: Path) -> tuple[Path, dict[str, str]]:
+    """A copy of the planner in the folder, to be damaged, and the settings of a command that runs it."""
     shutil.copytree(compiled, folder / "orchestrator")
-    files = list((folder / "orchestrator" / "optimizer" / "kernels" / "__pycache__").glob(f"{function}-*.nbi"))
-    assert files
-    for file in files:  # of other versions too
-        file.unlink()
-        damage(file)
-    return {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
+    return folder / "orchestrator" / "optimizer", {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
 
 
 def value(server: Prometheus, series: str) -> float | None:
@@ -58,8 +53,12 @@ def value(server: Prometheus, series: str) -> float | None:
 def test_a_planner_that_hangs_is_told_of(
     world: "World", launch: "Callable[[Live], Live]", tmp_path: Path, compiled: Path
 ) -> None:
-    # Who opens a pipe waits, as on a network volume whose server is gone.
-    settings = damaged(compiled, tmp_path / "copy", "response.respond", os.mkfifo)
+    optimizer, settings = copied(compiled, tmp_path / "copy")
+    kept = list((optimizer / "kernels" / "__pycache__").glob("response.respond-*.nbi"))
+    assert kept
+    for file in kept:  # of other versions too
+        file.unlink()
+        os.mkfifo(file)  # who opens a pipe waits, as on a network volume whose server is gone
     with served(lambda: price_document(CHEAP)) as prices:
         write_hurried_site(world, prices)
         live = launch(world.live_serve(settings))
@@ -73,8 +72,10 @@ def test_a_planner_that_hangs_is_told_of(
 def test_plans_that_fail_leave_an_old_one(
     world: "World", launch: "Callable[[Live], Live]", tmp_path: Path, compiled: Path
 ) -> None:
-    # Empty, as after a power cut, is what is needed only once a week of prices is known: here at a quarter past one.
-    settings = damaged(compiled, tmp_path / "copy", "switch_prices.path_switches", Path.touch)
+    # What is needed only once a week of prices is known, here at a quarter past one, fails whenever it is called.
+    optimizer, settings = copied(compiled, tmp_path / "copy")
+    with (optimizer / "price_paths.py").open("a") as source:
+        source.write("\n\ndef fleet_switches(*_: object) -> None:\n    raise EOFError\n")
     known_from = MIDNIGHT - timedelta(days=7) + timedelta(hours=1, minutes=15)
     world.write(world.lines([CHEAP] * (8 * 24 * 12), known_from))
     live = launch(world.live_demo("--date", f"{MIDNIGHT:%F}", settings=settings))
