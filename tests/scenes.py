@@ -31,7 +31,6 @@ from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads
 from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
-from orchestrator.observe.plausibility import judged
 
 NOW = datetime(2023, 9, 6, 19, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
@@ -139,6 +138,8 @@ class Scene:
     moved: dict[str, datetime] = field(default_factory=dict)
     """When a fleet's setpoint last changed."""
     before: Snapshot | None = None
+    judge: Callable[[Site, Telemetry], Telemetry] = lambda site, telemetry: telemetry
+    """What makes of readings those that are believed; all are where it is not given."""
     held: dict[str, str] = field(default_factory=dict)
     """Why a fleet is not ours to move, by fleet."""
 
@@ -243,7 +244,7 @@ class Scene:
             book=PriceBook.of([Price(NOW, NOW + quarter, self.price, Market.REAL_TIME)]),
             hashprice=Reading(self.hashprice, "USD/PH/s/day", NOW, Quality.FRESH),
             outdoor=self.outdoor,
-            telemetry=judged(self.site, Telemetry(NOW, samples)),
+            telemetry=self.judge(self.site, Telemetry(NOW, samples)),
             workloads=Workloads(
                 at=NOW,
                 synced=True,

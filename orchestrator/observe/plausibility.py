@@ -72,7 +72,9 @@ class _RackBounds:
         self.most_w = fleet.rack_kw(fleet.modes[-1].name) * 1000.0 * POWER_SHARE
         best_ths = max(mode.hashrate_ths for mode in fleet.modes)
         self.most_hs = best_ths * HASHES_PER_TH * fleet.machines_per_rack * HASH_SHARE
-        self.best_j_per_th = min(mode.efficiency_j_per_th for mode in fleet.modes)
+        self.best_j_per_th = min(
+            (mode.efficiency_j_per_th for mode in fleet.modes if mode.hashrate_ths > 0.0), default=0.0
+        )
 
     def of(self, power: Reading | None, rate: Reading | None) -> Iterator[Suspicion]:
         power_w, hash_hs = _value(power), _value(rate)

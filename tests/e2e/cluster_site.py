@@ -106,8 +106,16 @@ class ClusterSite:
         return float(result[0]["value"][1]) if result else None
 
     async def watts(self) -> float:
-        """What the ASICs draw, as their exporters say."""
-        return await self.metric("sum(asic_power_watts)") or 0.0
+        """What the ASICs draw, as their exporters say; where Prometheus knows of none, it is asked until it does."""
+        known: list[float] = []
+
+        async def measured() -> bool:
+            watts = await self.metric("sum(asic_power_watts)")
+            known.extend([] if watts is None else [watts])
+            return bool(known)
+
+        await self.until(measured, "a reading of the ASICs")
+        return known[-1]
 
     async def replicas(self) -> Mapping[str, int]:
         documents = await self.api.request(

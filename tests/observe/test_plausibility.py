@@ -1,5 +1,6 @@
 """Readings that cannot be true are named, and count as silence of their device: nobody else is hurt by them."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -112,7 +113,7 @@ def test_a_reading_that_is_old_stays_suspect() -> None:
 @pytest.mark.parametrize("node_kw", [1000.0, DCGM_BLANK / 1000.0])
 def test_one_node_that_reads_a_megawatt_hurts_nobody(site: Site, node_kw: float) -> None:
     """It counts at its nameplate, as if it were silent: no rack sleeps for it, no job pauses, no GPU slows."""
-    scene = Scene(site, price=20.0)
+    scene = Scene(site, price=20.0, judge=judged)
     scene.racks = {"old": {"normal": 4}, "new": {"normal": 4}}
     for number in range(3):
         scene.job(f"bank-{number}", "bank", 80)
@@ -129,9 +130,16 @@ def test_one_node_that_reads_a_megawatt_hurts_nobody(site: Site, node_kw: float)
 
 
 def test_a_rack_that_hashes_for_nothing_counts_at_nameplate(site: Site) -> None:
-    scene = Scene(site, price=20.0)
+    scene = Scene(site, price=20.0, judge=judged)
     scene.racks = {"old": {"eco": 4}, "new": {"eco": 4}}
     scene.kw, scene.hash_hs = {RACK: 0.0}, {RACK: 9e15}
     status = scene.snapshot().fleets["old"]
     assert status.silent == {RACK}
     assert status.counted_kw == pytest.approx(3 * 240.0 + 340.0)
+
+
+def test_a_mode_that_hashes_nothing_bounds_no_power() -> None:
+    old = SITE.fleet("old")
+    idle = replace(SITE, fleets=(replace(old, modes=(Mode("idle", 300.0, 0.0),), default_mode="idle"),))
+    telemetry = read((Metric.ASIC_POWER, RACK, 30_000.0), (Metric.ASIC_HASHRATE, RACK, 0.0))
+    assert judged(idle, telemetry) is telemetry
