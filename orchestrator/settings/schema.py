@@ -3,6 +3,7 @@
 Ranges are there to catch slips (a limit in W instead of kW, an age in ms); they are wider than any site.
 """
 
+from abc import abstractmethod
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -31,9 +32,9 @@ from orchestrator.settings.sources import HashpriceSection, PriceSection, Teleme
 class ChargeSection(Section):
     """What is paid for power beside its market price. Its key in `grid` is the charge's name."""
 
+    @abstractmethod
     def charge(self, timezone: str) -> Charge:
         """The charge itself; `timezone` is the site's."""
-        raise NotImplementedError
 
 
 class PpaSection(ChargeSection):
