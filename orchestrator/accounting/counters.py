@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-MOST_SHARE = 1.25
-"""Of what nameplate allows in the time between two readings: as of a reading of power (`observe/plausibility.py`)."""
+from orchestrator.domain.observation import POSSIBLE_SHARE
 
 
 class Advance(NamedTuple):
@@ -21,7 +20,7 @@ def advance_of(before: float, value: float, nameplate: float) -> Advance:
     and a rise beyond what can have been done, is a jump: nothing of it is booked. Where one wrong reading is followed
     by right ones, the two jumps park together what was truly done meanwhile.
     """
-    rise, most = value - before, nameplate * MOST_SHARE
+    rise, most = value - before, nameplate * POSSIBLE_SHARE
     if 0.0 <= rise <= most:
         return Advance(rise, 0.0)
     if rise < 0.0 and value <= most:

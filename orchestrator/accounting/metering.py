@@ -74,11 +74,9 @@ def meter(
                 line.joules += advance * share
 
     for fleet in site.fleets:
-        most_w = fleet.rack_kw(fleet.modes[-1].name) * 1000.0
-        most_hs = max(mode.hashrate_ths for mode in fleet.modes) * 1e12 * fleet.machines_per_rack
         for rack in fleet.rack_names():
-            post(Metric.ASIC_ENERGY, rack, Account.MINING, fleet.name, most_w)
-            post(Metric.ASIC_HASHES, rack, Account.MINING, fleet.name, most_hs)
+            post(Metric.ASIC_ENERGY, rack, Account.MINING, fleet.name, fleet.rack_nameplate_kw * 1000.0)
+            post(Metric.ASIC_HASHES, rack, Account.MINING, fleet.name, fleet.rack_nameplate_hs)
     for pool in site.pools:
         for node in pool.node_names():
             post(Metric.NODE_ENERGY, node, Account.HPC, pool.name, pool.node_nameplate_kw * 1000.0)

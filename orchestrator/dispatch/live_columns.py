@@ -225,9 +225,7 @@ def _all_fleet_rows(
             dtype=np.bool_,
         ),
         unmoved=np.array([len(status.silent | status.stuck) for status in statuses], dtype=np.int64),
-        strongest_kw=np.array(
-            [status.fleet.rack_kw(status.fleet.modes[-1].name) for status in statuses], dtype=np.float64
-        ),
+        strongest_kw=np.array([status.fleet.rack_nameplate_kw for status in statuses], dtype=np.float64),
     )
 
 

@@ -11,6 +11,10 @@ from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
 
+POSSIBLE_SHARE = 1.25
+"""Of nameplate: no device draws or hashes more, whether at a moment or over a stretch of time. Warm-up, tuning and an
+exporter's own error together stay under it."""
+
 
 class Quality(StrEnum):
     FRESH = "fresh"

@@ -10,6 +10,7 @@ from typing import TypeVar
 from orchestrator.domain.charge import Charge
 from orchestrator.domain.market import PricePolicy
 from orchestrator.domain.sla import SlaClass
+from orchestrator.domain.units import HASHES_PER_TH
 
 SLEEP = "sleep"
 """The setpoint of a rack whose machines hash nothing and draw their sleep power."""
@@ -123,7 +124,17 @@ class Fleet:
     @property
     def nameplate_kw(self) -> float:
         """Every rack in its strongest mode: what an unmeasured fleet counts at."""
-        return self.racks * self.rack_kw(self.modes[-1].name)
+        return self.racks * self.rack_nameplate_kw
+
+    @property
+    def rack_nameplate_kw(self) -> float:
+        """One rack in its strongest mode."""
+        return self.rack_kw(self.modes[-1].name)
+
+    @property
+    def rack_nameplate_hs(self) -> float:
+        """Hashes per second of one rack in the mode that hashes most."""
+        return max(mode.hashrate_ths for mode in self.modes) * HASHES_PER_TH * self.machines_per_rack
 
 
 THROUGHPUT_AT_POWER_SHARE = (

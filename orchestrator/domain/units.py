@@ -12,6 +12,7 @@ SECONDS_PER_HOUR = 3600.0
 SECONDS_PER_DAY = 86_400.0
 KWH_PER_MWH = 1000.0
 HASHES_PER_PH = 1e15
+HASHES_PER_TH = 1e12
 HASHES_PER_PH_DAY = HASHES_PER_PH * SECONDS_PER_DAY
 """Hashes in one PH/s kept up for a day: what one hashprice buys."""
 

@@ -5,11 +5,11 @@ from datetime import datetime
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.snapshot import FleetStatus, Lowered
+from orchestrator.domain.units import HASHES_PER_TH
 from orchestrator.domain.work import FleetView
 
 SETTLED_SHARE = 0.9
 """A rack that draws less than this share of its setpoint's nameplate is on its way up and counts at nameplate."""
-HASHES_PER_TH = 1e12
 ASLEEP_SHARE = 0.25
 """A rack that is asleep and draws more than this share of its strongest mode's power does not sleep."""
 
@@ -24,7 +24,7 @@ def fleet_status(
     lowered = _lowered(fleet, view, before, share, now)
     at_rest = now >= max(view.last_up_at, view.last_down_at) + site.controls.verify_within
     rack_kw = {mode: fleet.rack_kw(mode) for mode in set(view.rack_modes.values())}
-    strongest_kw = fleet.rack_kw(fleet.modes[-1].name)
+    strongest_kw = fleet.rack_nameplate_kw
     counted = committed = settled = settled_nameplate = excess = hashrate = 0.0
     silent: set[str] = set()
     stuck: set[str] = set()

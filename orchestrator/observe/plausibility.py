@@ -2,25 +2,21 @@
 
 A reading that cannot be true is suspect. It stays in the telemetry with its reason, for whoever shows it, and counts as
 silence of its device: it is not summed, not held against a cap, and nothing is booked on it. Bounds come from the site
-file; the shares beside them are wide enough for warm-up, tuning and an exporter's own error.
+file; the shares beside them are wide.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
+from orchestrator.domain.observation import POSSIBLE_SHARE, Metric, Quality, Reading, Telemetry
 from orchestrator.domain.site import Fleet, GpuPool, Site
+from orchestrator.domain.units import HASHES_PER_TH
 
-POWER_SHARE = 1.25
-"""Of nameplate power, a rack's in its strongest mode: more cannot be drawn."""
-HASH_SHARE = 1.25
-"""Of the nameplate hashrate in the best mode: more cannot be hashed."""
 LEAST_POWER_SHARE = 0.5
 """Of the power that a hashrate takes at the best efficiency of the fleet's modes: nobody hashes for less."""
 GPUS_OVER_NODE = 1.1
 """A node's GPUs draw no more than this share of what the node draws: they are a part of it."""
 TEMPERATURE_C = (-50.0, 200.0)
-HASHES_PER_TH = 1e12
 
 Suspicion = tuple[Metric, str]
 """Which reading, and why."""
@@ -69,9 +65,8 @@ class _RackBounds:
     """What a rack of a fleet can measure."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self.most_w = fleet.rack_kw(fleet.modes[-1].name) * 1000.0 * POWER_SHARE
-        best_ths = max(mode.hashrate_ths for mode in fleet.modes)
-        self.most_hs = best_ths * HASHES_PER_TH * fleet.machines_per_rack * HASH_SHARE
+        self.most_w = fleet.rack_nameplate_kw * 1000.0 * POSSIBLE_SHARE
+        self.most_hs = fleet.rack_nameplate_hs * POSSIBLE_SHARE
         self.best_j_per_th = min(
             (mode.efficiency_j_per_th for mode in fleet.modes if mode.hashrate_ths > 0.0), default=0.0
         )
@@ -100,13 +95,13 @@ def _of_temperature(reading: Reading | None) -> Iterator[Suspicion]:
 
 def _of_node(pool: GpuPool, power: Reading | None, gpus: Reading | None) -> Iterator[Suspicion]:
     power_w, gpus_w = _value(power), _value(gpus)
-    most_gpus_w = pool.gpus_per_node * pool.gpu_power_w * POWER_SHARE
+    most_gpus_w = pool.gpus_per_node * pool.gpu_power_w * POSSIBLE_SHARE
     if gpus_w is not None and gpus_w > most_gpus_w:
         yield Metric.GPU_POWER, _too_much(gpus_w, most_gpus_w)
         gpus_w = None
     if power_w is None:
         return
-    most_w = pool.node_nameplate_kw * 1000.0 * POWER_SHARE
+    most_w = pool.node_nameplate_kw * 1000.0 * POSSIBLE_SHARE
     if power_w > most_w:
         yield Metric.NODE_POWER, _too_much(power_w, most_w)
     elif gpus_w is not None and power_w * GPUS_OVER_NODE < gpus_w and _together(power, gpus):

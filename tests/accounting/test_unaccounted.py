@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.accounting.counters import MOST_SHARE, advance_of
+from orchestrator.accounting.counters import advance_of
 from orchestrator.accounting.ledger import Account, MeterMark, Posting, totals
 from orchestrator.accounting.metering import meter
-from orchestrator.domain.observation import Metric
+from orchestrator.domain.observation import POSSIBLE_SHARE, Metric
 from orchestrator.domain.site import Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH
 from tests.accounting.test_metering import MINUTE, NODE, NOW, RACK, Readings, book, read
@@ -112,7 +112,7 @@ def test_never_more_is_booked_than_nameplate_allows_and_the_rest_is_parked(
     before: float, value: float, nameplate: float
 ) -> None:
     booked, parked = advance_of(before, value, nameplate)
-    assert 0.0 <= booked <= nameplate * MOST_SHARE
+    assert 0.0 <= booked <= nameplate * POSSIBLE_SHARE
     assert booked == 0.0 or parked == 0.0
     if not booked:
         assert parked in (value - before, 0.0)
