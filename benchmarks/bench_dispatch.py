@@ -293,7 +293,7 @@ def ticks(fleets: int, jobs: int, rounds: int) -> None:
         moves = plan_moves(site, seen, desired)
         decision = write_up(seen, desired, Reasons(seen, desired), moves, Trigger.TICK, now)
         times.append(time.process_time())
-        breaches_now(site, seen, seen.limits, {}, desired.shortfall_kw, NOW)
+        breaches_now(site, seen, seen.limits, {}, desired.shortfalls_kw, NOW)
         times.append(time.process_time())
         assert decision is None, "nothing moves at rest"
         if number >= 2:

@@ -28,6 +28,7 @@ from orchestrator.domain.site import (
 )
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads
 from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
@@ -180,7 +181,7 @@ class Scene:
         at = NOW - timedelta(minutes=minutes_ago)
         self.records[job] = JobRecord(job, view.job.tenant, 0.0, 0.0, 1, at, "open")
 
-    def order(self, limit_kw: float, **changes: timedelta | datetime) -> None:
+    def order(self, limit_kw: float, **changes: timedelta | datetime | Target) -> None:
         order = Curtailment(
             id=f"c-{len(self.orders) + 1}",
             limit_kw=limit_kw,

@@ -36,6 +36,20 @@ class ClockInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedOrder:
+    """A curtailment as it is asked for; exactly one of `limit_kw` and `shed_kw` is given."""
+
+    at: Target
+    """The grid connection or a feeder of the site."""
+    limit_kw: float | None
+    shed_kw: float | None
+    until: datetime
+    """Site time."""
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
     """One thing the controller needs, and whether it has it."""
 
@@ -95,10 +109,8 @@ class Desk(Protocol):
         """Those not yet over, one accepted a moment ago included; cancelled ones may be among them."""
         ...
 
-    async def curtail(
-        self, limit_kw: float | None, shed_kw: float | None, until: datetime, reason: str, source: str
-    ) -> Curtailment:
-        """Accept an order; exactly one of `limit_kw` and `shed_kw` is given, `until` is site time.
+    async def curtail(self, asked: AskedOrder) -> Curtailment:
+        """Accept an order from now on.
 
         Returns when it is on record. Raises DeskRefusalError, for example for a shed without a measured power.
         """

@@ -49,6 +49,7 @@ def plan(url: Url = HERE) -> None:
 
 @asking.command()
 def curtail(
+    feeder: Annotated[str | None, typer.Option(help="Where it holds; the whole site when left out.")] = None,
     limit_mw: Annotated[float | None, typer.Option(help="Stay at or under this, in MW.")] = None,
     shed_mw: Annotated[float | None, typer.Option(help="Shed this from what is measured now, in MW.")] = None,
     minutes: Annotated[float, typer.Option(help="For how long, in minutes of site time.")] = 60.0,
@@ -56,14 +57,23 @@ def curtail(
     cancel: Annotated[str | None, typer.Option(help="Cancel the order with this id instead.")] = None,
     url: Url = HERE,
 ) -> None:
-    """Order the site to stay under a limit for a while, or cancel such an order."""
+    """Order the site or a feeder to stay under a limit for a while, or cancel such an order."""
     from orchestrator.runtime.client.client import cancel_order, send_order
 
     with _key() as key:
         if cancel is not None:
             cancel_order(url, key, cancel, console)
         else:
-            send_order(url, key, limit_mw=limit_mw, shed_mw=shed_mw, minutes=minutes, reason=reason, console=console)
+            send_order(
+                url,
+                key,
+                feeder=feeder,
+                limit_mw=limit_mw,
+                shed_mw=shed_mw,
+                minutes=minutes,
+                reason=reason,
+                console=console,
+            )
 
 
 @asking.command()

@@ -112,7 +112,7 @@ def follow_breaches(
     """Breaches that were opened, escalated or resolved by what is seen now."""
     due = limits_due(site, draft.curtailments.values(), snapshot.at)
     late = {target: pending.outcome.detail for target, pending in draft.late.items()}
-    broken = breaches_now(site, snapshot, due, late, desired.shortfall_kw, started_at)
+    broken = breaches_now(site, snapshot, due, late, desired.shortfalls_kw, started_at)
     changed = follow(draft.breaches.values(), broken, snapshot.at, site.controls.verify_within)
     for breach in changed:
         key = (breach.kind, breach.subject)

@@ -161,6 +161,6 @@ def answer(question: Question) -> Answer:
 
 def _occasion(snapshot: Snapshot) -> tuple[object, ...]:
     """What a plan is made for: when this changes there is to be a new one."""
-    orders = tuple((order.id, order.limit_kw, order.until) for order in snapshot.curtailments)
+    orders = tuple((order.id, order.cap, order.until) for order in snapshot.curtailments)
     held = tuple(name for name, status in snapshot.fleets.items() if status.view.held)
     return frozenset(snapshot.jobs), orders, held

@@ -85,7 +85,7 @@ def mining_beside(site: Site, fleets: FleetColumns, limits: Limits, hpc_kw: Mapp
     feeders = [feeder.name for feeder in site.feeders]
     fixed_kw = np.bincount(fleets.feeder, fleets.racks * fleets.asleep_kw, len(feeders))
     fixed_kw = fixed_kw + np.array([hpc_kw.get(feeder, 0.0) for feeder in feeders])
-    caps = [limits.feeders[feeder] for feeder in feeders]
+    caps = [limits.feeder(feeder) for feeder in feeders]
     room = Room(
         grid_kw=left_kw(limits.usable_kw(limits.grid), float(fixed_kw.sum()), pue),
         feeder_kw=left_kw(np.array([limits.usable_kw(cap) for cap in caps]), fixed_kw, pue),

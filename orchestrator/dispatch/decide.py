@@ -11,7 +11,7 @@ from orchestrator.dispatch.kernels.choice import BlockLeft, Chosen, Room
 from orchestrator.dispatch.kernels.rows import Moment, PoolColumns, Switches
 from orchestrator.dispatch.kernels.tranches import Places, Tranches
 from orchestrator.dispatch.merit_order import lay_out
-from orchestrator.dispatch.relief import Excused, relieve, shortfall_kw
+from orchestrator.dispatch.relief import Excused, relieve
 from orchestrator.observe.columns import FleetColumns, Floats, Ints, JobColumns
 from orchestrator.observe.phase import Phase
 
@@ -21,11 +21,6 @@ class Decided(NamedTuple):
     chosen: Chosen
     gpu_limit_w: Floats
     """By pool."""
-
-    @property
-    def shortfall_kw(self) -> float:
-        """Power above the tightest cap that only an interruption of guaranteed jobs could shed."""
-        return shortfall_kw(self.chosen)
 
 
 class SiteColumns(NamedTuple):
@@ -61,7 +56,7 @@ def decide(
         return tranches, choose(tranches, price_usd_per_mwh, room, moment.pue, fleets, jobs, bought)
 
     tranches, chosen = _within_budgets(choice, jobs, np.maximum(moment.interruptions_left, 0))
-    excused = excused or Excused(0.0, np.zeros(len(room.feeder_kw)))
+    excused = excused or Excused(0.0, *np.zeros((2, len(room.feeder_kw))))
     chosen, gpu_limit_w = relieve(tranches, chosen, pools, moment.pue, excused, places)
     return Decided(tranches, chosen, gpu_limit_w)
 

@@ -102,8 +102,8 @@ class Desired:
     """Caps that kept a worthwhile tranche from running."""
     changes: tuple[Target, ...]
     """Fleets and jobs that change, in the snapshot's order."""
-    shortfall_kw: float
-    """Power above the tightest cap that only an interruption of guaranteed jobs could shed."""
+    shortfalls_kw: Mapping[Cap, float]
+    """Power above each cap that is exceeded, which only an interruption of guaranteed jobs could shed."""
     order: tuple[Target, ...]
     """Those of the changes that were chosen between, in merit order."""
     figures: FiguresByTarget = field(compare=False)

@@ -14,11 +14,12 @@ from orchestrator.accounting.economics import ModeStep, mode_steps, sleep_thresh
 from orchestrator.dispatch.allocate import changed_fleets, changed_jobs
 from orchestrator.dispatch.decide import Decided, SiteColumns, decide
 from orchestrator.dispatch.desired import Desired, FiguresByTarget
+from orchestrator.dispatch.kernels.choice import Chosen
 from orchestrator.dispatch.kernels.rows import Moment
 from orchestrator.dispatch.live_columns import FleetRows, JobRows, LiveColumns, places
 from orchestrator.dispatch.power_price import PowerPrices, charge_figures, power_prices
 from orchestrator.dispatch.precedence import caps_that_hold, shaped_by
-from orchestrator.dispatch.relief import short
+from orchestrator.dispatch.relief import short, shortfalls_kw
 from orchestrator.dispatch.room_left import block_left, room_left
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.rack_mix import RackMix
@@ -57,7 +58,9 @@ def dispatch(
     runs = chosen.gpus > 0
     running = dict(zip(compress(jobs.names, runs.tolist()), chosen.gpus[runs].tolist(), strict=True))
     gpu_limit_w = {pool.name: limit_w for pool, limit_w in zip(site.pools, decided.gpu_limit_w.tolist(), strict=True)}
-    binding = _binding(site, snapshot, decided)
+    held = caps_that_hold(snapshot.limits)
+    caps = (held[GRID_CONNECTION], *(held[Target.feeder(feeder.name)] for feeder in site.feeders))
+    binding = _binding(caps, chosen)
     changed = (
         *compress(fleets.targets, fleet_changes),
         *compress(jobs.targets, job_changes.tolist()),
@@ -68,13 +71,12 @@ def dispatch(
         gpu_limit_w=gpu_limit_w,
         binding=binding,
         changes=changed,
-        shortfall_kw=decided.shortfall_kw,
+        shortfalls_kw={
+            cap: over_kw for cap, over_kw in zip(caps, shortfalls_kw(chosen).tolist(), strict=True) if over_kw
+        },
         order=_order(fleets, jobs, decided, np.array(fleet_changes, dtype=np.bool_), job_changes) if changed else (),
         figures=FiguresByTarget(fleets, jobs, decided, values, prices),
-        rules=tuple(
-            rule.name
-            for rule in shaped_by(site, snapshot.limits, binding, decided.tranches, chosen, prices.beyond.usd_per_mwh)
-        ),
+        rules=tuple(rule.name for rule in shaped_by(binding, decided.tranches, chosen, prices.beyond.usd_per_mwh)),
         charges={charge.name: charge_figures(charge, begun, market, round(chosen.block_kw, 1)) for charge in charges},
     )
 
@@ -157,11 +159,9 @@ def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, planned: Switch |
     return any(sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, warm_up, outlook) > price for step in first)
 
 
-def _binding(site: Site, snapshot: Snapshot, decided: Decided) -> tuple[Cap, ...]:
-    """The caps that bound, in the order in which they did."""
-    held = caps_that_hold(site, snapshot.limits)
-    caps = (held[GRID_CONNECTION], *(held[Target.feeder(feeder.name)] for feeder in site.feeders))
-    bound = decided.chosen.bound.tolist()
+def _binding(caps: Sequence[Cap], chosen: Chosen) -> tuple[Cap, ...]:
+    """Those of `caps`, the connection's and each feeder's, that bound, in the order in which they did."""
+    bound = chosen.bound.tolist()
     return tuple(caps[row] for row in sorted(range(len(bound)), key=bound.__getitem__) if bound[row])
 
 

@@ -73,15 +73,15 @@ class MeasuredRoom:
 
     @staticmethod
     def measured(site: Site, snapshot: Snapshot) -> "MeasuredRoom":
-        limits, committed_kw = snapshot.limits, dict.fromkeys(snapshot.limits.feeders, 0.0)
+        limits, committed_kw = snapshot.limits, {feeder.name: 0.0 for feeder in site.feeders}
         for of_fleet in snapshot.fleets.values():
             committed_kw[of_fleet.fleet.feeder] += of_fleet.committed_kw
         for of_pool in snapshot.pools.values():
             committed_kw[of_pool.pool.feeder] += of_pool.committed_kw
         grid_kw = left_kw(limits.usable_kw(limits.grid), sum(committed_kw.values()), snapshot.pue)
         feeder_kw = {
-            name: left_kw(limits.usable_kw(cap), committed_kw[name], snapshot.pue)
-            for name, cap in limits.feeders.items()
+            name: left_kw(limits.usable_kw(limits.feeder(name)), committed_it_kw, snapshot.pue)
+            for name, committed_it_kw in committed_kw.items()
         }
         gpus = {pool.name: pool.gpus for pool in site.pools}
         for job in snapshot.jobs.values():

@@ -17,21 +17,23 @@ ROUNDING_W = 1e-9
 class Excused(NamedTuple):
     """Power by which a cap may be exceeded before a customer is interrupted for it, grid-side kW."""
 
-    order_kw: float
+    kept_grid_kw: float
     """At the grid connection, for a cap for which no guaranteed job may be stopped (`precedence.kept_above_kw`)."""
+    kept_feeder_kw: Floats
+    """The same by feeder."""
     assumed_kw: Floats
     """By feeder, power that is only assumed of racks and nodes, because nobody measures them."""
 
 
 def short(chosen: Chosen) -> bool:
     """What runs exceeds a cap."""
-    return shortfall_kw(chosen) > 0.0
+    return bool(shortfalls_kw(chosen).any())
 
 
-def shortfall_kw(chosen: Chosen) -> float:
-    """Power above the tightest cap, kW; 0 where it is no more than a rounding error."""
-    over_kw = -min(chosen.grid_kw, float(chosen.feeder_kw.min(initial=np.inf)))
-    return over_kw if over_kw > ROUNDING_KW else 0.0
+def shortfalls_kw(chosen: Chosen) -> Floats:
+    """(1 + feeders,) power above the caps of the connection and of each feeder; 0 where it is a rounding error."""
+    over_kw = -np.append(chosen.grid_kw, chosen.feeder_kw)
+    return np.where(over_kw > ROUNDING_KW, over_kw, 0.0)
 
 
 def relieve(
@@ -52,7 +54,8 @@ def relieve(
     np.add.at(feeder_kw, pools.feeder, shed_kw)
 
     # A customer is not interrupted for power that is only assumed, nor for an order.
-    spare_kw = excused.order_kw + float(excused.assumed_kw.sum())
+    spare_kw = excused.kept_grid_kw + float(excused.assumed_kw.sum())
+    feeder_spare_kw = excused.kept_feeder_kw + excused.assumed_kw
     units, gpus = chosen.units.copy(), chosen.gpus.copy()
     guaranteed = np.flatnonzero(of_jobs & (tranches.rank == Rank.GUARANTEED) & (units > 0))
     # A job that waits goes before one that runs, then the one that earns least in an hour.
@@ -60,8 +63,7 @@ def relieve(
     usd = tranches.value_usd_per_mwh * tranches.unit_kw
     for row in guaranteed[np.lexsort((by_name, usd[guaranteed], tranches.running[guaranteed]))]:
         feeder = tranches.feeder[row]
-        feeder_left_kw = feeder_kw[feeder] + excused.assumed_kw[feeder]
-        if grid_kw + spare_kw >= -ROUNDING_KW and feeder_left_kw >= -ROUNDING_KW:
+        if grid_kw + spare_kw >= -ROUNDING_KW and feeder_kw[feeder] + feeder_spare_kw[feeder] >= -ROUNDING_KW:
             continue
         # All of its units: what is guaranteed is whole, one unit.
         drawn_kw = float(tranches.unit_kw[row] * pue * drawn_share[pool[row]])

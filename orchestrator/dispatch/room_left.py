@@ -29,8 +29,9 @@ class Left(NamedTuple):
 def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, pools: PoolColumns) -> Left:
     """What is left under the caps once everything that cannot be switched off has drawn its share."""
     limits, pue, columns = snapshot.limits, snapshot.pue, jobs.columns
-    caps = caps_that_hold(site, limits)
-    grid_cap, feeder_caps = caps[GRID_CONNECTION], [caps[Target.feeder(feeder.name)] for feeder in site.feeders]
+    caps, places = caps_that_hold(limits), [Target.feeder(feeder.name) for feeder in site.feeders]
+    grid_cap, feeder_caps = caps[GRID_CONNECTION], [caps[place] for place in places]
+    kept_kw = kept_above_kw(limits, Rank.GUARANTEED)
     fixed_kw = np.zeros(len(feeder_caps))
     assumed_kw = np.zeros(len(feeder_caps))
     pool_statuses = [snapshot.pools[pool.name] for pool in site.pools]
@@ -65,7 +66,7 @@ def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, 
             feeder_margin_kw=np.array([margin_kw(cap.limit_kw) for cap in feeder_caps]),
             gpus=gpus,
         ),
-        Excused(kept_above_kw(site, limits, Rank.GUARANTEED), assumed_kw * pue),
+        Excused(kept_kw[GRID_CONNECTION], np.array([kept_kw[place] for place in places]), assumed_kw * pue),
         float(fixed_kw.sum() * pue),
     )
 

@@ -9,6 +9,7 @@ from orchestrator.domain.limits import Curtailment, Limits
 from orchestrator.domain.market import CurrentPrice, PriceBook
 from orchestrator.domain.observation import Reading
 from orchestrator.domain.site import Fleet, GpuPool, Tenant
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import FleetView, Job, JobView
 
 
@@ -22,6 +23,10 @@ class Power:
     overhead_kw: float
     feeders_kw: Mapping[str, float]
     """Each feeder's share, overhead included."""
+
+    def at(self, place: Target) -> float:
+        """At the grid connection or a feeder."""
+        return self.grid_kw if place == GRID_CONNECTION else self.feeders_kw[place.name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from orchestrator.dispatch.desired import Desired, gain_usd_per_h
 from orchestrator.dispatch.moves import Moves
 from orchestrator.domain.decision import Action, Decision, Direction, Trigger
 from orchestrator.domain.snapshot import Snapshot
-from orchestrator.domain.target import Target
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.units import power_text
 
 SHOWN = 20
@@ -76,7 +76,9 @@ def write_up(
 def _summary(snapshot: Snapshot, actions: Sequence[Action]) -> str:
     price = f"power at {snapshot.price.usd_per_mwh:.2f} USD/MWh"
     if not actions:
-        return f"{price}: the site is as it should be under {snapshot.limits.grid.limit_kw:.0f} kW"
+        caps = (cap for cap in snapshot.limits.tightest.values() if cap.at == GRID_CONNECTION or cap.id)
+        under = " and ".join(f"{cap.limit_kw:.0f} kW at the {cap.at}" for cap in caps)
+        return f"{price}: the site is as it should be, under {under}"
     downs = sum(1 for action in actions if action.direction is Direction.DOWN)
     change_kw = sum(action.change_kw for action in actions)
     word = "down" if change_kw < 0 else "up"

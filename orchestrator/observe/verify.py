@@ -22,7 +22,7 @@ from orchestrator.domain.decision import (
 from orchestrator.domain.limits import Cap, Limits
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
-from orchestrator.domain.target import GRID_CONNECTION, Target
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 
 TOLERANCE = 0.02
@@ -125,29 +125,31 @@ def _measured(pending: Pending, snapshot: Snapshot) -> bool:
 
 def above_caps(snapshot: Snapshot, due: Limits) -> tuple[Cap, ...]:
     """Caps that measured power exceeds now."""
-    return tuple(cap for cap in (due.grid, *due.feeders.values()) if _measured_kw(snapshot, cap) > cap.limit_kw)
-
-
-def _measured_kw(snapshot: Snapshot, cap: Cap) -> float:
-    """Grid-side power where the cap holds."""
-    measured = snapshot.measured
-    return measured.grid_kw if cap.at == GRID_CONNECTION else measured.feeders_kw[cap.at.name]
+    return tuple(cap for cap in due.tightest.values() if snapshot.measured.at(cap.at) > cap.limit_kw)
 
 
 def breaches_now(
-    site: Site, snapshot: Snapshot, due: Limits, late: Mapping[Target, str], shortfall_kw: float, started_at: datetime
+    site: Site,
+    snapshot: Snapshot,
+    due: Limits,
+    late: Mapping[Target, str],
+    shortfalls_kw: Mapping[Cap, float],
+    started_at: datetime,
 ) -> dict[tuple[BreachKind, str], str]:
-    """What is broken at this moment, each with its figures. `late` holds the details of late power-downs by target."""
+    """What is broken at this moment, each with its figures.
+
+    `late` holds the details of late power-downs by target; `shortfalls_kw` what dispatch found no way to shed, by cap.
+    """
     broken: dict[tuple[BreachKind, str], str] = {}
     for cap in above_caps(snapshot, due):
-        measured_kw = _measured_kw(snapshot, cap)
+        measured_kw = snapshot.measured.at(cap.at)
         broken[BreachKind.CAP, cap.source] = f"{measured_kw:.0f} kW measured, {cap.limit_kw:.0f} kW allowed"
     for target, detail in late.items():
         broken[BreachKind.SHED, str(target)] = detail
-    if shortfall_kw > SHORT_KW and due.grid.limit_kw <= snapshot.limits.grid.limit_kw:
-        broken[BreachKind.SHED, snapshot.limits.grid.source] = (
-            f"{shortfall_kw:.0f} kW could be shed only by interrupting guaranteed jobs"
-        )
+    for cap, shortfall_kw in shortfalls_kw.items():
+        if shortfall_kw > SHORT_KW and due.tightest[cap.at].limit_kw <= cap.limit_kw:
+            detail = f"{shortfall_kw:.0f} kW could be shed only by interrupting guaranteed jobs"
+            broken[BreachKind.SHED, cap.source] = detail
     for status in snapshot.fleets.values():
         if status.stuck:
             broken[BreachKind.SHED, str(Target.fleet(status.fleet.name))] = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from orchestrator.accounting.power_cost import block_kw, marginal_over
 from orchestrator.domain.headroom import PLANNED_SHARE, left_it_kw, usable_kw
-from orchestrator.domain.limits import Curtailment, limits_now
+from orchestrator.domain.limits import Curtailment, own_caps
 from orchestrator.domain.site import Cooling, Site
 from orchestrator.domain.units import HASHES_PER_PH, SECONDS_PER_HOUR
 from orchestrator.forecast.outlook import Outlook
@@ -37,16 +37,15 @@ def caps_ahead(
     site: Site, curtailments: Iterable[Curtailment], start: datetime, step: timedelta, steps: int
 ) -> CapsAhead:
     """Each step under the lowest cap in force at any moment of it."""
-    orders = [order for order in curtailments if order.cancelled_at is None]
-    limits = limits_now(site, (), start)
-    grid_kw = np.full(steps, limits.usable_kw(limits.grid))
-    for order in orders:
-        first = max(int((order.start - start) // step), 0)
-        last = min(int(-((start - order.until) // step)), steps)
-        ordered_kw = usable_kw(order.limit_kw, site.grid.measurement_uncertainty)
-        grid_kw[first:last] = np.minimum(grid_kw[first:last], ordered_kw)
-    feeder_kw = np.array([limits.usable_kw(limits.feeders[feeder.name]) for feeder in site.feeders])
-    return CapsAhead(grid_kw, np.repeat(feeder_kw[:, None], steps, axis=1))
+    limit_kw = {cap.at: np.full(steps, cap.limit_kw) for cap in own_caps(site)}
+    for order in curtailments:
+        if order.cancelled_at is None and order.at in limit_kw:
+            first = max(int((order.start - start) // step), 0)
+            last = min(int(-((start - order.until) // step)), steps)
+            ahead_kw = limit_kw[order.at][first:last]
+            np.minimum(ahead_kw, order.limit_kw, out=ahead_kw)
+    grid_kw, *feeders_kw = (usable_kw(kw, site.grid.measurement_uncertainty) for kw in limit_kw.values())
+    return CapsAhead(grid_kw, np.array(feeders_kw).reshape(len(site.feeders), steps))
 
 
 def pue_at(cooling: Cooling, outdoor_c: Floats) -> Floats:

@@ -15,7 +15,7 @@ from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.store import StoreAheadError, StoreInUseError
 from orchestrator.adapters.telemetry.latest import LatestMetrics
-from orchestrator.api.desk import ClockInfo, DeskRefusalError, Event, Readiness
+from orchestrator.api.desk import AskedOrder, ClockInfo, DeskRefusalError, Event, Readiness
 from orchestrator.api.recorded_events import events_of, plan_event
 from orchestrator.api.routes.events import EventHub
 from orchestrator.clock import SiteClock
@@ -235,19 +235,8 @@ class LiveSite:
     def curtailments(self) -> Sequence[Curtailment]:
         return self._controller.curtailments
 
-    async def curtail(
-        self, limit_kw: float | None, shed_kw: float | None, until: datetime, reason: str, source: str
-    ) -> Curtailment:
-        order = new_order(
-            self.site,
-            self._controller.snapshot,
-            self.now(),
-            limit_kw=limit_kw,
-            shed_kw=shed_kw,
-            until=until,
-            reason=reason,
-            source=source,
-        )
+    async def curtail(self, asked: AskedOrder) -> Curtailment:
+        order = new_order(self.site, self._controller.snapshot, asked, self.now())
         await self._controller.curtail(order)
         self._look_soon()
         return order

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.ledger import Posting
-from orchestrator.api import ClockInfo, DeskRefusalError, Event, EventHub, Readiness
+from orchestrator.api import AskedOrder, ClockInfo, DeskRefusalError, Event, EventHub, Readiness
 from orchestrator.domain.decision import (
     Action,
     Breach,
@@ -178,16 +178,25 @@ class FakeDesk:
     def curtailments(self) -> Sequence[Curtailment]:
         return self.orders
 
-    async def curtail(
-        self, limit_kw: float | None, shed_kw: float | None, until: datetime, reason: str, source: str
-    ) -> Curtailment:
-        if shed_kw is not None and not self.observed:
+    async def curtail(self, asked: AskedOrder) -> Curtailment:
+        if asked.shed_kw is not None and not self.observed:
             raise DeskRefusalError("there is no measured power to shed from; give limit_kw")
-        limit = limit_kw if limit_kw is not None else self._power().grid_kw - (shed_kw or 0.0)
-        number = len(self.orders) + 1
-        order = Curtailment(f"c-{number}", limit, shed_kw, self.now, until, timedelta(minutes=2), reason, source)
+        limit_kw = asked.limit_kw
+        if limit_kw is None:
+            limit_kw = self._power().at(asked.at) - (asked.shed_kw or 0.0)
+        order = Curtailment(
+            id=f"c-{len(self.orders) + 1}",
+            at=asked.at,
+            limit_kw=limit_kw,
+            shed_kw=asked.shed_kw,
+            start=self.now,
+            until=asked.until,
+            response=timedelta(minutes=2),
+            reason=asked.reason,
+            source=asked.source,
+        )
         self.orders.append(order)
-        self.share = min(self.share, max(limit - 16_000.0, 0.0) / 70_000.0)
+        self.share = min(self.share, max(limit_kw - 16_000.0, 0.0) / 70_000.0)
         self._publish("curtailment")
         return order
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from orchestrator.domain.target import Target
 from orchestrator.domain.units import utc
 
 if TYPE_CHECKING:
@@ -50,6 +51,27 @@ async def test_a_shed_until_an_instant_in_another_offset(client: httpx.AsyncClie
     assert made.json()["shed_kw"] == 5000.0
 
 
+async def test_an_order_for_a_feeder_says_where_it_holds(client: httpx.AsyncClient, desk: "FakeDesk") -> None:
+    feeder = desk.site.feeders[0]
+    made = await client.post("/api/v1/curtailments", json=ORDER | {"limit_kw": 1000.0, "feeder": feeder.name})
+    assert made.status_code == 201
+    assert made.json()["feeder"] == feeder.name
+    assert desk.orders[0].at == Target.feeder(feeder.name)
+    of_site = await client.post("/api/v1/curtailments", json=ORDER)
+    assert of_site.json()["feeder"] is None
+    seen = (await client.get("/api/v1/state")).json()
+    assert [order["feeder"] for order in seen["curtailments"]] == [feeder.name, None]
+    sources = {cap["name"]: (cap["source"], cap["limit_kw"]) for cap in seen["observed"]["feeders"]}
+    assert sources[feeder.name] == ("curtailment c-1", 1000.0)
+    for asked, says in (
+        ({"feeder": "west"}, f"must be one of the site's feeders: {feeder.name}"),
+        ({"feeder": feeder.name, "limit_kw": feeder.limit_kw + 1}, f"of the feeder {feeder.name}"),
+    ):
+        refused = await client.post("/api/v1/curtailments", json=ORDER | asked)
+        assert refused.status_code == 422
+        assert says in refused.json()["errors"][0]["detail"]
+
+
 async def test_a_shed_that_the_site_cannot_measure_is_a_conflict(client: httpx.AsyncClient, desk: "FakeDesk") -> None:
     desk.observed = False
     refused = await client.post("/api/v1/curtailments", json=without(ORDER, "limit_kw", shed_kw=10))
@@ -65,7 +87,7 @@ async def test_a_shed_that_the_site_cannot_measure_is_a_conflict(client: httpx.A
         (without(ORDER, shed_kw=5), "", "exactly one of limit_kw and shed_kw"),
         (without(ORDER, "for_minutes"), "", "exactly one of until and for_minutes"),
         (without(ORDER, limit_kw=-1), "/limit_kw", "greater than or equal to 0"),
-        (without(ORDER, limit_kw=100_001), "/limit_kw", "at most the grid connection's 100000 kW"),
+        (without(ORDER, limit_kw=100_001), "/limit_kw", "at most the 100000 kW of the grid connection"),
         (without(ORDER, limit_kw="40000"), "/limit_kw", "valid number"),
         (without(ORDER, limit_kw=True), "/limit_kw", "valid number"),
         (without(ORDER, "limit_kw", shed_kw=0), "/shed_kw", "greater than 0"),

@@ -8,7 +8,9 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from orchestrator.accounting.charges.block import Ppa
+from orchestrator.api import AskedOrder
 from orchestrator.domain.decision import Breach, BreachKind, BreachState
+from orchestrator.domain.target import GRID_CONNECTION
 from tests.power_block import charged
 
 if TYPE_CHECKING:
@@ -156,7 +158,7 @@ async def test_a_refused_curtailment_says_why(page: Page, served: "Served") -> N
     await page.keyboard.press("Enter")
     await expect(dialog).to_contain_text("400.0 MW")
     await page.keyboard.press("Enter")
-    await expect(dialog.get_by_role("alert")).to_contain_text("at most the grid connection's 100000 kW")
+    await expect(dialog.get_by_role("alert")).to_contain_text("at most the 100000 kW of the grid connection")
 
 
 async def test_breaches_and_stale_inputs_are_in_a_banner(page: Page, served: "Served", desk: "FakeDesk") -> None:
@@ -195,7 +197,8 @@ async def test_a_lost_connection_is_said_and_mended_by_itself(
 async def test_no_layout_overflows_sideways(
     browser: Browser, served: "Served", desk: "FakeDesk", scheme: Any, width: int
 ) -> None:
-    await desk.curtail(40_000.0, None, desk.now.replace(hour=23, minute=59), "a reason " * 20, "api")
+    until = desk.now.replace(hour=23, minute=59)
+    await desk.curtail(AskedOrder(GRID_CONNECTION, 40_000.0, None, until, "a reason " * 20, "api"))
     desk.stale = tuple(f"rack s21/rack-{number}" for number in range(20))
     context = await browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
     page = await context.new_page()

@@ -45,6 +45,7 @@ from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import BEHIND, Market, Price
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.rack_mix import RackMix
+from orchestrator.domain.target import Target
 from orchestrator.domain.units import CENT
 from orchestrator.domain.work import Arrival
 from orchestrator.ports import Memory, ObservationRecord, Record, Store
@@ -258,11 +259,12 @@ def test_all_is_there_after_reopening(open_store: OpenStore) -> None:
     )
     came = Arrival("h100", 8, 7200.0, NOW - 2 * MINUTE, NOW - MINUTE)
     job = JobRecord("train", "acme", 10.0, 2.5, 1, NOW - MINUTE, "open", came)
+    orders = (curtailment(), replace(curtailment("c-2"), at=Target.feeder("north")))
     with open_store() as store:
-        store.record([made, outcome, *marks, job, price(), curtailment(), breach(), observation(), posting()])
+        store.record([made, outcome, *marks, job, price(), *orders, breach(), observation(), posting()])
     with open_store() as store:
         assert store.restore(NOW) == Memory(
-            curtailments=(curtailment(),),
+            curtailments=orders,
             breaches=(breach(),),
             marks=tuple(sorted(marks, key=lambda mark: mark.metric)),
             jobs=(job,),

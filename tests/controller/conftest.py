@@ -31,7 +31,7 @@ from orchestrator.domain.site import (
 )
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import Snapshot
-from orchestrator.domain.target import Target
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import Job, JobPhase, Workloads
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.ports import Record
@@ -279,10 +279,13 @@ class World:
         )
         self.devices.submit(job, self.now)
 
-    async def order(self, limit_kw: float, *, minutes: float = 60.0, response_s: float = 60.0) -> None:
+    async def order(
+        self, limit_kw: float, *, minutes: float = 60.0, response_s: float = 60.0, at: Target = GRID_CONNECTION
+    ) -> None:
         await self.controller.curtail(
             Curtailment(
                 id=f"c-{len(self.controller.curtailments) + 1}",
+                at=at,
                 limit_kw=limit_kw,
                 shed_kw=None,
                 start=self.now,

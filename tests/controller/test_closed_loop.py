@@ -105,6 +105,40 @@ async def test_an_order_is_met_in_its_response_time_and_released_when_it_is_over
     assert world.controller.curtailments == ()
 
 
+async def test_an_order_for_a_feeder_is_met_there_and_over_a_restart_while_the_rest_earns_on(world_of: WorldOf) -> None:
+    world = world_of([CHEAP] * 12)
+    await running(world)
+    before = world.snapshot.measured
+    await world.order(300.0, minutes=60, response_s=60, at=Target.feeder("a"))
+    [(decision, _)] = world.store.decisions(1)
+    assert decision.trigger is Trigger.CURTAILMENT
+    assert decision.binding == ("curtailment c-1",)
+    assert {action.move.target for action in decision.actions} == {Target.fleet("old")}
+    await world.run(5)
+    world.restart()
+    await world.run(10)
+    measured = world.snapshot.measured
+    assert 150.0 < measured.feeders_kw["a"] <= 300.0
+    assert measured.feeders_kw["b"] >= before.feeders_kw["b"]
+    assert world.above_limit_s() == 0
+    assert world.snapshot.breaches == ()
+    await world.run(50)
+    assert world.snapshot.measured.feeders_kw["a"] == pytest.approx(before.feeders_kw["a"], rel=0.05)
+
+
+async def test_an_order_for_a_feeder_that_it_cannot_meet_is_a_breach_of_that_order(world_of: WorldOf) -> None:
+    world = world_of([CHEAP] * 12)
+    await running(world)
+    await world.order(10.0, minutes=30, at=Target.feeder("b"))
+    await world.run(5)
+    assert world.snapshot.jobs["train"].view.phase is JobPhase.RUNNING
+    assert world.awake("old") > 0, "the other feeder has no part in it"
+    assert {(breach.kind.value, breach.subject) for breach in world.snapshot.breaches} == {
+        ("cap_exceeded", "curtailment c-1"),
+        ("shed_not_delivered", "curtailment c-1"),
+    }
+
+
 async def test_an_order_cancelled_early_lets_power_up_again(world_of: WorldOf) -> None:
     world = world_of([CHEAP] * 12)
     await running(world)

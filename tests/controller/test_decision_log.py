@@ -89,7 +89,7 @@ async def test_orders_late_moves_and_breaches_are_told_as_they_go(world_of: "Wor
     world.devices.reset("new/rack-0")
     await world.run(10)
     lines = said()[before:]
-    assert lines[0]["message"].startswith("order accepted: at most 500 kW until")
+    assert lines[0]["message"].startswith("order accepted: at most 500 kW at the grid connection until")
     assert lines[1]["trigger"] == "curtailment"
     (late,) = [line for line in lines if line.get("outcome") == "late"]
     assert (late["level"], late["target"]) == ("WARNING", "fleet/new")

@@ -10,7 +10,7 @@ from orchestrator.accounting.economics import mode_steps, sleep_threshold_usd_pe
 from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.dispatch.relief import ROUNDING_KW
 from orchestrator.domain.headroom import START_MARGIN
-from orchestrator.domain.limits import Cap
+from orchestrator.domain.limits import Cap, own_caps
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
@@ -152,7 +152,7 @@ def _walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
         if tranche.target in taken and tranche.name not in running:
             running[tranche.name] = sum(other.gpus * units for other, units in taken[tranche.target])
     limits = snapshot.limits
-    binding = tuple(limits.grid if at == GRID_CONNECTION else limits.feeders[at.name] for at in room.binding)
+    binding = tuple(limits.tightest[at] for at in room.binding)
 
     changed = {
         *(
@@ -193,7 +193,7 @@ def _room(site: Site, snapshot: Snapshot) -> CapRoom:
     """What is left under the caps once everything that cannot be switched off has drawn its share."""
     limits, pue = snapshot.limits, snapshot.pue
     grid_kw = limits.usable_kw(limits.grid)
-    feeder_kw = {name: limits.usable_kw(cap) for name, cap in limits.feeders.items()}
+    feeder_kw = {feeder.name: limits.usable_kw(limits.feeder(feeder.name)) for feeder in site.feeders}
     gpus = {name: status.pool.gpus for name, status in snapshot.pools.items()}
     for status in snapshot.jobs.values():
         if status.view.phase is JobPhase.STOPPING or (status.view.held and status.view.phase is JobPhase.RUNNING):
@@ -208,7 +208,7 @@ def _room(site: Site, snapshot: Snapshot) -> CapRoom:
         grid_kw=grid_kw,
         feeder_kw=feeder_kw,
         grid_margin_kw=limits.grid.limit_kw * START_MARGIN,
-        feeder_margin_kw={name: cap.limit_kw * START_MARGIN for name, cap in limits.feeders.items()},
+        feeder_margin_kw={name: limits.feeder(name).limit_kw * START_MARGIN for name in feeder_kw},
         gpus=gpus,
         block_kw=block_kw,
     )
@@ -266,13 +266,13 @@ def _make_room(
     assumed_kw = dict.fromkeys(room.feeder_kw, 0.0)
     for feeder, kw in _assumed(snapshot):
         assumed_kw[feeder] += kw * snapshot.pue
-    order_kw = snapshot.limits.usable_kw(Cap(site.grid.limit_kw, GRID_CONNECTION)) - snapshot.limits.usable_kw(
-        snapshot.limits.grid
-    )
-    spare_kw = order_kw + sum(assumed_kw.values())
+    limits = snapshot.limits
+    kept_kw = {own.at: limits.usable_kw(own) - limits.usable_kw(limits.tightest[own.at]) for own in own_caps(site)}
+    spare_kw = kept_kw[GRID_CONNECTION] + sum(assumed_kw.values())
     guaranteed = [tranche for tranche in jobs if tranche.rank is Rank.GUARANTEED]
     for tranche in sorted(guaranteed, key=_given_up_first):
-        feeder_left_kw = room.feeder_kw[tranche.feeder] + assumed_kw[tranche.feeder]
+        excused_kw = assumed_kw[tranche.feeder] + kept_kw[Target.feeder(tranche.feeder)]
+        feeder_left_kw = room.feeder_kw[tranche.feeder] + excused_kw
         if room.grid_kw + spare_kw >= -ROUNDING_KW and feeder_left_kw >= -ROUNDING_KW:
             continue
         drawn_kw = tranche.unit_kw * snapshot.pue * drawn_share[pool_of[tranche.target]]

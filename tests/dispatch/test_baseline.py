@@ -34,8 +34,9 @@ NEW = replace(OLD, name="new", feeder="b", modes=(Mode("normal", 2000.0, 200.0),
 
 
 def limits(grid_kw: float = 1e6, a_kw: float = 1e6, b_kw: float = 1e6, uncertainty: float = 0.0) -> Limits:
-    feeders = {"a": Cap(a_kw, Target.feeder("a")), "b": Cap(b_kw, Target.feeder("b"))}
-    return Limits(Cap(grid_kw, GRID_CONNECTION), feeders, uncertainty)
+    return Limits(
+        (Cap(grid_kw, GRID_CONNECTION), Cap(a_kw, Target.feeder("a")), Cap(b_kw, Target.feeder("b"))), uncertainty
+    )
 
 
 def site_of(*fleets: Fleet) -> Site:

@@ -11,7 +11,7 @@ from orchestrator.dispatch.decide import Decided, SiteColumns, decide
 from orchestrator.dispatch.inputs import pool_columns
 from orchestrator.dispatch.kernels.choice import Room
 from orchestrator.dispatch.kernels.rows import Moment, Switches
-from orchestrator.dispatch.relief import Excused
+from orchestrator.dispatch.relief import Excused, short, shortfalls_kw
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import JobPhase
 from orchestrator.observe.columns import FleetColumns, JobColumns, fleet_columns, job_columns
@@ -78,20 +78,20 @@ def test_guaranteed_jobs_above_a_cap_are_throttled_then_given_up_unless_an_order
     pools = pool_columns(scene.site)
 
     def at(grid_kw: float, order_kw: float = 0.0) -> Decided:
-        given, excused = room(scene.site, grid_kw=grid_kw), Excused(order_kw, np.zeros(2))
+        given, excused = room(scene.site, grid_kw=grid_kw), Excused(order_kw, np.zeros(2), np.zeros(2))
         return decide(SiteColumns(fleets, jobs, pools), moment(scene.site), given, 5000.0, excused=excused)
 
     throttled = at(50.0)
     assert throttled.chosen.gpus.tolist() == [80, 80]
     assert 200.0 < throttled.gpu_limit_w[0] < 700.0
-    assert throttled.shortfall_kw == 0
+    assert not short(throttled.chosen)
     given_up = at(20.0)
     assert given_up.gpu_limit_w.tolist() == [200.0]
     assert given_up.chosen.gpus.tolist() == [0, 80]
-    assert given_up.shortfall_kw == 0
+    assert not short(given_up.chosen)
     kept = at(20.0, order_kw=100.0)
     assert kept.chosen.gpus.tolist() == [80, 80]
-    assert kept.shortfall_kw == pytest.approx(2.88)
+    assert shortfalls_kw(kept.chosen).tolist() == [pytest.approx(2.88), 0.0, 0.0]
 
 
 def test_nothing_given_is_changed(scene: Scene) -> None:

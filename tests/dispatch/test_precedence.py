@@ -1,6 +1,6 @@
 """Who wins is read off the list: for each pair of neighbours a scene in which they conflict, and the higher one has it.
 
-No override can be given yet, so one is put in its place in the list here.
+No override can be given yet, so one is put among the caps here.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.dispatch import precedence
 from orchestrator.dispatch.desired import Desired
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.dispatch.precedence import PRECEDENCE, caps_that_hold, claims_in_turn, kept_above_kw
-from orchestrator.domain.limits import Cap
+from orchestrator.domain.limits import Authority, Cap
 from orchestrator.domain.site import SLEEP, Feeder, Grid
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import JobPhase
@@ -32,16 +31,11 @@ def decided(scene: Scene) -> Desired:
     return dispatch(scene.site, scene.snapshot())
 
 
-def overridden(monkeypatch: pytest.MonkeyPatch, limit_kw: float) -> Cap:
-    """An operator's cap on the connection, for which all may be stopped but what is guaranteed."""
-    cap = Cap(limit_kw, GRID_CONNECTION)
-    rules = {
-        precedence.OPERATOR_OVERRIDES: replace(
-            precedence.OPERATOR_OVERRIDES, caps=lambda site, limits: (cap,), stops=precedence.GRID_ORDERS.stops
-        )
-    }
-    monkeypatch.setattr(precedence, "PRECEDENCE", tuple(rules.get(rule, rule) for rule in PRECEDENCE))
-    return cap
+def overridden(scene: Scene, limit_kw: float, at: Target = GRID_CONNECTION) -> Desired:
+    """Decided under an operator's cap, for which all may be stopped but what is guaranteed."""
+    snapshot = scene.snapshot()
+    caps = (*snapshot.limits.caps, Cap(limit_kw, at, Authority.OVERRIDE, "o-1"))
+    return dispatch(scene.site, replace(snapshot, limits=replace(snapshot.limits, caps=caps)))
 
 
 def test_the_list_is_the_order() -> None:
@@ -70,38 +64,39 @@ def test_an_order_takes_what_a_safety_limit_leaves_and_interrupts_nothing_guaran
     scene.job("train", "bank", 160)
     scene.order(100.0)
     snapshot = scene.snapshot()
-    caps = caps_that_hold(scene.site, snapshot.limits)
+    caps = caps_that_hold(snapshot.limits)
     assert caps[GRID_CONNECTION].source == "curtailment c-1"
     assert caps[Target.feeder("a")].limit_kw == 2000.0
-    assert caps_that_hold(scene.site, snapshot.limits, stopping=Rank.GUARANTEED)[GRID_CONNECTION].limit_kw == 4000.0
-    assert kept_above_kw(scene.site, snapshot.limits, Rank.GUARANTEED) == pytest.approx(0.99 * 3900.0)
-    assert kept_above_kw(scene.site, snapshot.limits, Rank.DUE) == 0.0
+    assert caps_that_hold(snapshot.limits, stopping=Rank.GUARANTEED)[GRID_CONNECTION].limit_kw == 4000.0
+    kept_kw = kept_above_kw(snapshot.limits, Rank.GUARANTEED)
+    assert kept_kw == {caps[at].at: pytest.approx(0.99 * 3900.0) if at == GRID_CONNECTION else 0.0 for at in caps}
+    assert set(kept_above_kw(snapshot.limits, Rank.DUE).values()) == {0.0}
     assert decided(scene).jobs.keys() == {"train"}
 
 
-def test_grid_orders_go_before_operator_overrides(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grid_orders_go_before_operator_overrides(scene: Scene) -> None:
     scene.price = 10.0
     scene.order(200.0)
-    overridden(monkeypatch, 3000.0)
-    desired = decided(scene)
+    desired = overridden(scene, 3000.0)
     assert desired.racks == ASLEEP
     assert [cap.source for cap in desired.binding] == ["curtailment c-1"]
     assert desired.rules == ("grid orders",)
 
 
-def test_operator_overrides_go_before_what_tenants_were_promised(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at", [GRID_CONNECTION, Target.feeder("b")], ids=str)
+def test_operator_overrides_go_before_what_tenants_were_promised(scene: Scene, at: Target) -> None:
     """A job at its deadline is paused for it; what is guaranteed is throttled and kept."""
     scene.job("due", "flux", 160, deadline_in_h=10.1)
     scene.job("train", "bank", 40)
     scene.price = 10.0
     assert decided(scene).jobs.keys() == {"due", "train"}
-    cap = overridden(monkeypatch, 120.0)
-    desired = decided(scene)
+    desired = overridden(scene, 120.0, at)
     assert desired.jobs.keys() == {"train"}
-    assert desired.racks == ASLEEP
+    assert desired.racks["new"] == ASLEEP["new"]
+    assert (desired.racks["old"] == ASLEEP["old"]) == (at == GRID_CONNECTION), "it is on the other feeder"
     assert desired.gpu_limit_w["h100"] < 700.0
-    assert desired.binding == (cap,)
-    assert desired.rules == ("operator overrides",)
+    assert [cap.source for cap in desired.binding] == ["override o-1"]
+    assert desired.rules[0] == "operator overrides"
 
 
 def test_grid_orders_go_before_what_tenants_were_promised(scene: Scene) -> None:
@@ -142,6 +137,22 @@ def test_a_feeder_is_a_safety_limit_of_its_own(scene: Scene) -> None:
     desired = decided(scene)
     assert [cap.source for cap in desired.binding] == ["feeder a"]
     assert desired.rules == ("safety limits", "profit")
+
+
+def test_an_order_for_a_feeder_frees_that_feeder_alone_and_interrupts_nothing_guaranteed(scene: Scene) -> None:
+    """Feeder b: mining sleeps, what is flexible pauses, what is guaranteed is throttled; what is then missing is short
+    there, and not at the connection."""
+    scene.price = 10.0
+    scene.job("train", "bank", 160)
+    scene.job("lab", "lab", 80)
+    scene.order(60.0, at=Target.feeder("b"))
+    desired = decided(scene)
+    assert desired.jobs.keys() == {"train"}
+    assert desired.gpu_limit_w["h100"] == 200.0
+    assert {name: racks.get(SLEEP, 0) for name, racks in desired.racks.items()} == {"old": 0, "new": 4}
+    assert [cap.source for cap in desired.binding] == ["curtailment c-1"]
+    assert [cap.source for cap in desired.shortfalls_kw] == ["curtailment c-1"]
+    assert desired.rules == ("grid orders", "profit")
 
 
 def test_what_stays_as_it_is_was_shaped_by_no_rule(scene: Scene) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.limits import Cap, Curtailment, limits_due, limits_now
+from orchestrator.domain.limits import Authority, Cap, Curtailment, limits_due, limits_now
 from orchestrator.domain.market import PricePolicy
 from orchestrator.domain.site import Controls, Cooling, Feeder, Grid, Site, StalePolicies
 from orchestrator.domain.target import GRID_CONNECTION, Target
@@ -38,17 +38,16 @@ ORDER = Curtailment(
     reason="ERCOT EEA2",
     source="operator",
 )
+NORTH = Target.feeder("north")
 CONNECTION = Cap(100_000.0, GRID_CONNECTION)
-ORDERED = Cap(40_000.0, GRID_CONNECTION, "c-1")
+ORDERED = Cap(40_000.0, GRID_CONNECTION, Authority.ORDER, "c-1")
 
 
 def test_without_orders_the_connection_and_the_feeders_hold() -> None:
     for limits in (limits_now(SITE, [], NOW), limits_due(SITE, [], NOW)):
         assert limits.grid == CONNECTION
-        assert limits.feeders == {
-            "north": Cap(60_000.0, Target.feeder("north")),
-            "south": Cap(50_000.0, Target.feeder("south")),
-        }
+        assert limits.feeder("north") == Cap(60_000.0, NORTH)
+        assert limits.feeder("south") == Cap(50_000.0, Target.feeder("south"))
 
 
 @pytest.mark.parametrize(
@@ -80,27 +79,33 @@ def test_an_order_above_the_connection_never_raises_it() -> None:
     assert limits_now(SITE, [replace(ORDER, limit_kw=120_000.0)], NOW).grid == CONNECTION
 
 
-def test_orders_leave_the_feeders_alone() -> None:
-    assert limits_now(SITE, [ORDER], NOW).feeders == limits_now(SITE, [], NOW).feeders
+def test_an_order_holds_at_its_place_alone() -> None:
+    of_site, of_feeder = limits_now(SITE, [ORDER], NOW), limits_now(SITE, [replace(ORDER, at=NORTH)], NOW)
+    assert {at: cap.source for at, cap in of_site.tightest.items() if cap.id} == {GRID_CONNECTION: "curtailment c-1"}
+    assert {at: cap.source for at, cap in of_feeder.tightest.items() if cap.id} == {NORTH: "curtailment c-1"}
+
+
+def test_an_order_for_a_feeder_that_the_site_has_no_more_holds_nowhere() -> None:
+    assert limits_now(SITE, [replace(ORDER, at=Target.feeder("gone"))], NOW) == limits_now(SITE, [], NOW)
 
 
 def test_the_lowest_of_several_orders_holds_and_the_next_when_it_ends() -> None:
     lower = replace(ORDER, id="c-2", limit_kw=10_000.0, until=NOW + 30 * MINUTE)
     for orders in ([ORDER, lower], [lower, ORDER]):
-        assert limits_now(SITE, orders, NOW).grid == Cap(10_000.0, GRID_CONNECTION, "c-2")
+        assert limits_now(SITE, orders, NOW).grid == Cap(10_000.0, GRID_CONNECTION, Authority.ORDER, "c-2")
         assert limits_now(SITE, orders, NOW + 30 * MINUTE).grid == ORDERED
 
 
 def test_a_lower_order_not_yet_due_does_not_hide_one_that_is() -> None:
     later = replace(ORDER, id="c-2", limit_kw=10_000.0, start=NOW + 15 * MINUTE)
-    assert limits_now(SITE, [ORDER, later], NOW + 20 * MINUTE).grid == Cap(10_000.0, GRID_CONNECTION, "c-2")
+    assert limits_now(SITE, [ORDER, later], NOW + 20 * MINUTE).grid == later.cap
     assert limits_due(SITE, [ORDER, later], NOW + 20 * MINUTE).grid == ORDERED
 
 
 def test_usable_power_leaves_room_for_the_uncertainty_of_measurement() -> None:
     limits = limits_now(SITE, [ORDER], NOW)
     assert limits.usable_kw(limits.grid) == pytest.approx(39_600.0)
-    assert limits.usable_kw(limits.feeders["north"]) == pytest.approx(59_400.0)
+    assert limits.usable_kw(limits.feeder("north")) == pytest.approx(59_400.0)
 
 
 orders = st.builds(
@@ -114,6 +119,7 @@ orders = st.builds(
     reason=st.just(""),
     source=st.just("operator"),
     cancelled_at=st.none() | st.integers(-60, 60).map(lambda m: NOW + m * MINUTE),
+    at=st.sampled_from([GRID_CONNECTION, NORTH]),
 )
 
 
@@ -121,6 +127,7 @@ orders = st.builds(
 @ANY_SPEED
 def test_what_is_to_be_kept_is_never_above_what_is_judged_by(given_orders: list[Curtailment]) -> None:
     keep, judge = limits_now(SITE, given_orders, NOW), limits_due(SITE, given_orders, NOW)
-    assert keep.grid.limit_kw <= judge.grid.limit_kw <= SITE.grid.limit_kw
-    held = [order.limit_kw for order in given_orders if order.in_force(NOW)]
-    assert keep.grid.limit_kw == min([*held, SITE.grid.limit_kw])
+    for at, own_kw in ((GRID_CONNECTION, SITE.grid.limit_kw), (NORTH, SITE.feeders[0].limit_kw)):
+        assert keep.tightest[at].limit_kw <= judge.tightest[at].limit_kw <= own_kw
+        held = [order.limit_kw for order in given_orders if order.in_force(NOW) and order.at == at]
+        assert keep.tightest[at].limit_kw == min([*held, own_kw])

@@ -72,7 +72,9 @@ def test_a_controller_killed_goes_on_with_its_orders(world: "World", launch: "Ca
     live = launch(world.live_serve())
     live.post("/api/v1/prices", pushed(20)).raise_for_status()
     live.wait_observed(lambda seen: seen["racks_awake"] == world.racks, "all racks set to run")
-    ordered = world.run("curtail", "--limit-mw", "0.5", "--minutes", "30", "--reason", "a test", "--url", live.url)
+    ordered = world.run(
+        "curtail", "--feeder", "a", "--limit-mw", "0.2", "--minutes", "30", "--reason", "a test", "--url", live.url
+    )
     assert ordered.code == 0, ordered
     (order,) = live.get("/api/v1/curtailments")["curtailments"]
     live.kill()
@@ -82,10 +84,11 @@ def test_a_controller_killed_goes_on_with_its_orders(world: "World", launch: "Ca
     again = launch(world.live_serve())
     assert {name: again.processes().get(name) for name in left} == left
     assert again.get("/api/v1/curtailments")["curtailments"] == [order]
-    again.wait_observed(lambda seen: seen["grid"]["power_kw"] <= 500, "the order kept")
+    again.wait_observed(lambda seen: seen["feeders"][0]["power_kw"] <= 200, "the order kept")
     shown = world.run("status", "--url", again.url)
     assert shown.code == 0, shown
     assert "small" in shown.out
+    assert "feeder a curtailed to" in shown.out
     second = world.run("serve", str(world.site), "--port", "0").refusal()
     assert "in use" in second
     assert again.processes().keys() >= left.keys()

@@ -132,10 +132,11 @@ def test_a_gpu_limit_is_measured_on_its_pool(scene: Scene) -> None:
     assert check(sent, scene.snapshot(), WITHIN).state is OutcomeState.ACKNOWLEDGED
 
 
-def broken(scene: Scene, *, late: dict[Target, str] | None = None, shortfall_kw: float = 0.0) -> dict[Any, str]:
+def broken(scene: Scene, *, late: dict[Target, str] | None = None, short_kw: float = 0.0) -> dict[Any, str]:
     snapshot = scene.snapshot()
     due = limits_due(scene.site, scene.orders, snapshot.at)
-    return breaches_now(scene.site, snapshot, due, late or {}, shortfall_kw, snapshot.at - timedelta(hours=1))
+    shortfalls_kw = dict.fromkeys(snapshot.limits.tightest.values(), short_kw)
+    return breaches_now(scene.site, snapshot, due, late or {}, shortfalls_kw, snapshot.at - timedelta(hours=1))
 
 
 def test_all_in_order_is_no_breach(scene: Scene) -> None:
@@ -177,16 +178,18 @@ def test_after_a_start_meters_get_time_to_answer(scene: Scene) -> None:
     due = limits_due(scene.site, (), snapshot.at)
     for minutes, count in ((2, 0), (3, 1)):
         started_at = snapshot.at - timedelta(minutes=minutes)
-        assert len(breaches_now(scene.site, snapshot, due, {}, 0.0, started_at)) == count
+        assert len(breaches_now(scene.site, snapshot, due, {}, {}, started_at)) == count
 
 
 def test_late_sheds_shortfalls_stuck_racks_and_a_paused_guaranteed_job_are_breaches(scene: Scene) -> None:
     scene.racks["old"] = ASLEEP
     scene.kw = {"old/rack-0": 300.0}
     scene.job("train", "bank", 80, JobPhase.PAUSED)
-    assert broken(scene, late={Target.job("lab"): "no change"}, shortfall_kw=12.0) == {
+    assert broken(scene, late={Target.job("lab"): "no change"}, short_kw=12.0) == {
         (BreachKind.SHED, "job/lab"): "no change",
         (BreachKind.SHED, "grid connection"): "12 kW could be shed only by interrupting guaranteed jobs",
+        (BreachKind.SHED, "feeder a"): "12 kW could be shed only by interrupting guaranteed jobs",
+        (BreachKind.SHED, "feeder b"): "12 kW could be shed only by interrupting guaranteed jobs",
         (BreachKind.SHED, "fleet/old"): "racks that do not follow their setpoint: old/rack-0",
         (BreachKind.SLA, "train"): "a guaranteed job is not running",
     }

@@ -10,6 +10,7 @@ from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.site import Cooling, Site
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.outlook import Outlook
 from orchestrator.observe.columns import fleet_columns, job_columns
@@ -71,6 +72,10 @@ def test_an_order_lowers_the_grid_cap_in_every_step_it_touches(site: Site, now: 
     caps = caps_ahead(site, [order, replace(order, limit_kw=1.0, cancelled_at=now)], now, STEP, STEPS)
     assert caps.grid_kw.tolist() == [3960.0, *[990.0] * 3, *[3960.0] * 4]
     assert caps.feeder_kw[:, 0].tolist() == [1980.0, 2475.0]
+    at_b = replace(order, at=Target.feeder("b"))
+    caps = caps_ahead(site, [at_b, replace(at_b, limit_kw=1.0, at=Target.feeder("gone"))], now, STEP, STEPS)
+    assert caps.grid_kw.tolist() == [3960.0] * 8
+    assert caps.feeder_kw.tolist() == [[1980.0] * 8, [2475.0, *[990.0] * 3, *[2475.0] * 4]]
 
 
 def test_pue_follows_the_cooling_of_the_site() -> None:

@@ -376,7 +376,7 @@ def test_a_database_of_a_newer_version_is_left_alone(written: Path, read_only: b
 def test_a_database_without_our_tables_is_not_read(file: Path) -> None:
     sqlite3.connect(file).close()
     file.touch()
-    with pytest.raises(StoreError, match="is at revision none and this version of wattshift reads 0003"):
+    with pytest.raises(StoreError, match=f"is at revision none and this version of wattshift reads {REVISION}"):
         SqlStore.open(f"sqlite:///{file}", read_only=True)
 
 

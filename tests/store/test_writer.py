@@ -23,6 +23,7 @@ from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.ledger import Posting
 from orchestrator.adapters.store import SqlStore, StoreError, StoreInUseError
 from orchestrator.adapters.store.migrate import MIGRATIONS
+from orchestrator.adapters.store.revision import REVISION
 
 if TYPE_CHECKING:
     from tests.conftest import PostgresServer
@@ -224,7 +225,7 @@ def test_two_that_open_an_empty_database_at_once_upgrade_it_once(
             assert process.communicate(timeout=60)[0] == "opened\n"
             assert process.returncode == 0
     with engine.begin() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [("0003",)]
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [(REVISION,)]
         assert connection.execute(text("SELECT number FROM writer")).all() == [(2,)]
     engine.dispose()
     with closing(SqlStore.open(postgres_url)) as store:
@@ -245,7 +246,9 @@ def test_a_database_of_the_first_version_is_upgraded_with_what_is_in_it(url: str
         )
         connection.execute(text("INSERT INTO jobs VALUES ('train', 'acme', 10, 2.5, 1, NULL, 'open')"))
     engine.dispose()
-    with pytest.raises(StoreError, match=r"is at revision 0001 and this version of wattshift reads 0003: start the"):
+    with pytest.raises(
+        StoreError, match=rf"is at revision 0001 and this version of wattshift reads {REVISION}: start the"
+    ):
         SqlStore.open(url, read_only=True)
     with closing(SqlStore.open(url)) as store:
         store.record([posting(1.0)])

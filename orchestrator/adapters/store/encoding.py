@@ -29,6 +29,7 @@ from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Market, Price
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.rack_mix import RackMix
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import Arrival
 from orchestrator.ports import ObservationRecord
 
@@ -235,12 +236,15 @@ def curtailment_row(order: Curtailment) -> Row:
         "reason": order.reason,
         "source": order.source,
         "cancelled_at": order.cancelled_at,
+        "feeder": order.at.name or None,
     }
 
 
 def curtailment_of(row: RowMapping) -> Curtailment:
     columns = dict(row)
-    return Curtailment(response=timedelta(seconds=columns.pop("response_s")), **columns)
+    feeder = columns.pop("feeder")
+    at = Target.feeder(feeder) if feeder is not None else GRID_CONNECTION
+    return Curtailment(at=at, response=timedelta(seconds=columns.pop("response_s")), **columns)
 
 
 def breach_row(breach: Breach) -> Row:

@@ -140,6 +140,7 @@ curtailments = Table(
     Column("reason", Text, nullable=False),
     Column("source", String, nullable=False),
     Column("cancelled_at", UtcTime),
+    Column("feeder", String),
     Index("curtailments_until", "until"),
 )
 

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Response, status
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from orchestrator.api.asking import DeskNow, Instant
+from orchestrator.api.desk import AskedOrder
 from orchestrator.api.problems import not_found, unprocessable
-from orchestrator.domain.limits import Curtailment
+from orchestrator.domain.limits import Curtailment, own_caps
+from orchestrator.domain.target import GRID_CONNECTION, Target
 
 router = APIRouter(tags=["curtailments"])
 
@@ -21,7 +23,8 @@ Kilowatts = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 class CurtailmentDocument(BaseModel):
     id: str
-    limit_kw: float = Field(description="Grid power to stay at or under")
+    feeder: str | None = Field(description="Where it holds; null is the grid connection")
+    limit_kw: float = Field(description="Grid-side power to stay at or under there")
     shed_kw: float | None = Field(description="What was asked to be shed, where it was asked so")
     start: datetime
     respond_by: datetime = Field(description="When the limit must be reached")
@@ -35,6 +38,7 @@ class CurtailmentDocument(BaseModel):
     def of(order: Curtailment, now: datetime) -> "CurtailmentDocument":
         return CurtailmentDocument(
             id=order.id,
+            feeder=order.at.name or None,
             limit_kw=order.limit_kw,
             shed_kw=order.shed_kw,
             start=order.start,
@@ -52,11 +56,12 @@ class CurtailmentOrder(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    feeder: str | None = Field(default=None, description="Where it is to hold; the grid connection when left out")
     limit_kw: Annotated[Kilowatts, Field(ge=0)] | None = Field(
-        default=None, description="Grid power to stay at or under: 0 up to the grid connection's limit"
+        default=None, description="Grid-side power to stay at or under: 0 up to the limit of the place itself"
     )
     shed_kw: Annotated[Kilowatts, Field(gt=0)] | None = Field(
-        default=None, description="Grid power to shed from what is measured now"
+        default=None, description="Grid-side power to shed from what is measured there now"
     )
     until: Instant | None = Field(default=None, description="End, site time: in the future, at most 7 days ahead")
     for_minutes: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=7 * 24 * 60)] | None = Field(
@@ -94,19 +99,24 @@ async def curtailment(desk: DeskNow, curtailment_id: str) -> CurtailmentDocument
 
 @router.post("/curtailments", status_code=status.HTTP_201_CREATED)
 async def curtail(desk: DeskNow, order: CurtailmentOrder, response: Response) -> CurtailmentDocument:
-    """Order the site to stay under a limit. Power starts to fall at once; the answer does not wait for it.
+    """Order the site, or one of its feeders, to stay under a limit. Power starts to fall at once; the answer does not
+    wait for it.
 
     409 where the site cannot say what to shed from, for it has no measured power.
     """
     now = desk.clock_info().now
-    grid_limit_kw = desk.site.grid.limit_kw
-    if order.limit_kw is not None and order.limit_kw > grid_limit_kw:
-        raise unprocessable("/limit_kw", f"must be at most the grid connection's {grid_limit_kw:g} kW", order.limit_kw)
+    at = GRID_CONNECTION if order.feeder is None else Target.feeder(order.feeder)
+    most_kw = {cap.at: cap.limit_kw for cap in own_caps(desk.site)}
+    if at not in most_kw:
+        feeders = ", ".join(feeder.name for feeder in desk.site.feeders)
+        raise unprocessable("/feeder", f"must be one of the site's feeders: {feeders}", order.feeder)
+    if order.limit_kw is not None and order.limit_kw > most_kw[at]:
+        raise unprocessable("/limit_kw", f"must be at most the {most_kw[at]:g} kW of the {at}", order.limit_kw)
     until = order.until or now + timedelta(minutes=order.for_minutes or 0.0)
     if not now < until <= now + _LONGEST:
         allowed = f"must be after the site's now, {now.isoformat()}, by at most {_LONGEST.days} days"
         raise unprocessable("/until", allowed, until.isoformat())
-    accepted = await desk.curtail(order.limit_kw, order.shed_kw, until, order.reason, "api")
+    accepted = await desk.curtail(AskedOrder(at, order.limit_kw, order.shed_kw, until, order.reason, "api"))
     response.headers["Location"] = f"/api/v1/curtailments/{accepted.id}"
     return CurtailmentDocument.of(accepted, now)
 

@@ -127,8 +127,9 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
             source=snapshot.limits.grid.source,
         ),
         feeders=[
-            CapDocument(name=name, power_kw=power.feeders_kw.get(name, 0.0), limit_kw=cap.limit_kw, source=cap.source)
-            for name, cap in snapshot.limits.feeders.items()
+            CapDocument(name=name, power_kw=power_kw, limit_kw=cap.limit_kw, source=cap.source)
+            for name, power_kw in power.feeders_kw.items()
+            for cap in (snapshot.limits.feeder(name),)
         ],
         measured_kw=snapshot.measured.grid_kw,
         mining_kw=snapshot.measured.mining_kw,

@@ -15,6 +15,9 @@ export function startCurtail() {
   const form = byId("curtail-form");
   byId("curtail-open").addEventListener("click", () => {
     form.reset();
+    byId("curtail-where").replaceChildren(
+      el("option", { value: "" }, "The whole site"),
+      ...(state?.observed?.feeders ?? []).map(({ name }) => el("option", { value: name }, `Feeder ${name}`)));
     show(null);
     dialog.showModal();
     form.elements.mw.focus();
@@ -29,14 +32,14 @@ export function startCurtail() {
 }
 
 function review(form) {
-  const { kind, mw, minutes, reason } = Object.fromEntries(new FormData(form));
+  const { feeder, kind, mw, minutes, reason } = Object.fromEntries(new FormData(form));
   const kw = Number(mw) * 1000;
   if (mw === "" || !Number.isFinite(kw) || kw < 0 || (kind === "shed" && kw === 0)) {
     return fail(kind === "shed" ? "Give the power to shed in MW, above 0." : "Give the limit in MW, 0 or more.", form.elements.mw);
   }
   if (!(Number(minutes) > 0 && Number(minutes) <= 10_080)) return fail("Give a time of at most 10,080 minutes.", form.elements.minutes);
   if (!reason.trim()) return fail("Give a reason; it goes on record.", form.elements.reason);
-  show({ [kind === "shed" ? "shed_kw" : "limit_kw"]: kw, for_minutes: Number(minutes), reason: reason.trim() });
+  show({ ...(feeder && { feeder }), [kind === "shed" ? "shed_kw" : "limit_kw"]: kw, for_minutes: Number(minutes), reason: reason.trim() });
 }
 
 async function send(dialog) {
@@ -64,7 +67,8 @@ function show(reviewed) {
   next.classList.toggle("danger", order !== null);
   if (order === null) return;
   const end = now() + order.for_minutes * 60_000;
-  const what = order.shed_kw === undefined ? `Hold the site at or under ${format.power(order.limit_kw)}` : `Shed ${format.power(order.shed_kw)}`;
+  const where = order.feeder === undefined ? "the site" : `feeder ${order.feeder}`;
+  const what = order.shed_kw === undefined ? `Hold ${where} at or under ${format.power(order.limit_kw)}` : `Shed ${format.power(order.shed_kw)} of ${where}`;
   byId("curtail-summary").textContent = `${what} for ${format.span(order.for_minutes * 60)}, until ${format.near(end, now())}.`;
   byId("curtail-facts").replaceChildren(...facts().map((text) => el("li", {}, text)));
   next.focus();
@@ -72,11 +76,12 @@ function show(reviewed) {
 
 function facts() {
   const found = [];
-  const kw = state?.observed?.grid.power_kw;
+  const seen = state?.observed;
+  const kw = order.feeder === undefined ? seen?.grid.power_kw : seen?.feeders.find(({ name }) => name === order.feeder)?.power_kw;
   if (kw !== undefined) {
     const limit = order.shed_kw === undefined ? order.limit_kw : kw - order.shed_kw;
     const drop = kw - limit;
-    found.push(`Grid power is ${format.power(kw)} now; ${drop > 0 ? `${format.power(drop)} will have to go` : "nothing has to go"}.`);
+    found.push(`${order.feeder === undefined ? "Grid power" : `Power of feeder ${order.feeder}`} is ${format.power(kw)} now; ${drop > 0 ? `${format.power(drop)} will have to go` : "nothing has to go"}.`);
   }
   found.push("Guaranteed jobs run on as long as anything else can be shed.");
   if (state?.clock.simulated) found.push(`Site time is simulated: that is ${format.span((order.for_minutes * 60) / speed())} on your own clock.`);

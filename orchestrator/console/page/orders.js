@@ -27,7 +27,7 @@ export function drawOrders() {
 function describe(order) {
   const until = Date.parse(order.until);
   const shed = order.shed_kw === null ? "" : ` (${format.power(order.shed_kw)} shed)`;
-  return `at or under ${format.power(order.limit_kw)}${shed} until ${format.near(until, now())}, ${format.span(Math.max(until - now(), 0) / 1000)} left`;
+  return `${order.feeder === null ? "" : `feeder ${order.feeder} `}at or under ${format.power(order.limit_kw)}${shed} until ${format.near(until, now())}, ${format.span(Math.max(until - now(), 0) / 1000)} left`;
 }
 
 function row(order, text) {

@@ -41,8 +41,8 @@ def show_status(url: str, api_key: str | None, console: Console) -> None:
     for breach in observed["breaches"]:
         console.print(f"[red]{breach['kind']}[/] {breach['subject']}: {escape(breach['detail'])}", soft_wrap=True)
     for order in state["curtailments"]:
-        until, why = order["until"], escape(order["reason"])
-        console.print(f"curtailed to {power_text(order['limit_kw'])} until {until}: {why} ({order['id']})")
+        held = f"{_place(order)} curtailed to {power_text(order['limit_kw'])} until {order['until']}"
+        console.print(f"{held}: {escape(order['reason'])} ({order['id']})", soft_wrap=True)
     if observed["stale"]:
         console.print(f"stale: {', '.join(observed['stale'][:10])}", soft_wrap=True)
 
@@ -51,20 +51,27 @@ def send_order(
     url: str,
     api_key: str | None,
     *,
+    feeder: str | None,
     limit_mw: float | None,
     shed_mw: float | None,
     minutes: float,
     reason: str,
     console: Console,
 ) -> None:
-    """Order a curtailment and print its id."""
+    """Order a curtailment, of the site where no feeder is named, and print its id."""
     order: dict[str, object] = {"for_minutes": minutes, "reason": reason}
+    if feeder is not None:
+        order["feeder"] = feeder
     if limit_mw is not None:
         order["limit_kw"] = limit_mw * 1000.0
     if shed_mw is not None:
         order["shed_kw"] = shed_mw * 1000.0
     made = ask("POST", url, "/api/v1/curtailments", api_key, order)
-    console.print(f"{made['id']}: at most {power_text(made['limit_kw'])} until {made['until']}")
+    console.print(f"{made['id']}: {_place(made)} at most {power_text(made['limit_kw'])} until {made['until']}")
+
+
+def _place(order: Any) -> str:
+    return "site" if order["feeder"] is None else f"feeder {order['feeder']}"
 
 
 def cancel_order(url: str, api_key: str | None, order_id: str, console: Console) -> None:

@@ -90,10 +90,17 @@ def _breach(breach: Breach) -> None:
 
 def _order(order: Curtailment) -> None:
     log.info(
-        "order %s: at most %.0f kW until %s: %s",
+        "order %s: at most %.0f kW at the %s until %s: %s",
         "accepted" if order.cancelled_at is None else "cancelled",
         order.limit_kw,
+        order.at,
         f"{order.until:%FT%TZ}",
         order.reason,
-        extra={"curtailment_id": order.id, "limit_kw": order.limit_kw, "until": order.until, "source": order.source},
+        extra={
+            "curtailment_id": order.id,
+            "at": str(order.at),
+            "limit_kw": order.limit_kw,
+            "until": order.until,
+            "source": order.source,
+        },
     )

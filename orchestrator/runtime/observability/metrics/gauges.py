@@ -77,8 +77,8 @@ class Gauges:
         sheet.put("setpoint_watts", sum(status.expected_kw for status in pools) * 1000.0, use="hpc")
         sheet.put("grid_limit_watts", snapshot.limits.grid.limit_kw * 1000.0)
         sheet.put("grid_connection_watts", self._site.grid.limit_kw * 1000.0)
-        for name, cap in snapshot.limits.feeders.items():
-            sheet.put("feeder_limit_watts", cap.limit_kw * 1000.0, feeder=name)
+        for name in measured.feeders_kw:
+            sheet.put("feeder_limit_watts", snapshot.limits.feeder(name).limit_kw * 1000.0, feeder=name)
         by_feeder: dict[str, list[FleetStatus | PoolStatus]] = {name: [] for name in measured.feeders_kw}
         for fleet in fleets:
             by_feeder[fleet.fleet.feeder].append(fleet)
