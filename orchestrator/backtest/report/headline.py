@@ -26,6 +26,12 @@ def shown_strategy(result: BacktestResult) -> StrategyResult | None:
     return next(reversed(attainable or result.strategies), None)
 
 
+def shown_row(result: BacktestResult) -> int:
+    """Its row in a table of all strategies; -1 if there are none."""
+    shown = shown_strategy(result)
+    return next((at for at, strategy in enumerate(result.strategies) if strategy is shown), -1)
+
+
 def beside(result: BacktestResult) -> StrategyResult | None:
     """What it is held against: `always-on`, else the first of the others; None if there are none."""
     others = _others(result)

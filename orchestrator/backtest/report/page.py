@@ -30,15 +30,9 @@ from orchestrator.backtest.report.markup import (
     signed,
 )
 from orchestrator.backtest.report.method import again, beyond_pay, data_notes, method, what_they_do
-from orchestrator.backtest.report.tables import (
-    capture_table,
-    months_table,
-    planning_table,
-    promises,
-    skill_table,
-    starts_table,
-    strategies_table,
-)
+from orchestrator.backtest.report.money_tables import capture_table, months_table, strategies_table
+from orchestrator.backtest.report.operation_tables import planning_table, skill_table, starts_table
+from orchestrator.backtest.report.promises import promises
 from orchestrator.backtest.result import BacktestResult
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
