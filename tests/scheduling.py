@@ -12,6 +12,7 @@ GROUPS = (
     ("the cluster", r"tests/cluster/|tests/e2e/test_cluster_standby\.py"),
     ("the cluster", r"tests/contract/test_workload_driver\.py.*\[kubernetes"),
     ("the event day under Prometheus", r"tests/observability/test_\w+_answer\.py"),
+    ("a day of the backtest's command", r"tests/backtest/test_command\.py::test_(strategies_side_by_side|a_seed)"),
     ("a site that runs on", r"tests/e2e/test_demo_live\.py::TestOnARunningSite"),
     ("exporters under Prometheus", r"tests/contract/test_metric_source\.py"),
 )

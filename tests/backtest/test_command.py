@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,14 +86,40 @@ def done_by(due: datetime, row: dict[str, Any]) -> float:
     return float(min(max(before_h, 0.0), work_h) * row["asked_gpus"])
 
 
-def test_strategies_side_by_side_from_files_to_report(tmp_path: Path) -> None:
-    figures, report, records = tmp_path / "out.json", tmp_path / "out.html", tmp_path / "out.parquet"
+@dataclass(frozen=True)
+class Played:
+    """What the command said of a day, and the files it wrote into a folder of its own."""
+
+    folder: Path
+    run: subprocess.CompletedProcess[str]
+    figures: Path
+    report: Path
+    records: Path
+
+    @property
+    def document(self) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads(self.figures.read_text())
+        return read
+
+
+DRAW = ("--jobs-a-month", "3000", "--seed", "1")
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """All strategies over a day, once for all that look at it; tests/scheduling.py has them in one worker."""
+    folder = tmp_path_factory.mktemp("backtest")
+    figures, report, records = folder / "out.json", folder / "out.html", folder / "out.parquet"
     run = backtest(
-        *("--prices", price_file(tmp_path), "--trace", trace_file(tmp_path), "--jobs-a-month", "3000"),
+        *("--prices", price_file(folder), "--trace", trace_file(folder), *DRAW),
         *("--cores", "2", "--json", figures, "--report", report, "--records", records),
     )
     assert run.returncode == 0, run.stderr
-    document: dict[str, Any] = json.loads(figures.read_text())
+    return Played(folder, run, figures, report, records)
+
+
+def test_strategies_side_by_side_from_files_to_report(played: Played) -> None:
+    document, run = played.document, played.run
     strategies = document["strategies"]
     assert list(strategies) == ["always-on", "threshold=80", "greedy", "plan", "perfect-prices"]
     assert strategies["greedy"]["profit_usd"] > strategies["always-on"]["profit_usd"]
@@ -100,7 +127,7 @@ def test_strategies_side_by_side_from_files_to_report(tmp_path: Path) -> None:
         assert found["profit_usd"] <= document["bound_usd"], name
         assert found["capture"] == pytest.approx(found["profit_usd"] / document["bound_usd"], abs=1e-6)
         assert found["seconds_above_cap"] == 0
-        again = recomputed(records, name)
+        again = recomputed(played.records, name)
         assert found["profit_usd"] == pytest.approx(again["profit"], abs=0.02)
         assert found["revenue_usd"]["mining"] == pytest.approx(again["mining"], abs=0.01)
         assert found["revenue_usd"]["hpc"] == pytest.approx(again["hpc"], abs=0.01)
@@ -112,8 +139,8 @@ def test_strategies_side_by_side_from_files_to_report(tmp_path: Path) -> None:
     for found in strategies.values():
         assert f" {found['energy_cost_usd']:,.2f} " in run.stdout
     assert "trace.csv: 1 rows left out" in " ".join(document["warnings"])
-    assert "texas-100mw" in report.read_text()
-    assert list(tmp_path.glob("wattshift-backtest-*")) == []  # nothing is left lying about
+    assert "texas-100mw" in played.report.read_text()
+    assert list(played.folder.glob("wattshift-backtest-*")) == []  # nothing is left lying about
 
 
 def test_a_site_with_too_little_power_is_told_so(tmp_path: Path) -> None:
@@ -138,16 +165,17 @@ def test_a_site_with_too_little_power_is_told_so(tmp_path: Path) -> None:
     assert told in report.read_text()
 
 
-def test_a_seed_is_a_run_again(tmp_path: Path) -> None:
-    figures = []
-    for number in (1, 2):
-        out = tmp_path / f"{number}.json"
-        inputs = ("--prices", price_file(tmp_path, 6), "--trace", trace_file(tmp_path), "--seed", "7")
-        run = backtest(*inputs, "--strategies", "greedy,plan", "--json", out)
-        assert run.returncode == 0, run.stderr
-        document = json.loads(out.read_text())
-        figures.append({name: found["profit_usd"] for name, found in document["strategies"].items()})
-    assert figures[0] == figures[1]
+def test_a_seed_is_a_run_again(played: Played, tmp_path: Path) -> None:
+    """With fewer strategies beside them too."""
+    figures = tmp_path / "again.json"
+    inputs = ("--prices", price_file(tmp_path), "--trace", trace_file(tmp_path), *DRAW)
+    run = backtest(*inputs, "--strategies", "greedy,plan", "--json", figures)
+    assert run.returncode == 0, run.stderr
+    again = json.loads(figures.read_text())["strategies"]
+    first = played.document["strategies"]
+    assert {name: found["profit_usd"] for name, found in again.items()} == {
+        name: first[name]["profit_usd"] for name in ("greedy", "plan")
+    }
 
 
 @pytest.mark.parametrize(
