@@ -1,4 +1,4 @@
-"""A site by hand and a scene of it: what runs, what is measured, what is asked, made into a snapshot by `assess`."""
+"""A scene of a small site: what runs, what is measured, what is asked, made into a snapshot by `assess`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,28 +10,16 @@ from orchestrator.accounting.billing import JobRecord
 from orchestrator.dispatch.desired import Desired
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.limits import Curtailment
-from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy
+from orchestrator.domain.market import Market, Price, PriceBook
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
 from orchestrator.domain.rack_mix import RackMix, choose_racks
-from orchestrator.domain.site import (
-    SLEEP,
-    Controls,
-    Cooling,
-    Feeder,
-    Fleet,
-    GpuPool,
-    Grid,
-    Mode,
-    Site,
-    StalePolicies,
-    Tenant,
-)
-from orchestrator.domain.sla import SlaClass
+from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads
 from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
+from tests.sites import small_site
 
 NOW = datetime(2023, 9, 6, 19, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
@@ -45,73 +33,6 @@ def now() -> datetime:
 @pytest.fixture
 def site() -> Site:
     return small_site()
-
-
-def small_site() -> Site:
-    """3.3 MW of machines and a pool of 320 GPUs at PUE 1.1.
-
-    At 60 USD per PH/s per day the old fleet's hash is worth 86 USD/MWh in eco, 57 from there to normal, 45 to turbo;
-    the new one's 181, 114 and 97.
-    """
-    return Site(
-        name="small",
-        timezone="UTC",
-        grid=Grid(limit_kw=4000.0, measurement_uncertainty=0.01),
-        feeders=(Feeder("a", 2000.0), Feeder("b", 2500.0)),
-        cooling=Cooling(((20.0, 1.1),)),
-        fleets=(
-            _fleet("old", "a", Mode("eco", 2400.0, 90.0), Mode("normal", 3000.0, 105.0), Mode("turbo", 3400.0, 113.0)),
-            _fleet("new", "b", Mode("eco", 2900.0, 230.0), Mode("normal", 3600.0, 265.0), Mode("turbo", 4000.0, 282.0)),
-        ),
-        pools=(
-            GpuPool(
-                name="h100",
-                gpu_model="H100",
-                feeder="b",
-                nodes=40,
-                gpus_per_node=8,
-                gpu_power_w=700.0,
-                gpu_min_power_w=200.0,
-                gpu_idle_w=70.0,
-                node_overhead_w=1800.0,
-            ),
-        ),
-        tenants=(
-            Tenant("bank", SlaClass.GUARANTEED, 3.0, 1.0, 0),
-            Tenant("flux", SlaClass.FLEXIBLE, 2.0, 0.5, 2),
-            Tenant("lab", SlaClass.BEST_EFFORT, 1.0, 0.0, 6),
-        ),
-        stale=StalePolicies(
-            price=PricePolicy(max_age=timedelta(minutes=15), fallback_usd_per_mwh=100.0),
-            telemetry_max_age=timedelta(minutes=1),
-            temperature_max_age=timedelta(hours=2),
-            temperature_assume_c=38.0,
-            hashprice_max_age=timedelta(days=2),
-            hashprice_assume_usd_per_ph_day=50.0,
-        ),
-        controls=Controls(
-            tick=timedelta(seconds=5),
-            verify_within=timedelta(minutes=1),
-            lease=timedelta(minutes=5),
-            outlook=timedelta(hours=1),
-        ),
-    )
-
-
-def _fleet(name: str, feeder: str, *modes: Mode) -> Fleet:
-    return Fleet(
-        name=name,
-        model=f"{name.title()} miner",
-        feeder=feeder,
-        racks=4,
-        machines_per_rack=100,
-        modes=modes,
-        default_mode="normal",
-        sleep_w=15.0,
-        warm_up=timedelta(minutes=8),
-        min_on=timedelta(minutes=15),
-        min_off=timedelta(minutes=15),
-    )
 
 
 @dataclass

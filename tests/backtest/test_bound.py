@@ -15,7 +15,7 @@ from orchestrator.backtest.play import Period, play
 from orchestrator.backtest.strategies import named
 from orchestrator.domain.sla import SlaClass
 from tests.backtest.test_engine import START, workload
-from tests.scenes import small_site
+from tests.sites import small_site
 
 QUARTER = timedelta(minutes=15)
 

@@ -16,7 +16,7 @@ from orchestrator.backtest.strategies import Greedy, Threshold, named
 from orchestrator.dispatch.baseline import default_modes
 from orchestrator.domain.site import Feeder, Site
 from orchestrator.domain.sla import SlaClass
-from tests.scenes import small_site
+from tests.sites import small_site
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)

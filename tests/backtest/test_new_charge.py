@@ -26,7 +26,7 @@ from tests.backtest.test_engine import workload
 from tests.backtest.test_ppa import mining_only
 from tests.command import ended_here
 from tests.power_block import charged, contract_usd
-from tests.scenes import small_site
+from tests.sites import small_site
 
 QUARTER_H = 0.25
 ALL = "always-on,threshold=80,greedy,plan,perfect-prices"

@@ -23,7 +23,7 @@ from tests.backtest.made_up import a_result
 from tests.backtest.test_bound import history
 from tests.backtest.test_engine import workload
 from tests.power_block import charged, contract_usd
-from tests.scenes import small_site
+from tests.sites import small_site
 
 QUARTER_H = 0.25
 ALL = "always-on,threshold=80,greedy,plan,perfect-prices"

@@ -14,7 +14,7 @@ from orchestrator.domain.site import Feeder, Site
 from orchestrator.domain.work import Job
 from tests.backtest.test_bound import history
 from tests.backtest.test_engine import START
-from tests.scenes import small_site
+from tests.sites import small_site
 
 PUE = 1.1
 IDLE_KW = PUE * (40 * (1.8 + 8 * 0.07) + 8 * 100 * 0.015)

@@ -17,19 +17,7 @@ from orchestrator.domain.decision import Ack, Decision, Move, Outcome, PauseJob
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy
 from orchestrator.domain.observation import Metric
-from orchestrator.domain.site import (
-    Controls,
-    Cooling,
-    Feeder,
-    Fleet,
-    GpuPool,
-    Grid,
-    Mode,
-    Site,
-    StalePolicies,
-    Tenant,
-)
-from orchestrator.domain.sla import SlaClass
+from orchestrator.domain.site import Feeder, Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import Job, JobPhase, Workloads
@@ -38,6 +26,7 @@ from orchestrator.ports import Record
 from orchestrator.runtime.observability.metrics import SiteMetrics
 from orchestrator.sim.racks.asic_rack import NO_FAULTS, FaultRates
 from orchestrator.sim.virtual import VirtualSite
+from tests.sites import small_site
 
 START = datetime(2023, 9, 6, 5, 0, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -65,64 +54,15 @@ def site() -> Site:
 
     At 60 USD per PH/s per day the old fleet's hash is worth 86 USD/MWh in eco, the new one's 181.
     """
-    return Site(
-        name="small",
+    small = small_site()
+    return replace(
+        small,
         timezone="America/Chicago",
-        grid=Grid(limit_kw=1500.0, measurement_uncertainty=0.01),
+        grid=replace(small.grid, limit_kw=1500.0),
         feeders=(Feeder("a", 800.0), Feeder("b", 1000.0)),
-        cooling=Cooling(((20.0, 1.1),)),
-        fleets=(
-            _fleet("old", "a", Mode("eco", 2400.0, 90.0), Mode("normal", 3000.0, 105.0), Mode("turbo", 3400.0, 113.0)),
-            _fleet("new", "b", Mode("eco", 2900.0, 230.0), Mode("normal", 3600.0, 265.0), Mode("turbo", 4000.0, 282.0)),
-        ),
-        pools=(
-            GpuPool(
-                name="h100",
-                gpu_model="H100",
-                feeder="b",
-                nodes=4,
-                gpus_per_node=8,
-                gpu_power_w=700.0,
-                gpu_min_power_w=200.0,
-                gpu_idle_w=70.0,
-                node_overhead_w=1800.0,
-            ),
-        ),
-        tenants=(
-            Tenant("bank", SlaClass.GUARANTEED, 3.0, 1.0, 0),
-            Tenant("flux", SlaClass.FLEXIBLE, 2.0, 0.5, 2),
-            Tenant("lab", SlaClass.BEST_EFFORT, 1.0, 0.0, 6),
-        ),
-        stale=StalePolicies(
-            price=PricePolicy(max_age=QUARTER, fallback_usd_per_mwh=200.0),
-            telemetry_max_age=timedelta(minutes=1),
-            temperature_max_age=timedelta(hours=2),
-            temperature_assume_c=38.0,
-            hashprice_max_age=timedelta(days=2),
-            hashprice_assume_usd_per_ph_day=50.0,
-        ),
-        controls=Controls(
-            tick=timedelta(seconds=5),
-            verify_within=timedelta(minutes=1),
-            lease=timedelta(minutes=5),
-            outlook=timedelta(hours=1),
-        ),
-    )
-
-
-def _fleet(name: str, feeder: str, *modes: Mode) -> Fleet:
-    return Fleet(
-        name=name,
-        model=f"{name.title()} miner",
-        feeder=feeder,
-        racks=4,
-        machines_per_rack=50,
-        modes=modes,
-        default_mode="normal",
-        sleep_w=15.0,
-        warm_up=timedelta(minutes=8),
-        min_on=QUARTER,
-        min_off=QUARTER,
+        fleets=tuple(replace(fleet, machines_per_rack=50) for fleet in small.fleets),
+        pools=tuple(replace(pool, nodes=4) for pool in small.pools),
+        stale=replace(small.stale, price=PricePolicy(max_age=QUARTER, fallback_usd_per_mwh=200.0)),
     )
 
 

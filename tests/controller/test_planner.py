@@ -20,7 +20,8 @@ from orchestrator.optimizer.plan_policy import AT_LEAST_APART, PLAN_EVERY
 from orchestrator.runtime import plan_worker
 from orchestrator.runtime.plan_worker import PlanWorker
 from tests.power_block import charged
-from tests.scenes import NOW, Scene, small_site
+from tests.scenes import NOW, Scene
+from tests.sites import small_site
 
 QUARTER = timedelta(minutes=15)
 

@@ -11,7 +11,7 @@ from orchestrator.dispatch.baseline import default_modes, mining_beside, warm
 from orchestrator.domain.limits import Cap, Limits
 from orchestrator.domain.site import Feeder, Fleet, Mode, Site
 from orchestrator.domain.target import GRID_CONNECTION, Target
-from tests.scenes import small_site
+from tests.sites import small_site
 
 MINUTE = timedelta(minutes=1)
 

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.accounting.charges.block import Ppa
 from tests.adder import Adder
 from tests.power_block import charged
-from tests.scenes import small_site
+from tests.sites import small_site
 
 ADDER, PPA = Adder(7.0, 16, 21, "UTC"), Ppa(2000.0, 38.0, 3.0)
 

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.domain.refusals import ended_job, run_refusal, submission_refusal
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job, JobPhase
-from tests.scenes import small_site
+from tests.sites import small_site
 
 JOB = Job(
     name="train",

@@ -20,8 +20,8 @@ from orchestrator.domain.decision import Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.work import JobPhase, Workloads
-from tests.cluster.site import small_site
 from tests.refused_moves import REFUSED_MOVES
+from tests.sites import at_once, three_rack_site
 
 if TYPE_CHECKING:
     from tests.kubernetes.fake_api import FakeApi
@@ -35,7 +35,7 @@ FOREVER = "2100-01-01T00:00:00Z"
 
 
 def two_fleets() -> Site:
-    site = small_site()
+    site = at_once(three_rack_site())
     return replace(site, fleets=(site.fleets[0], replace(site.fleets[0], name="s19")))
 
 
@@ -99,7 +99,7 @@ async def test_a_new_leader_does_not_undo_what_an_operator_scaled_and_holds(
 ) -> None:
     await fake_api.put(SETPOINTS, {"metadata": {"name": "w-setpoints"}, "data": {"setpoints.json": racks(awake=1)}})
     await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 3, **{keys.HOLD_UNTIL: FOREVER}))
-    async with running(cluster_api, small_site()) as driver:
+    async with running(cluster_api, at_once(three_rack_site())) as driver:
         seen = await until(driver, lambda seen: seen.fleets["s21"].racks.awake == 3)
         assert seen.fleets["s21"].held
     assert fake_api.objects[f"{DEPLOYMENTS}/s21"]["spec"]["replicas"] == 3
@@ -108,7 +108,7 @@ async def test_a_new_leader_does_not_undo_what_an_operator_scaled_and_holds(
 async def test_a_new_leader_finishes_what_the_one_before_began(fake_api: FakeApi, cluster_api: ClusterApi) -> None:
     await fake_api.put(SETPOINTS, {"metadata": {"name": "w-setpoints"}, "data": {"setpoints.json": racks(awake=1)}})
     await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 3))
-    async with running(cluster_api, small_site()) as driver:
+    async with running(cluster_api, at_once(three_rack_site())) as driver:
         await until(driver, lambda seen: seen.fleets["s21"].racks.awake == 1)
     assert fake_api.objects[f"{DEPLOYMENTS}/s21"]["spec"]["replicas"] == 1
 
@@ -118,7 +118,7 @@ async def test_a_move_that_cannot_be_made_is_refused_as_by_every_driver(
     fake_api: FakeApi, cluster_api: ClusterApi, move: Move, says: str
 ) -> None:
     await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 0))
-    async with running(cluster_api, small_site()) as driver:
+    async with running(cluster_api, at_once(three_rack_site())) as driver:
         await until(driver, lambda seen: "s21" in seen.fleets)
         ack = await driver.apply(move, "a mistake", datetime.now(UTC))
     assert (ack.accepted, ack.detail) == (False, says)
@@ -130,7 +130,7 @@ async def test_a_job_is_refused_as_by_every_driver(fake_api: FakeApi, cluster_ap
     done = job_object("done")
     done["status"] = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": FOREVER}]}
     await fake_api.put(f"{JOBS}/done", done)
-    async with running(cluster_api, small_site()) as driver:
+    async with running(cluster_api, at_once(three_rack_site())) as driver:
         await until(driver, lambda seen: len(seen.jobs) == 3)
 
         async def said(move: Move) -> str:
@@ -167,7 +167,7 @@ async def test_a_note_that_is_refused_is_written_later_and_the_move_is_made(
     fake_api: FakeApi, cluster_api: ClusterApi
 ) -> None:
     await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 3))
-    async with running(cluster_api, small_site()) as driver:
+    async with running(cluster_api, at_once(three_rack_site())) as driver:
         await until(driver, lambda seen: seen.fleets["s21"].racks.awake == 3)
         fake_api.refuse = lambda method, path: 403 if method == "PATCH" and path == f"{DEPLOYMENTS}/s21" else None
         at = datetime.now(UTC)
@@ -187,7 +187,7 @@ async def test_a_leader_that_may_not_list_lets_another_try(
 ) -> None:
     monkeypatch.setattr("orchestrator.adapters.workloads.kubernetes.driver.IN_STEP_S", 0.5)
     fake_api.refuse = lambda method, path: 403 if path.endswith("/pods") else None
-    driver = ClusterSite(cluster_api, small_site(), "w", lambda: True)
+    driver = ClusterSite(cluster_api, at_once(three_rack_site()), "w", lambda: True)
     with pytest.raises(ClusterError, match="pods"):
         await driver.start()
     await driver.stop()
@@ -198,7 +198,7 @@ async def test_kueues_job_runs_by_its_workload_and_its_run_is_counted(
 ) -> None:
     job = job_object("train", **{keys.MIN_GPUS: "2", keys.GPUS_PER_POD: "1"})
     await put_queued(fake_api, job, active=False)
-    async with running(cluster_api, small_site()) as driver:
+    async with running(cluster_api, at_once(three_rack_site())) as driver:
         seen = await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.WAITING)
         assert not seen.jobs["train"].job.elastic  # the number of its pods is Kueue's
         ack = await driver.apply(RunJob("train"), "pays", datetime.now(UTC))
@@ -219,7 +219,7 @@ async def test_a_job_of_kueues_that_runs_goes_on_while_its_workload_is_made_anew
     job = job_object("train", **{keys.STARTS: "1", keys.STARTED_AT: "2023-09-06T18:00:00Z"})
     job["spec"]["suspend"], job["status"] = False, {"active": 1}
     await put_queued(fake_api, job, active=True)
-    async with running(cluster_api, small_site()) as driver:
+    async with running(cluster_api, at_once(three_rack_site())) as driver:
         await until(driver, lambda seen: seen.jobs["train"].phase is JobPhase.RUNNING)
         await fake_api.remove(f"{WORKLOADS}/job-train")
         await refused_for(driver, "train", "has no Workload yet")
@@ -243,7 +243,7 @@ async def test_a_job_paused_within_a_moment_of_its_start_ends_when_the_pod_that_
     before = {"type": "Suspended", "status": "True", "lastTransitionTime": "2023-09-06T18:00:00Z"}
     job["status"] = {"conditions": [before]}  # the Job controller tells of a start later
     await fake_api.put(f"{JOBS}/train", job)
-    async with running(cluster_api, small_site()) as driver:
+    async with running(cluster_api, at_once(three_rack_site())) as driver:
         await until(driver, lambda seen: "train" in seen.jobs)
         assert (await driver.apply(RunJob("train"), "pays", datetime.now(UTC))).accepted
         labels = {"batch.kubernetes.io/controller-uid": "u-train"}
@@ -262,7 +262,7 @@ async def test_when_a_job_that_others_let_run_began_is_put_on_it(fake_api: FakeA
     job = job_object("train")
     job["spec"]["suspend"], job["status"] = False, {"active": 1, "startTime": "2023-09-06T18:00:30Z"}
     await fake_api.put(f"{JOBS}/train", job)
-    async with running(cluster_api, small_site()):
+    async with running(cluster_api, at_once(three_rack_site())):
         await fake_api.wait(lambda: keys.STARTED_AT in fake_api.objects[f"{JOBS}/train"]["metadata"]["annotations"])
         kept = fake_api.objects[f"{JOBS}/train"]["metadata"]["annotations"]
         assert (kept[keys.STARTED_AT], kept[keys.STARTS]) == ("2023-09-06T18:00:30.000000Z", "1")

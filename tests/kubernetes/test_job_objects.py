@@ -21,9 +21,9 @@ from orchestrator.adapters.workloads.kubernetes.jobs.job_objects import (
 from orchestrator.adapters.workloads.kubernetes.jobs.job_terms import read_terms
 from orchestrator.adapters.workloads.kubernetes.times import stamp
 from orchestrator.domain.work import JobPhase
-from tests.cluster.site import small_site
+from tests.sites import at_once, three_rack_site
 
-SITE = small_site()
+SITE = at_once(three_rack_site())
 CREATED = datetime(2023, 9, 6, 18, 0, tzinfo=UTC)
 
 

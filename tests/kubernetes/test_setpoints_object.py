@@ -15,9 +15,9 @@ from orchestrator.adapters.workloads.kubernetes.setpoints.objects import (
     setpoints_object,
 )
 from orchestrator.adapters.workloads.kubernetes.times import instant
-from tests.cluster.site import small_site
+from tests.sites import at_once, three_rack_site
 
-SITE = small_site()
+SITE = at_once(three_rack_site())
 NOW = datetime(2023, 9, 6, 20, 0, tzinfo=UTC)
 GOOD: dict[str, Any] = {
     "generation": 7,

@@ -11,7 +11,8 @@ from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
 from orchestrator.domain.site import SLEEP, Mode, Site
 from orchestrator.observe.plausibility import judged, suspects_of
-from tests.scenes import NOW, Scene, small_site
+from tests.scenes import NOW, Scene
+from tests.sites import small_site
 
 SITE = small_site()
 RACK, NODE = "old/rack-1", "h100-node-7"

@@ -16,23 +16,10 @@ import pytest
 from orchestrator.adapters.workloads.processes.process_site import ProcessSite
 from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import PauseJob, RunJob, SetFleet
-from orchestrator.domain.market import PricePolicy
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import (
-    SLEEP,
-    Controls,
-    Cooling,
-    Feeder,
-    Fleet,
-    GpuPool,
-    Grid,
-    Mode,
-    Site,
-    StalePolicies,
-    Tenant,
-)
-from orchestrator.domain.sla import SlaClass
+from orchestrator.domain.site import SLEEP, Feeder, Site
 from orchestrator.domain.work import Job, JobPhase
+from tests.sites import three_rack_site
 
 START = datetime(2023, 9, 6, 18, 0, tzinfo=UTC)
 
@@ -40,33 +27,16 @@ START = datetime(2023, 9, 6, 18, 0, tzinfo=UTC)
 @pytest.fixture
 def tiny_site() -> Site:
     """One rack and one GPU node."""
-    return Site(
+    three = three_rack_site()
+    (fleet,), (pool,) = three.fleets, three.pools
+    one_rack = replace(fleet, racks=1, modes=(fleet.mode("normal"),), min_on=timedelta(0), min_off=timedelta(0))
+    return replace(
+        three,
         name="tiny",
-        timezone="UTC",
-        grid=Grid(100.0, 0.01),
+        grid=replace(three.grid, limit_kw=100.0),
         feeders=(Feeder("A", 100.0),),
-        cooling=Cooling(((20.0, 1.1),)),
-        fleets=(
-            Fleet(
-                name="s21",
-                model="Antminer S21",
-                feeder="A",
-                racks=1,
-                machines_per_rack=10,
-                modes=(Mode("normal", 3500.0, 200.0),),
-                default_mode="normal",
-                sleep_w=15.0,
-                warm_up=timedelta(minutes=8),
-                min_on=timedelta(0),
-                min_off=timedelta(0),
-            ),
-        ),
-        pools=(GpuPool("h100", "H100", "A", 1, 4, 700.0, 200.0, 70.0, 1800.0),),
-        tenants=(Tenant("lab", SlaClass.FLEXIBLE, 2.5, 0.2, 4),),
-        stale=StalePolicies(
-            PricePolicy(timedelta(minutes=20), 50.0), timedelta(minutes=1), timedelta(hours=2), 35.0, timedelta(2), 60.0
-        ),
-        controls=Controls(timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=5), timedelta(hours=1)),
+        fleets=(one_rack,),
+        pools=(replace(pool, gpu_model="H100", nodes=1),),
     )
 
 
