@@ -262,7 +262,7 @@ class TestOnARunningSite:
             # It counts at nameplate, more than any machine is measured at, and the loop keeps its pace.
             assert seen["grid"]["power_kw"] > seen["measured_kw"]
             rounds = len(steady.get("/api/v1/observations")["observations"])
-            watch = Stopwatch()
+            watch = Stopwatch(steady.process.pid)
             shared_world.wait_for(
                 lambda: len(steady.get("/api/v1/observations")["observations"]) >= rounds + 5, "five more rounds"
             )

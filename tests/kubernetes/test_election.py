@@ -96,6 +96,12 @@ async def test_a_leader_that_fell_silent_is_followed_a_whole_lease_after_its_las
     assert not await candidates.a.look(), "back from the dead, it follows"
 
 
+def test_by_its_durations_a_leader_that_was_killed_is_followed_in_the_time_promised() -> None:
+    """15 s by ADR 12, 4 of them to open the store and read the cluster; tests/kubernetes/test_serve_cluster.py counts
+    the looks that processes take."""
+    assert TIMING.lease_s + TIMING.look_every_s <= 15.0 - 4.0
+
+
 async def test_a_lease_that_promises_longer_is_waited_for(candidates: Candidates, fake_api: "FakeApi") -> None:
     other = {"holderIdentity": "x", "leaseDurationSeconds": 60, "renewTime": "2001-01-01T00:00:00.000000Z"}
     await fake_api.put(LEASE, {"metadata": {}, "spec": other})

@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from orchestrator.adapters.workloads.processes import process_table
 from orchestrator.adapters.workloads.processes.process_site import ProcessSite
+from orchestrator.adapters.workloads.processes.process_table import ProcessTable
 from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import PauseJob, RunJob, SetFleet
 from orchestrator.domain.rack_mix import RackMix
@@ -142,6 +145,36 @@ async def test_a_hung_job_that_does_not_stop_is_killed(running: ProcessSite, tmp
         return (await running.observe(clock.at(time.time()))).jobs["train"].phase is JobPhase.PAUSED
 
     await eventually(paused)
+
+
+async def test_all_that_hangs_at_the_end_is_killed_together_five_seconds_after_it_was_asked(
+    running: ProcessSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that only the waits of the stop move: however slow the machine is."""
+    hung = {file.stem for file in (tmp_path / "processes").glob("*.json")}
+    assert len(hung) == 2
+    for name in hung:
+        os.kill(pid(tmp_path, name), signal.SIGSTOP)
+    waits: list[float] = []
+    sent: list[tuple[signal.Signals, str, float]] = []
+    send, sleep = ProcessTable.signal, asyncio.sleep
+
+    def noted(table: ProcessTable, name: str, number: signal.Signals) -> None:
+        sent.append((number, name, sum(waits)))
+        send(table, name, number)
+
+    async def waited(seconds: float) -> None:
+        waits.append(seconds)
+        await sleep(0.001)
+
+    monkeypatch.setattr(ProcessTable, "signal", noted)
+    monkeypatch.setattr(process_table, "time", SimpleNamespace(monotonic=lambda: sum(waits)))
+    monkeypatch.setattr(process_table, "asyncio", SimpleNamespace(sleep=waited))
+    await running.stop()
+    asked = {name: at for number, name, at in sent if number is signal.SIGTERM}
+    killed = {name: at for number, name, at in sent if number is signal.SIGKILL}
+    assert asked == dict.fromkeys(hung, 0.0)
+    assert killed == dict.fromkeys(hung, pytest.approx(5.0, abs=0.05))
 
 
 async def test_a_job_that_keeps_dying_without_progress_has_failed(
