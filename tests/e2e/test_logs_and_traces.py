@@ -61,7 +61,7 @@ def test_from_the_price_to_the_watts(world: "World", launch: "Callable[[Live], L
     wrong = refused("log-level", "orchestrator.controler", "DEBUG", "--url", live.url)
     assert "did you mean orchestrator.controller" in wrong
     assert "body /level" in refused("log-level", "root", "loud", "--url", live.url)
-    assert live.interrupt() < 15
+    assert live.interrupt() < 10
 
     lines = [json.loads(line) for line in live.said().splitlines()]
     assert all({"timestamp", "level", "logger", "message"} <= line.keys() for line in lines)
@@ -98,7 +98,7 @@ def test_the_controller_after_a_kill_ends_the_trace(
         assert {move["wattshift.action.id"]: move["wattshift.outcome"] for move in moves} == {
             action["id"]: action["outcome"]["state"] for action in actions
         }
-    assert again.interrupt() < 15
+    assert again.interrupt() < 10
 
 
 def decision_of(span: Got) -> str:

@@ -61,7 +61,7 @@ def test_a_garbage_price_changes_nothing_and_a_good_one_is_acted_on(
     seen = live.wait_observed(lambda seen: seen["measured_kw"] < world.awake_kw / 4, "watts falling")
     assert seen["price"]["usd_per_mwh"] == 4000
     assert live.get("/api/v1/decisions/latest")["trigger"] == "price"
-    assert live.interrupt() < 15
+    assert live.interrupt() < 10
 
 
 def test_a_controller_killed_goes_on_with_its_orders(world: "World", launch: "Callable[[Live], Live]") -> None:
@@ -92,7 +92,7 @@ def test_a_controller_killed_goes_on_with_its_orders(world: "World", launch: "Ca
     second = world.run("serve", str(world.site), "--port", "0").refusal()
     assert "in use" in second
     assert again.processes().keys() >= left.keys()
-    assert again.interrupt() < 15
+    assert again.interrupt() < 10
 
 
 @pytest.mark.parametrize(
