@@ -15,7 +15,7 @@ from orchestrator.domain.headroom import left_kw, margin_kw
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
-from orchestrator.observe.columns import Floats
+from orchestrator.observe.columns import Flags, Floats
 from orchestrator.observe.phase import Phase
 
 
@@ -55,7 +55,7 @@ def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, 
         gpu_rise_w = np.array([max(status.gpu_limit_w - status.pool.gpu_idle_w, 0.0) for status in pool_statuses])
         of_held = columns.pool[held]
         np.add.at(fixed_kw, pools.feeder[of_held], columns.on_gpus[held] * gpu_rise_w[of_held] / 1000.0)
-    kept = held | (columns.phase == Phase.STOPPING)
+    kept = held | _stuck_stopping(site, snapshot, jobs)
     gpus = pools.gpus - np.bincount(columns.pool[kept], columns.on_gpus[kept], len(pools.gpus)).astype(np.int64)
     feeders_usable_kw: Floats = np.array([limits.usable_kw(cap) for cap in feeder_caps])
     return Left(
@@ -69,6 +69,18 @@ def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, 
         Excused(kept_kw[GRID_CONNECTION], np.array([kept_kw[place] for place in places]), assumed_kw * pue),
         float(fixed_kw.sum() * pue),
     )
+
+
+def _stuck_stopping(site: Site, snapshot: Snapshot, jobs: JobRows) -> Flags:
+    """(jobs,) those that should have let go of their GPUs by now and have not.
+
+    GPUs of one that writes its checkpoint are given out again at once, and the move waits until they are free: did they
+    count as held, another job would be stopped for whom this one was.
+    """
+    stuck = np.zeros(len(jobs.columns), dtype=np.bool_)
+    for row in np.flatnonzero(jobs.columns.phase == Phase.STOPPING).tolist():
+        stuck[row] = snapshot.at - jobs.statuses[row].view.changed_at > site.controls.verify_within
+    return stuck
 
 
 def block_left(block_kw: float, fixed_kw: float, usd_per_mwh: float) -> BlockLeft:

@@ -196,7 +196,9 @@ def _room(site: Site, snapshot: Snapshot) -> CapRoom:
     feeder_kw = {feeder.name: limits.usable_kw(limits.feeder(feeder.name)) for feeder in site.feeders}
     gpus = {name: status.pool.gpus for name, status in snapshot.pools.items()}
     for status in snapshot.jobs.values():
-        if status.view.phase is JobPhase.STOPPING or (status.view.held and status.view.phase is JobPhase.RUNNING):
+        stuck = snapshot.at - status.view.changed_at > site.controls.verify_within
+        stopping = status.view.phase is JobPhase.STOPPING and stuck
+        if stopping or (status.view.held and status.view.phase is JobPhase.RUNNING):
             gpus[status.job.pool] -= status.view.gpus
     ppa = _ppa(site)
     block_kw = ppa.block_kw if ppa is not None else 0.0

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.dispatch.desired import Desired, gain_usd_per_h
 from orchestrator.dispatch.dispatch import dispatch
+from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.site import SLEEP, Feeder, Grid, Site
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import JobPhase
@@ -387,12 +388,23 @@ def test_among_equals_running_jobs_keep_their_gpus_and_the_first_come_is_the_fir
     assert decided(scene).jobs.keys() == {"running", "early"}
 
 
-def test_a_job_that_writes_its_checkpoint_still_holds_its_gpus(scene: Scene) -> None:
-    scene.job("stopping", "lab", 200, JobPhase.STOPPING)
-    scene.job("next", "lab", 160, JobPhase.WAITING)
+def test_the_gpus_of_a_job_that_writes_its_checkpoint_are_given_on_and_waited_for(scene: Scene, now: datetime) -> None:
+    scene.job("stopping", "lab", 200, JobPhase.STOPPING, changed_at=now)
+    scene.job("other", "lab", 100)
+    scene.job("next", "bank", 160, JobPhase.WAITING)
     desired = decided(scene)
-    assert desired.jobs.keys() == set()
+    assert desired.jobs.keys() == {"other", "next"}, "nobody else is stopped for whom it was"
     assert "still writing its checkpoint" in scene.why(desired)[Target.job("stopping")]
+    moves = plan_moves(scene.site, scene.snapshot(), desired)
+    assert Target.job("next") not in {planned.move.target for planned in moves.now}
+    assert Target.job("next") in moves.waiting
+
+
+def test_a_job_that_does_not_stop_holds_its_gpus(scene: Scene, now: datetime) -> None:
+    stuck_since = now - scene.site.controls.verify_within - timedelta(seconds=1)
+    scene.job("stopping", "lab", 200, JobPhase.STOPPING, changed_at=stuck_since)
+    scene.job("next", "lab", 160, JobPhase.WAITING)
+    assert decided(scene).jobs.keys() == set()
 
 
 @pytest.mark.parametrize(

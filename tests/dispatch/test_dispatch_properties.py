@@ -114,7 +114,17 @@ def scenes(draw: st.DrawFn, scene_of: Callable[[Site], Scene], base: Site, now: 
         if gpus:
             tenant = draw(st.sampled_from(["bank", "flux", "lab"]))
             deadline_in_h = draw(st.none() | st.floats(-1, 20)) if tenant == "flux" else None
-            scene.job(f"job-{number}", tenant, gpus, phase, pool=pool.name, run_h=8.0, deadline_in_h=deadline_in_h)
+            changed_at = now - draw(st.sampled_from([timedelta(0), timedelta(days=1)]))
+            scene.job(
+                f"job-{number}",
+                tenant,
+                gpus,
+                phase,
+                pool=pool.name,
+                run_h=8.0,
+                deadline_in_h=deadline_in_h,
+                changed_at=changed_at,
+            )
     if draw(st.booleans()):
         scene.order(draw(st.floats(0, 8000)))
     if draw(st.booleans()):
@@ -181,10 +191,12 @@ def test_counts_add_up_and_jobs_fit_their_pools(any_scene: st.SearchStrategy[Sce
         assert set(desired.racks[fleet.name]) <= {SLEEP, *(mode.name for mode in fleet.modes)}
         assert all(count > 0 for count in desired.racks[fleet.name].values())
     for pool in scene.site.pools:
+        stuck_since = snapshot.at - scene.site.controls.verify_within
         held = sum(
             job.job.gpus
             for name, job in snapshot.jobs.items()
-            if job.job.pool == pool.name and (name in desired.jobs or job.view.phase is JobPhase.STOPPING)
+            if job.job.pool == pool.name
+            and (name in desired.jobs or (job.view.phase is JobPhase.STOPPING and job.view.changed_at < stuck_since))
         )
         assert held <= pool.gpus
         assert pool.gpu_min_power_w <= desired.gpu_limit_w[pool.name] <= pool.gpu_power_w
