@@ -57,7 +57,7 @@ def small_site() -> Site:
             tick=timedelta(seconds=5),
             verify_within=timedelta(minutes=1),
             lease=timedelta(minutes=5),
-            outlook=timedelta(hours=1),
+            price_persistence=timedelta(hours=1),
         ),
     )
 

@@ -105,7 +105,7 @@ def run(
             at=at_s,
             hashprice_usd_per_ph_day=float(hashprice_known_usd_per_ph_day[index]),
             pue=pue,
-            outlook_s=site.controls.outlook.total_seconds(),
+            price_persistence_s=site.controls.price_persistence.total_seconds(),
             interruptions_left=budget.left(at_s),
         )
         seen = Instant(

@@ -23,7 +23,7 @@ from orchestrator.domain.site import Site
 ASSUMPTIONS = {
     Rule.ALWAYS_ON: "every fleet in its default mode, every job as soon as there are GPUs and power",
     Rule.THRESHOLD: "fleets in their default modes, asleep while power is dearer than the threshold; jobs always run",
-    Rule.GREEDY: "the price now, and the site's outlook for how long it lasts; no forecast",
+    Rule.GREEDY: "the price now, taken to last as long as the site file says; no forecast",
     Rule.PLAN: "a plan for the next 24 h on forecasts alone, every 15 min and when jobs come or go, and the price now",
     Rule.PERFECT_PRICES: "as plan, but knowing the prices of the next 24 h; jobs yet to come stay unknown",
 }

@@ -64,8 +64,8 @@ class Racks:
     def settle(self, woken: Ints, interval_s: float) -> FleetsSettled:
         """Let an interval go by after `move`, which woke `woken`."""
         fleets = self.columns
-        kw = fleets.racks * fleets.asleep_kw + (fleets.at_step * fleets.step_kw).sum(axis=1)
-        rate = (fleets.at_step * fleets.step_hs).sum(axis=1)
+        kw = fleets.racks * fleets.asleep_kw + (fleets.at_step * fleets.rise_kw).sum(axis=1)
+        rate = (fleets.at_step * fleets.rise_hs).sum(axis=1)
         hashes = rate * interval_s
         for row, warming in enumerate(self._warming):
             if not warming:

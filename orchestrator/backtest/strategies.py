@@ -71,7 +71,7 @@ def site_of(strategy: Named, site: Site) -> Site:
 
 
 class Greedy:
-    """The price now and the site's outlook alone, as the controller does where it has no plan."""
+    """The price now, taken to last as long as the site file says, as the controller does where it has no plan."""
 
     def __init__(self, site: Site) -> None:
         self._pools = pool_columns(site)

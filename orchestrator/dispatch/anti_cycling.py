@@ -67,14 +67,14 @@ def must_stay_asleep(now: float, slept_at: float, min_off_s: float) -> bool:
     return now < slept_at + min_off_s - SAME_TIME_S
 
 
-def expected_away_s(now: float, woken_at: float, min_off_s: float, outlook_s: float) -> float:
+def expected_away_s(now: float, woken_at: float, min_off_s: float, price_persistence_s: float) -> float:
     """For how long a rack that is put to sleep now is expected to sleep: what a warm-up is weighed against.
 
-    For the outlook, but after a recent wake-up half the time awake since. Prices that go to and fro would else put a
-    fleet to sleep each time for an hour that never comes: in turn around the break-even each 15 minutes, that costs
-    more than sleeping saves.
+    As long as the price is taken to last, but after a recent wake-up half the time awake since. Prices that go to and
+    fro would else put a fleet to sleep each time for an hour that never comes: in turn around the break-even each 15
+    minutes, that costs more than sleeping saves.
     """
-    return min(max((now - woken_at) / 2.0, min_off_s, _SHORTEST_AWAY_S), outlook_s)
+    return min(max((now - woken_at) / 2.0, min_off_s, _SHORTEST_AWAY_S), price_persistence_s)
 
 
 def may_grow(now: float, changed_at: float) -> bool:

@@ -100,6 +100,6 @@ def mining_beside(site: Site, fleets: FleetColumns, limits: Limits, hpc_kw: Mapp
     decided = decide(columns, moment, room, 0.0, switches=switches, places=places)
     at_step = decided.chosen.at_step
     return Pace(
-        mining_kw=float((fleets.racks * fleets.asleep_kw).sum() + (at_step * fleets.step_kw).sum()),
-        hashrate_phs=float((at_step * fleets.step_hs).sum()) / HASHES_PER_PH,
+        mining_kw=float((fleets.racks * fleets.asleep_kw).sum() + (at_step * fleets.rise_kw).sum()),
+        hashrate_phs=float((at_step * fleets.rise_hs).sum()) / HASHES_PER_PH,
     )

@@ -90,7 +90,7 @@ def moment_of(site: Site, snapshot: Snapshot) -> Moment:
         at=snapshot.at.timestamp(),
         hashprice_usd_per_ph_day=float(hashprice),
         pue=float(snapshot.pue),
-        outlook_s=site.controls.outlook.total_seconds(),
+        price_persistence_s=site.controls.price_persistence.total_seconds(),
         interruptions_left=np.array(
             [tenant.interruptions_per_hour - spent.get(tenant.name, 0) for tenant in site.tenants], dtype=np.int64
         ),
@@ -155,8 +155,8 @@ def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, planned: Switch |
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
     first = mode_steps(status.fleet, hashprice, snapshot.pue)[:1]
-    warm_up, outlook = status.fleet.warm_up, site.controls.outlook
-    return any(sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, warm_up, outlook) > price for step in first)
+    warm_up, away = status.fleet.warm_up, site.controls.price_persistence
+    return any(sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, warm_up, away) > price for step in first)
 
 
 def _binding(caps: Sequence[Cap], chosen: Chosen) -> tuple[Cap, ...]:

@@ -194,7 +194,7 @@ def fleet_rows(site: Site, fleets: Mapping[str, FleetStatus], before: FleetRows 
     some = _all_fleet_rows(
         site, [names[row] for row in new], [statuses[row] for row in new], [before.steps[row] for row in new]
     )
-    steps_then = before.columns.step_kw.shape[1]
+    steps_then = before.columns.rise_kw.shape[1]
     changed = {}
     for field in fields(FleetColumns):
         column = getattr(columns, field.name).copy()

@@ -14,17 +14,17 @@ from orchestrator.forecast.outlook import Switch
 from orchestrator.observe.columns import FleetColumns, Floats, JobColumns, job_columns
 
 
-def step_values(step_hs: Floats, step_kw: Floats, hashprice_usd_per_ph_day: float, pue: float) -> Floats:
+def step_values(rise_hs: Floats, rise_kw: Floats, hashprice_usd_per_ph_day: float, pue: float) -> Floats:
     """(fleets, S): what the rise of a rack by each step earns, USD per MWh more at the grid; 0 in the padding."""
-    usd_per_hour = step_hs * SECONDS_PER_HOUR / HASHES_PER_PH_DAY * hashprice_usd_per_ph_day
-    return np.divide(usd_per_hour, step_kw * pue / KWH_PER_MWH, out=np.zeros_like(step_kw), where=step_kw > 0.0)
+    usd_per_hour = rise_hs * SECONDS_PER_HOUR / HASHES_PER_PH_DAY * hashprice_usd_per_ph_day
+    return np.divide(usd_per_hour, rise_kw * pue / KWH_PER_MWH, out=np.zeros_like(rise_kw), where=rise_kw > 0.0)
 
 
 def lay_out(
     fleets: FleetColumns, jobs: JobColumns, pools: PoolColumns, moment: Moment, planned: Switches, places: Places
 ) -> Tranches:
     """The table of everything that runs or could run and may be moved; held and stopping jobs are not in it."""
-    step_value = step_values(fleets.step_hs, fleets.step_kw, moment.hashprice_usd_per_ph_day, moment.pue)
+    step_value = step_values(fleets.rise_hs, fleets.rise_kw, moment.hashprice_usd_per_ph_day, moment.pue)
     rows = Fleets(*(getattr(fleets, column) for column in Fleets._fields))
     return table.lay_out(rows, _jobs(jobs), pools, moment, planned, places, step_value)
 
@@ -35,7 +35,7 @@ def job_switch(site: Site, snapshot: Snapshot, status: JobStatus, planned: Switc
         at=snapshot.at.timestamp(),
         hashprice_usd_per_ph_day=0.0,  # of no account for a job, nor are budgets for its prices
         pue=float(snapshot.pue),
-        outlook_s=site.controls.outlook.total_seconds(),
+        price_persistence_s=site.controls.price_persistence.total_seconds(),
         interruptions_left=np.zeros(len(site.tenants), dtype=np.int64),
     )
     values = no_plan(0, 1)._replace(

@@ -247,8 +247,8 @@ class Controls:
     """By then a power-down must show in the meter, or it is escalated."""
     lease: timedelta
     """Agents without a renewed setpoint fall to sleep after this."""
-    outlook: timedelta
-    """How long a price is expected to last when the cost of a restart is weighed."""
+    price_persistence: timedelta
+    """How long the price now is taken to last when the cost of a restart is weighed, as by a persistence forecast."""
 
 
 @dataclass(frozen=True, slots=True)

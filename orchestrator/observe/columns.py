@@ -100,9 +100,9 @@ class FleetColumns:
     """Racks that follow their setpoint."""
     held: Flags
     step_count: Ints
-    step_kw: Floats
+    rise_kw: Floats
     """(fleets, S): rise of one rack, nameplate."""
-    step_hs: Floats
+    rise_hs: Floats
     """(fleets, S): rise of one rack in hashes per second."""
     at_step: Ints
     """(fleets, S): movable racks that are in the step's upper mode or a stronger one."""
@@ -212,20 +212,20 @@ def columns_at(
 ) -> FleetColumns:
     """What the site file says of `fleets`, whose hulls are `steps`, beside how they are."""
     feeders = {feeder.name: row for row, feeder in enumerate(site.feeders)}
-    step_kw, step_hs = np.zeros(state.at_step.shape), np.zeros(state.at_step.shape)
+    rise_kw, rise_hs = np.zeros(state.at_step.shape), np.zeros(state.at_step.shape)
     for row, (fleet, of_fleet) in enumerate(zip(fleets, steps, strict=True)):
         for number, step in enumerate(of_fleet):
             low_ths = 0.0 if step.from_mode == SLEEP else fleet.mode(step.from_mode).hashrate_ths
-            step_kw[row, number] = step.rise_kw
-            step_hs[row, number] = (fleet.mode(step.to_mode).hashrate_ths - low_ths) * fleet.machines_per_rack * 1e12
+            rise_kw[row, number] = step.rise_kw
+            rise_hs[row, number] = (fleet.mode(step.to_mode).hashrate_ths - low_ths) * fleet.machines_per_rack * 1e12
     return FleetColumns(
         feeder=_whole(feeders[fleet.feeder] for fleet in fleets),
         racks=_whole(fleet.racks for fleet in fleets),
         movable=state.movable,
         held=state.held,
         step_count=_whole(map(len, steps)),
-        step_kw=step_kw,
-        step_hs=step_hs,
+        rise_kw=rise_kw,
+        rise_hs=rise_hs,
         at_step=state.at_step,
         asleep_kw=_real(fleet.rack_kw(SLEEP) for fleet in fleets),
         draw_share=state.draw_share,

@@ -59,8 +59,8 @@ def fixed_kw(site: Site, fleets: FleetColumns, jobs: JobColumns) -> Floats:
     """(K,) IT power on each feeder that no plan moves: sleeping machines, racks that do not follow, what is held, idle
     nodes."""
     fixed = np.zeros(len(site.feeders))
-    strongest_kw = fleets.asleep_kw + fleets.step_kw.sum(axis=1)
-    held_kw = fleets.racks * fleets.asleep_kw + (fleets.at_step * fleets.step_kw).sum(axis=1) * fleets.draw_share
+    strongest_kw = fleets.asleep_kw + fleets.rise_kw.sum(axis=1)
+    held_kw = fleets.racks * fleets.asleep_kw + (fleets.at_step * fleets.rise_kw).sum(axis=1) * fleets.draw_share
     free_kw = fleets.movable * fleets.asleep_kw + (fleets.racks - fleets.movable) * strongest_kw
     np.add.at(fixed, fleets.feeder, np.where(fleets.held, held_kw, free_kw))
     row = {feeder.name: number for number, feeder in enumerate(site.feeders)}
@@ -154,7 +154,7 @@ def _whole_steps(seconds: Floats, step_s: float) -> Ints:
 
 def _racks(fleets: FleetColumns, start: float, step_s: float) -> Racks:
     movable = np.where(fleets.held, 0, fleets.movable)
-    width = fleets.step_kw.shape[1]
+    width = fleets.rise_kw.shape[1]
     awake = fleets.at_step[:, 0] if width else np.zeros(len(fleets), dtype=np.int64)
     on = np.minimum(awake, movable)
     share = np.where(fleets.draw_share > LEAST_DRAW_SHARE, fleets.draw_share, 1.0)[:, None]
@@ -163,8 +163,8 @@ def _racks(fleets: FleetColumns, start: float, step_s: float) -> Racks:
         feeder=fleets.feeder,
         on=on,
         off=movable - on,
-        rise_kw=np.pad(fleets.step_kw * share, pad),
-        rise_phs=np.pad(fleets.step_hs * share / HASHES_PER_PH, pad),
+        rise_kw=np.pad(fleets.rise_kw * share, pad),
+        rise_phs=np.pad(fleets.rise_hs * share / HASHES_PER_PH, pad),
         warm_up_h=fleets.warm_up_s / SECONDS_PER_HOUR,
         min_on=_whole_steps(fleets.min_on_s, step_s),
         min_off=np.maximum(_whole_steps(fleets.min_off_s, step_s), 1),

@@ -165,7 +165,7 @@ def _site(file: schema.SiteFile) -> Site:
             tick=_span(file.controls.tick_s),
             verify_within=_span(file.controls.verify_within_s),
             lease=_span(file.controls.lease_s),
-            outlook=_span(file.controls.outlook_s),
+            price_persistence=_span(file.controls.price_persistence_s),
         ),
     )
 

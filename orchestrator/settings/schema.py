@@ -194,8 +194,8 @@ class ControlsSection(Section):
     tick_s: Annotated[float, Field(ge=0.1, le=3600, description="Time between two looks, s.")]
     verify_within_s: Annotated[Seconds, Field(description="By then a power-down must show in the meter, s.")]
     lease_s: Annotated[Seconds, Field(description="Agents without a renewed setpoint sleep after this, s.")]
-    outlook_s: Annotated[
-        Seconds, Field(description="How long a price is expected to last when a restart is weighed, s.")
+    price_persistence_s: Annotated[
+        Seconds, Field(description="How long the price now is taken to last when a restart is weighed, s.")
     ]
 
 

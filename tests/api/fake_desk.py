@@ -93,7 +93,7 @@ def build_site(fleets: int = len(_MODELS)) -> Site:
             tick=timedelta(seconds=30),
             verify_within=timedelta(minutes=2),
             lease=timedelta(minutes=5),
-            outlook=timedelta(minutes=30),
+            price_persistence=timedelta(minutes=30),
         ),
     )
 

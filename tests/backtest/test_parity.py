@@ -166,9 +166,11 @@ async def test_a_replay_through_the_controller_earns_what_the_backtest_says(
     assert history.profit == pytest.approx(live.profit, rel=within)
 
 
-async def test_the_always_on_site_wakes_and_mines_whatever_its_outlook_is(site: Site, tmp_path: Path) -> None:
+async def test_the_always_on_site_wakes_and_mines_however_short_prices_are_taken_to_last(
+    site: Site, tmp_path: Path
+) -> None:
     """With one shorter than the warm-up no rack is worth waking by its price; the demo's comparison mined nothing."""
-    site = replace(site, controls=replace(site.controls, outlook=timedelta(minutes=5)))
+    site = replace(site, controls=replace(site.controls, price_persistence=timedelta(minutes=5)))
     hours = 4.0
     played = event_day(site, hours)
     live = await replayed(site, played, "always-on", tmp_path, awake=False)

@@ -69,7 +69,7 @@ def test_racks_woken_last_go_to_sleep_first(site: Site) -> None:
     house.move(start, START.timestamp() + 300.0)  # one is woken ...
     house.move(fewer, START.timestamp() + 300.0)  # ... and is the one that goes
     settled = house.settle(nothing, 300.0)
-    rate = (fewer[0] * house.columns.step_hs[0]).sum()
+    rate = (fewer[0] * house.columns.rise_hs[0]).sum()
     assert settled.hashes[0] == pytest.approx(rate * 300.0)
 
 

@@ -110,7 +110,7 @@ def _walk(site: Site, snapshot: Snapshot, values: PlanValues | None) -> Wanted:
     jobs = job_tranches(site, snapshot, values)
     tranches: list[Tranche] = [*jobs]
     for status in snapshot.fleets.values():
-        tranches.extend(fleet_tranches(status, snapshot, site.controls.outlook, values))
+        tranches.extend(fleet_tranches(status, snapshot, site.controls.price_persistence, values))
     tranches.sort(key=lambda tranche: tranche.order)
 
     taken: dict[Target, list[tuple[Tranche, int]]] = {}
@@ -307,9 +307,9 @@ def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, values: PlanValue
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
     first = mode_steps(status.fleet, hashprice, snapshot.pue)[:1]
+    away = site.controls.price_persistence
     return any(
-        sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, status.fleet.warm_up, site.controls.outlook) > price
-        for step in first
+        sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, status.fleet.warm_up, away) > price for step in first
     )
 
 

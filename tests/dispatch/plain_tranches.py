@@ -56,18 +56,18 @@ class Tranche(NamedTuple):
         return (self.rank, kept_first, -self.value_usd_per_mwh, waits, self.queued_at, self.target)
 
 
-def expected_away(status: FleetStatus, now: datetime, outlook: timedelta) -> timedelta:
-    """How long a sleep is expected to last: the outlook, but after a recent wake-up half the time awake since.
+def expected_away(status: FleetStatus, now: datetime, persistence: timedelta) -> timedelta:
+    """How long a sleep is expected to last: as long as the price, but after a recent wake-up half the time awake since.
 
     Prices that go to and fro would else put a fleet to sleep each time for an hour that never comes: in turn around
     the break-even each 15 minutes, that costs more than sleeping saves.
     """
     awake = (now - status.view.last_wake_at) / 2
-    return min(max(awake, status.fleet.min_off, SHORTEST_AWAY), outlook)
+    return min(max(awake, status.fleet.min_off, SHORTEST_AWAY), persistence)
 
 
 def fleet_tranches(
-    status: FleetStatus, snapshot: Snapshot, outlook: timedelta, values: PlanValues | None
+    status: FleetStatus, snapshot: Snapshot, persistence: timedelta, values: PlanValues | None
 ) -> list[Tranche]:
     """A tranche for the racks above and one for those below each step of the fleet's modes."""
     fleet, view, now = status.fleet, status.view, snapshot.at
@@ -87,9 +87,9 @@ def fleet_tranches(
         on = sum(1 for mode in modes if power_w[mode] >= power_w[step.to_mode])
         off = len(modes) - on
         if number == 0:
-            away = expected_away(status, now, outlook)
+            away = expected_away(status, now, persistence)
             stay = sleep_threshold_usd_per_mwh(step.value_usd_per_mwh, fleet.warm_up, away)
-            wake = wake_value_usd_per_mwh(step.value_usd_per_mwh, fleet.warm_up, outlook)
+            wake = wake_value_usd_per_mwh(step.value_usd_per_mwh, fleet.warm_up, persistence)
             if values is not None and fleet.name in values.fleets:
                 stay, wake = _switch(values.fleets[fleet.name])
         else:
@@ -118,14 +118,14 @@ def fleet_tranches(
 def job_tranches(site: Site, snapshot: Snapshot, values: PlanValues | None) -> list[Tranche]:
     """Tranches for each job that runs or could run, and may be moved."""
     may_stop = _may_stop(snapshot)
-    outlook = site.controls.outlook
+    persistence = site.controls.price_persistence
     pools = {name: status.pool for name, status in snapshot.pools.items()}
 
     return [
         tranche
         for status in snapshot.jobs.values()
         if status.view.phase is not JobPhase.STOPPING and not status.view.held
-        for tranche in _job_tranches(status, pools[status.job.pool], snapshot, outlook, may_stop, values)
+        for tranche in _job_tranches(status, pools[status.job.pool], snapshot, persistence, may_stop, values)
     ]
 
 
@@ -157,7 +157,7 @@ def _job_tranches(
     status: JobStatus,
     pool: GpuPool,
     snapshot: Snapshot,
-    outlook: timedelta,
+    persistence: timedelta,
     may_stop: AbstractSet[str],
     values: PlanValues | None,
 ) -> list[Tranche]:
@@ -167,8 +167,8 @@ def _job_tranches(
     step, least = (job.gpu_step or job.gpus, job.min_gpus or job.gpus) if elastic else (job.gpus, job.gpus)
     rise_kw = pool.rise_kw(job.gpus, pool.gpu_power_w)
     value = job_value_usd_per_mwh(job.gpus, tenant, rise_kw, snapshot.pue)
-    stay = pause_threshold_usd_per_mwh(status, value, snapshot.at, outlook)
-    wake = wake_value_usd_per_mwh(value, job.restart, outlook)
+    stay = pause_threshold_usd_per_mwh(status, value, snapshot.at, persistence)
+    wake = wake_value_usd_per_mwh(value, job.restart, persistence)
     if values is not None and job.name in values.jobs:
         # Whatever the plan says, a job that runs is worth what stopping it would lose.
         planned = values.jobs[job.name]
@@ -197,17 +197,17 @@ def _job_tranches(
 
 
 def pause_threshold_usd_per_mwh(
-    status: JobStatus, value_usd_per_mwh: float, now: datetime, outlook: timedelta
+    status: JobStatus, value_usd_per_mwh: float, now: datetime, persistence: timedelta
 ) -> float:
-    """The price above which pausing a running job for the outlook pays, its restart and its deadline counted in."""
+    """The price above which pausing a running job while it lasts pays, its restart and its deadline counted in."""
     tenant = status.tenant
-    missed = max((outlook - slack(status, now)) / outlook, 0.0)
+    missed = max((persistence - slack(status, now)) / persistence, 0.0)
     return job_pause_threshold_usd_per_mwh(
         value_usd_per_mwh,
         status.job.restart,
         lost=timedelta(0),  # it writes a checkpoint when it is asked to stop
         credit_usd_per_mwh=tenant.credit_share * value_usd_per_mwh * missed,
-        away=outlook,
+        away=persistence,
     )
 
 

@@ -61,7 +61,7 @@ def test_minimum_times_hold_to_the_second() -> None:
 @pytest.mark.parametrize(
     ("awake_s", "min_off_s", "away_s"),
     [
-        pytest.param(86400.0, 900.0, 3600.0, id="long awake: as long as the outlook"),
+        pytest.param(86400.0, 900.0, 3600.0, id="long awake: as long as the price lasts"),
         pytest.param(4000.0, 900.0, 2000.0, id="woken an hour ago: half of that"),
         pytest.param(1000.0, 900.0, 900.0, id="woken lately: its minimum off time"),
         pytest.param(10.0, 60.0, 300.0, id="no minimum to speak of: the shortest that prices last"),

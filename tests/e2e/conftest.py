@@ -92,7 +92,7 @@ stale:
   temperature_assume_c: 38
   hashprice_max_age_s: 172800
   hashprice_assume_usd_per_ph_day: 55
-controls: {tick_s: 5, verify_within_s: 60, lease_s: 300, outlook_s: 3600}
+controls: {tick_s: 5, verify_within_s: 60, lease_s: 300, price_persistence_s: 3600}
 mock: {seed: 1, nodes_per_exporter: 1}
 """
 

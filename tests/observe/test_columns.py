@@ -40,7 +40,7 @@ def test_steps_of_a_fleet_add_up_to_its_strongest_mode(site: Site, scene_of: Cal
     for row, status in enumerate(snapshot.fleets.values()):
         fleet = status.fleet
         strongest = fleet.modes[-1]
-        assert columns.asleep_kw[row] + columns.step_kw[row].sum() == fleet.rack_kw(strongest.name)
-        assert columns.step_hs[row].sum() == strongest.hashrate_ths * 1e12 * fleet.machines_per_rack
+        assert columns.asleep_kw[row] + columns.rise_kw[row].sum() == fleet.rack_kw(strongest.name)
+        assert columns.rise_hs[row].sum() == strongest.hashrate_ths * 1e12 * fleet.machines_per_rack
         awake = sum(count for mode, count in status.view.racks.items() if mode != "sleep")
         assert columns.at_step[row, 0] == awake

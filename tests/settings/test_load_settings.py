@@ -157,6 +157,14 @@ def test_one_slip_is_one_error_with_its_place(
     assert str(problem).startswith(f"{path}:{problem.line}: {key}: found ")
 
 
+def test_a_key_of_an_older_site_file_is_refused_and_the_one_of_now_is_named(edited: Edit) -> None:
+    path = edited(("price_persistence_s: 3600", "outlook_s: 3600"))
+    missing, unknown = sorted(problems(path), key=lambda problem: problem.value == "an unknown key with 3600")
+    assert (unknown.key, unknown.line) == ("controls.outlook_s", line_of(path, "outlook_s"))
+    assert "price_persistence_s" in unknown.allowed
+    assert (missing.key, missing.value) == ("controls.price_persistence_s", "nothing")
+
+
 def test_all_errors_are_told_at_once_in_order_of_line(edited: Edit) -> None:
     path = edited(
         ("measurement_uncertainty: 0.01", "measurement_uncertainty: 1"),

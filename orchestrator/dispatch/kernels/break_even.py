@@ -23,7 +23,7 @@ def fleet_prices(fleets: Fleets, step_value: Floats, moment: Moment, planned: Sw
     `step_value` (fleets, S): what the rise of a rack by each step earns, USD per MWh more at the grid.
     """
     count = len(fleets.step_count)
-    stay, wake = np.full(count, -np.inf), np.full(count, -np.inf)
+    stay, wake, persistence_s = np.full(count, -np.inf), np.full(count, -np.inf), moment.price_persistence_s
     for row in range(count):
         if not fleets.step_count[row]:
             continue
@@ -32,9 +32,9 @@ def fleet_prices(fleets: Fleets, step_value: Floats, moment: Moment, planned: Sw
             wake[row] = min(planned.fleet_wake[row], planned.fleet_stay[row])
             continue
         value, warm_up_s = step_value[row, 0], fleets.warm_up_s[row]
-        away_s = _expected_away_s(moment.at, fleets.woken_at[row], fleets.min_off_s[row], moment.outlook_s)
+        away_s = _expected_away_s(moment.at, fleets.woken_at[row], fleets.min_off_s[row], persistence_s)
         stay[row] = value * (1.0 + warm_up_s / away_s)
-        wake[row] = value * max(1.0 - warm_up_s / moment.outlook_s, 0.0)
+        wake[row] = value * max(1.0 - warm_up_s / persistence_s, 0.0)
     return stay, wake
 
 
@@ -43,11 +43,11 @@ def job_prices(jobs: Jobs, pools: PoolColumns, moment: Moment, planned: Switches
     """By job: time it can still wait and meet its deadline, s (a day where it has none or it is past), and the prices
     above which it should pause and below which it should start.
 
-    Pausing gives up what it earns in the outlook and in its restart, and risks the credit for a missed deadline. It
-    loses no work: it writes a checkpoint when it is asked to stop. A plan may find a job that runs worth more than
+    Pausing gives up what it earns while the price lasts and in its restart, and risks the credit for a missed deadline.
+    It loses no work: it writes a checkpoint when it is asked to stop. A plan may find a job that runs worth more than
     that, never less: by the plan alone jobs went to and fro twice as often, for 0.05 % of a month's profit.
     """
-    count, now, outlook_s, rise = len(jobs.pool), moment.at, moment.outlook_s, rise_w(pools)
+    count, now, persistence_s, rise = len(jobs.pool), moment.at, moment.price_persistence_s, rise_w(pools)
     slack_s, stay, wake = np.empty(count), np.empty(count), np.empty(count)
     for row in range(count):
         restart_s, deadline, gpus = jobs.restart_s[row], jobs.deadline[row], jobs.gpus[row]
@@ -57,10 +57,10 @@ def job_prices(jobs: Jobs, pools: PoolColumns, moment: Moment, planned: Switches
             slack_s[row] = deadline - now - wait_s - jobs.left_s[row] / jobs.on_gpus[row]
         rise_kw = gpus * rise[jobs.pool[row]] / 1000.0
         value = jobs.usd_per_gpu_h[row] * gpus / (rise_kw * moment.pue) * KWH_PER_MWH
-        missed = max((outlook_s - slack_s[row]) / outlook_s, 0.0)
-        stay[row] = value * (1.0 + restart_s / outlook_s) + jobs.credit_share[row] * value * missed
+        missed = max((persistence_s - slack_s[row]) / persistence_s, 0.0)
+        stay[row] = value * (1.0 + restart_s / persistence_s) + jobs.credit_share[row] * value * missed
         if np.isnan(planned.job_stay[row]):
-            wake[row] = value * max(1.0 - restart_s / outlook_s, 0.0)
+            wake[row] = value * max(1.0 - restart_s / persistence_s, 0.0)
         else:
             stay[row] = max(stay[row], planned.job_stay[row])
             wake[row] = min(planned.job_wake[row], stay[row])

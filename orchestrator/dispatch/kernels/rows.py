@@ -16,7 +16,7 @@ class Fleets(NamedTuple):
     movable: Ints
     held: Flags
     step_count: Ints
-    step_kw: Floats
+    rise_kw: Floats
     at_step: Ints
     draw_share: Floats
     warm_up_s: Floats
@@ -65,7 +65,7 @@ class Moment(NamedTuple):
     """Unix seconds."""
     hashprice_usd_per_ph_day: float
     pue: float
-    outlook_s: float
+    price_persistence_s: float
     """How long a price is expected to last."""
     interruptions_left: Ints
     """By tenant: how many of its jobs may still be interrupted in this hour."""

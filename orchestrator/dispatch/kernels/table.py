@@ -55,7 +55,7 @@ def _table(  # noqa: PLR0912, PLR0915  # one walk over what there is; in parts i
     then sorted by value, then by rank, each without changing the order of equals."""
     now, at_step, step_count, phase = moment.at, fleets.at_step, fleets.step_count, jobs.phase
     step_gpus, on_gpus = jobs.step_gpus, jobs.on_gpus
-    most = 2 * (fleets.step_kw.size + len(jobs.pool))
+    most = 2 * (fleets.rise_kw.size + len(jobs.pool))
     fleet, job = np.full(most, -1), np.full(most, -1)
     level, rank = np.zeros(most, dtype=np.int64), np.full(most, _WORTH)
     units, value = np.zeros(most, dtype=np.int64), np.zeros(most)
@@ -111,7 +111,7 @@ def _table(  # noqa: PLR0912, PLR0915  # one walk over what there is; in parts i
         if fleet[at] >= 0:
             row = fleet[at]
             feeder[at] = fleets.feeder[row]
-            unit_kw[at] = fleets.step_kw[row, level[at]] * fleets.draw_share[row]
+            unit_kw[at] = fleets.rise_kw[row, level[at]] * fleets.draw_share[row]
         else:
             row = job[at]
             pool[at] = jobs.pool[row]

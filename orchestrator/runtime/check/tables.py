@@ -213,7 +213,7 @@ def _rules(site: Site) -> Table:
     table.add_row("tick", _span(controls.tick))
     table.add_row("power-down seen", f"within {_span(controls.verify_within)}, else the next candidate goes down")
     table.add_row("setpoint lease", f"{_span(controls.lease)}, then agents sleep")
-    table.add_row("price outlook", _span(controls.outlook))
+    table.add_row("price persistence", _span(controls.price_persistence))
     table.add_row(
         "real-time price",
         f"holds {_span(stale.price.max_age)} past its interval, then day-ahead, "
