@@ -37,6 +37,8 @@ class Metric(StrEnum):
     GPU_POWER = "DCGM_FI_DEV_POWER_USAGE"
     NODE_POWER = "kepler_platform_watts"
     NODE_ENERGY = "kepler_node_platform_joules_total"
+    METER_POWER = "meter_power_watts"
+    METER_ENERGY = "meter_energy_joules_total"
     JOB_PROGRESS = "hpc_job_progress_gpu_seconds"
     JOB_CHECKPOINT = "hpc_job_checkpoint_gpu_seconds"
     BLOCK_BOUGHT = "ppa_block_joules_total"
@@ -57,6 +59,8 @@ _UNITS: Mapping[Metric, str] = MappingProxyType(
         Metric.GPU_POWER: "W",
         Metric.NODE_POWER: "W",
         Metric.NODE_ENERGY: "J",
+        Metric.METER_POWER: "W",
+        Metric.METER_ENERGY: "J",
         Metric.JOB_PROGRESS: "GPU s",
         Metric.JOB_CHECKPOINT: "GPU s",
         Metric.BLOCK_BOUGHT: "J",
@@ -116,7 +120,8 @@ class Sample:
     """A reading of `metric` at `subject`.
 
     Subjects: `fleet/rack` for ASIC metrics, the node's host name for GPU and node metrics (a GPU metric is the
-    sum over the node's GPUs), the job's name for job metrics.
+    sum over the node's GPUs), the job's name for job metrics, `grid` or the feeder's name for meters of power that
+    comes by.
     """
 
     metric: Metric

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from orchestrator.domain.charge import Charge
 from orchestrator.domain.market import PricePolicy
+from orchestrator.domain.metering_points import GRID_METER, MeteringPoint
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.units import HASHES_PER_TH
 
@@ -37,6 +38,8 @@ class Grid:
     measurement_uncertainty: float
     charges: tuple[Charge, ...] = ()
     """Beside the market price, at which all else is bought."""
+    meter: MeteringPoint | None = None
+    """None where there is none that is read."""
 
     def __post_init__(self) -> None:
         if len({charge.name for charge in self.charges}) < len(self.charges):
@@ -50,6 +53,8 @@ class Feeder:
     name: str
     limit_kw: float
     """At the feeder's head: IT power and its share of cooling and distribution."""
+    meter: MeteringPoint | None = None
+    """None where there is none that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +283,11 @@ class Site:
         for fleet in self.fleets:
             for rack in fleet.rack_names():
                 yield fleet, rack
+
+    def meters(self) -> Mapping[str, MeteringPoint]:
+        """Those of the grid connection and of feeders, by the subject of their readings."""
+        grid = {} if self.grid.meter is None else {GRID_METER: self.grid.meter}
+        return grid | {feeder.name: feeder.meter for feeder in self.feeders if feeder.meter is not None}
 
     def nodes(self) -> Iterator[tuple[GpuPool, str]]:
         for pool in self.pools:

@@ -12,6 +12,7 @@ from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.series.csv_series import read_hashprice_file, read_temperature_file
+from orchestrator.adapters.telemetry.joined import OpenSource, with_meters
 from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.clock import SiteClock
@@ -60,13 +61,13 @@ def read_price_files(feed: values.FilePrices) -> tuple[PriceFile, ...]:
     )
 
 
-def open_metrics(
-    settings: Settings, targets: Path, client: httpx.AsyncClient, clock: SiteClock
-) -> ScrapedMetrics | PrometheusMetrics:
-    """The site's telemetry: a Prometheus server, or the built-in scraper on the targets in a folder."""
+def open_metrics(settings: Settings, targets: Path, client: httpx.AsyncClient, clock: SiteClock) -> OpenSource:
+    """The site's telemetry: a Prometheus server, or the built-in scraper on the targets in a folder, and its meters."""
     if isinstance(settings.telemetry, values.PrometheusMetrics):
-        return PrometheusMetrics(settings.telemetry.url, client, clock)
-    return ScrapedMetrics(targets, client, clock)
+        devices: OpenSource = PrometheusMetrics(settings.telemetry.url, client, clock)
+    else:
+        devices = ScrapedMetrics(targets, client, clock)
+    return with_meters(devices, settings.site.meters(), clock)
 
 
 def open_prices(settings: Settings, client: httpx.AsyncClient) -> ReplayedPrices | PolledPrices | PushedPrices:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from orchestrator.domain.site import SLEEP
 from orchestrator.settings.document import Path
+from orchestrator.settings.meters import check_meters
 from orchestrator.settings.problems import NOTHING, Found, shown
 from orchestrator.settings.quantities import Section
 from orchestrator.settings.schema import (
@@ -53,6 +54,7 @@ def cross_check(document: object, folder: FilePath, found: Found, *, prometheus_
         _cooling(cooling, found)
     for _, controls in _sound(ControlsSection, {("controls",): document.get("controls")}):
         _controls(controls, found)
+    check_meters(document, found)
     _floor(document, feeders, {**fleets, **pools}, found)
     _either(document, "hashprice", "usd_per_ph_day", found)
     _either(document, "weather", "temperature_c", found)

@@ -22,6 +22,7 @@ from orchestrator.settings import schema, sources
 from orchestrator.settings.crosscheck import cross_check
 from orchestrator.settings.document import parse
 from orchestrator.settings.environment import STORE_URL, STORE_URL_ALLOWED, Overrides, read_environment
+from orchestrator.settings.meters import metering_point
 from orchestrator.settings.problems import Found, Problem, SettingsError, shown
 from orchestrator.settings.values import (
     Cluster,
@@ -87,7 +88,7 @@ def _check_store_url(found: Found) -> None:
 
 
 def _settings(file: schema.SiteFile, folder: Path, overrides: Overrides, found: Found) -> Settings:
-    site = _site(file)
+    site = _site(file, found)
     weather_zone = file.weather.timezone or file.timezone
     state_dir = (folder / file.state_dir).resolve()
     store_url = overrides.store_url or file.store_url or f"sqlite:///{state_dir / f'{site.name}.db'}"
@@ -121,12 +122,20 @@ def _absolute(store_url: str, folder: Path) -> str:
     return f"sqlite:///{(folder / file).resolve()}"
 
 
-def _site(file: schema.SiteFile) -> Site:
+def _site(file: schema.SiteFile, found: Found) -> Site:
     return Site(
         name=file.name,
         timezone=file.timezone,
-        grid=Grid(file.grid.limit_kw, file.grid.measurement_uncertainty, file.grid.charges(file.timezone)),
-        feeders=tuple(Feeder(feeder.name, feeder.limit_kw) for feeder in file.feeders),
+        grid=Grid(
+            file.grid.limit_kw,
+            file.grid.measurement_uncertainty,
+            file.grid.charges(file.timezone),
+            metering_point(file.grid.meter, ("grid", "meter"), found),
+        ),
+        feeders=tuple(
+            Feeder(feeder.name, feeder.limit_kw, metering_point(feeder.meter, ("feeders", index, "meter"), found))
+            for index, feeder in enumerate(file.feeders)
+        ),
         cooling=Cooling(tuple((point.temperature_c, point.pue) for point in file.cooling.pue_by_temperature)),
         fleets=tuple(map(_fleet, file.fleets)),
         pools=tuple(

@@ -99,6 +99,10 @@ class Found:
     def line(self, path: Path) -> int:
         return self._document.line(path)
 
+    def where(self, path: Path) -> str:
+        """File, line and key, for errors that are found only when what is written there is used."""
+        return f"{self._source}:{self.line(path)}: {dotted(path)}"
+
     def add_schema_errors(self) -> None:
         """Adds what the models refuse: unknown and missing keys, wrong types, values out of range."""
         try:

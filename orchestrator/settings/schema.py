@@ -10,6 +10,7 @@ from pydantic import Field
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.charge import Charge
+from orchestrator.settings.meter_sections import MeterSection
 from orchestrator.settings.quantities import (
     Count,
     DeviceW,
@@ -59,6 +60,9 @@ class GridSection(Section):
         float,
         Field(ge=0, le=0.2, description="Share of a cap kept free for the meter's uncertainty; 0.01 is 1 %."),
     ]
+    meter: Annotated[
+        MeterSection | None, Field(description="Meter of the connection; if left out devices are summed.")
+    ] = None
     ppa: Annotated[PpaSection | None, Field(description="Power bought ahead; if left out all is at market price.")] = (
         None
     )
@@ -74,6 +78,9 @@ class FeederSection(Section):
 
     name: Name
     limit_kw: Annotated[SiteKw, Field(description="Cap at the feeder's head, kW: IT power and its share of cooling.")]
+    meter: Annotated[MeterSection | None, Field(description="Meter of the feeder; if left out devices are summed.")] = (
+        None
+    )
 
 
 class CoolingPoint(Section):

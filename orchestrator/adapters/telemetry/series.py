@@ -38,6 +38,7 @@ class Series:
 
 RACK = ("fleet", "rack")
 _NODE = ("Hostname",)
+_METER = ("meter",)
 _JOB = ("job",)
 
 SERIES: Mapping[str, Series] = MappingProxyType(
@@ -52,6 +53,8 @@ SERIES: Mapping[str, Series] = MappingProxyType(
             Series(Metric.GPU_POWER, _NODE, (*_NODE, "gpu"), dated=False),
             Series(Metric.NODE_POWER, _NODE, _NODE, dated=False),
             Series(Metric.NODE_ENERGY, _NODE, _NODE, dated=False),
+            Series(Metric.METER_POWER, _METER, _METER, dated=False),
+            Series(Metric.METER_ENERGY, _METER, _METER, dated=False),
             Series(Metric.JOB_PROGRESS, _JOB, _JOB, dated=False),
             Series(Metric.JOB_CHECKPOINT, _JOB, _JOB, dated=False),
         )

@@ -15,6 +15,7 @@ import httpx
 from rich.console import Console
 
 from orchestrator.adapters.store import SqlStore
+from orchestrator.adapters.telemetry.joined import with_meters
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.adapters.workloads.processes.process_site import ProcessSite
 from orchestrator.api.guard import require_key_unless_loopback
@@ -126,7 +127,7 @@ async def _playing(
     """The controller of the day's devices, ready to start."""
     day = options.day
     async with httpx.AsyncClient(trust_env=False) as client:
-        metrics = ScrapedMetrics(options.state / "targets", client, clock)
+        metrics = with_meters(ScrapedMetrics(options.state / "targets", client, clock), site.meters(), clock)
         jobs = SimulatedTenants(job_stream(settings.site, options.start, day.end, options.seed), devices)
         yield LiveSite(
             site,
