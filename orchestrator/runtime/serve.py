@@ -13,6 +13,7 @@ from orchestrator.adapters.store import SqlStore
 from orchestrator.api.guard import require_key_unless_loopback
 from orchestrator.clock import wall_clock
 from orchestrator.runtime.demo.devices import running_devices
+from orchestrator.runtime.demo.overhead import pue_by_time
 from orchestrator.runtime.demo.run_folder import Run, load_run, open_folder, save_run
 from orchestrator.runtime.demo.simulated_tenants import SimulatedTenants
 from orchestrator.runtime.feeds import Sources, open_metrics, open_prices, open_series
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 JOBS_AHEAD = timedelta(days=30)
 """How long the simulated tenants of a mock site go on submitting jobs."""
+WEATHER_AHEAD = timedelta(days=7)
+"""How far the simulated meters know the weather; then it stays as it is."""
 KEPT = timedelta(days=400)
 """How long observations are kept; decisions and the ledger always are."""
 
@@ -52,7 +55,7 @@ async def serve(settings: Settings, host: str, port: int, console: Console, *, s
         mock = settings.mock
         run = load_run(folder) or _new_run(settings, mock.seed)
         save_run(folder, run)
-        start = datetime.fromisoformat(run.start)
+        start, now, series = datetime.fromisoformat(run.start), datetime.now(UTC), open_series(settings)
         with contextlib.closing(SqlStore.open(settings.store_url)) as store:
             store.prune(datetime.now(UTC) - KEPT)
             async with (
@@ -62,6 +65,7 @@ async def serve(settings: Settings, host: str, port: int, console: Console, *, s
                     wall_clock(),
                     seed=mock.seed,
                     nodes_per_exporter=mock.nodes_per_exporter,
+                    pue=await pue_by_time(settings.site, series.weather, now, now + WEATHER_AHEAD),
                     stopping=stopping,
                     console=console,
                 ) as devices,
@@ -74,7 +78,7 @@ async def serve(settings: Settings, host: str, port: int, console: Console, *, s
                 live = LiveSite(
                     settings.site,
                     wall_clock(),
-                    Sources(open_prices(settings, client), open_series(settings), metrics),
+                    Sources(open_prices(settings, client), series, metrics),
                     devices,
                     store,
                     Simulated(SimulatedTenants(jobs, devices)),

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from orchestrator.clock import SiteClock
 from orchestrator.domain.units import utc
 from orchestrator.sim.atomic_file import write_atomically
+from orchestrator.sim.meters.power_files import PowerFile
 from orchestrator.sim.metrics_server import LOOPBACK, Handler, metrics_app, routed, serve
 from orchestrator.sim.process import hold_sigterm, sigterm_within
 
@@ -87,6 +88,7 @@ class Agent(Collector):
         self._run = run
         self._job = job
         self._target = run / "targets" / f"{name.replace('/', '_')}.json"
+        self._power = PowerFile(run, name.replace("/", "_"))
         self._started_wall = time.time()
         self._seen: tuple[int, int, int] | None = None
         self._bad_reads = 0
@@ -102,6 +104,10 @@ class Agent(Collector):
         write_atomically(self._target, json.dumps([entry]))
         return port
 
+    def draw(self, power_w: float, energy_j: float) -> None:
+        """Tell the meters what the device really draws, and has drawn so far."""
+        self._power.write(power_w, energy_j)
+
     def alive(self, wait_s: float = POLL_S) -> bool:
         """Wait, read new setpoints; False when it is time to end."""
         if not sigterm_within(wait_s) and (self._run / "clock.json").exists():
@@ -112,8 +118,9 @@ class Agent(Collector):
         return False
 
     def leave(self) -> None:
-        """Tell scrapers that this program is gone."""
+        """Tell scrapers and meters that this program is gone."""
         self._target.unlink(missing_ok=True)
+        self._power.remove()
 
     def collect(self) -> Iterable[Metric]:
         yield bad_reads_metric(self._bad_reads)

@@ -3,11 +3,12 @@
 It is a simulation and answers to the controller's ports `WorkloadDriver` and `MetricSource`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
+from orchestrator.domain.metering_points import GRID_METER
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
 from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.refusals import fleet_refusal, limit_refusal
@@ -15,6 +16,7 @@ from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import utc
 from orchestrator.domain.work import FleetView, Job, PoolView, Workloads
 from orchestrator.sim.gpus.gpu_node import NodeModel
+from orchestrator.sim.meters.meter_model import Drawn, MeterBank, PueCurve
 from orchestrator.sim.racks.asic_rack import FaultRates, RackModel
 from orchestrator.sim.spread import Spread
 from orchestrator.sim.virtual_jobs import VirtualJobs
@@ -29,6 +31,8 @@ ASIC_TEMPERATURE = Metric.ASIC_TEMPERATURE
 GPU_POWER = Metric.GPU_POWER
 NODE_POWER = Metric.NODE_POWER
 NODE_ENERGY = Metric.NODE_ENERGY
+METER_POWER = Metric.METER_POWER
+METER_ENERGY = Metric.METER_ENERGY
 
 
 class VirtualSite:
@@ -47,7 +51,9 @@ class VirtualSite:
         outdoor_c: float = 30.0,
         faults: FaultRates | None = None,
         spread: Spread | None = None,
+        pue: Sequence[tuple[datetime, float]] = (),
     ) -> None:
+        """`pue` by time is what the site's meters go by; without it that of `outdoor_c`."""
         self.site = site
         self._now = start.timestamp()
         self._racks = {
@@ -73,6 +79,8 @@ class VirtualSite:
         self._nodes = {node: NodeModel(node, pool, self._now, spread) for pool, node in site.nodes()}
         self._limit_w = {pool.name: pool.gpu_power_w for pool in site.pools}
         self._jobs = VirtualJobs(site, self._nodes)
+        curve = [(at.timestamp(), value) for at, value in pue] or [(self._now, site.cooling.pue(outdoor_c))]
+        self._meters = MeterBank(_behind(site), PueCurve(curve), seed)
         self._silent: dict[str, list[Sample]] = {}
 
     @property
@@ -152,9 +160,9 @@ class VirtualSite:
         self._jobs.kill(job, self._now)
 
     def silence(self, subject: str) -> None:
-        """Fault: the exporter of a rack, node or job stops answering, while the device goes on."""
-        if subject not in self._racks and subject not in self._nodes and subject not in self._jobs:
-            raise KeyError(f"no rack, node or job {subject}")
+        """Fault: the exporter of a rack, node, job or meter stops answering, while the device goes on."""
+        if all(subject not in known for known in (self._racks, self._nodes, self._jobs, self.site.meters())):
+            raise KeyError(f"no rack, node, job or meter {subject}")
         self._silent[subject] = [sample for sample in self._samples() if sample.subject == subject]
 
     def unsilence(self, subject: str) -> None:
@@ -233,6 +241,30 @@ class VirtualSite:
             yield Sample(NODE_POWER, name, Reading(node.power_w, "W", at, FRESH))
             yield Sample(NODE_ENERGY, name, Reading(node.energy_j(self._now), "J", at, FRESH))
         yield from self._jobs.samples(self._now, besides=silent)
+        if self.site.meters():
+            yield from self._metered()
+
+    def _metered(self) -> Iterator[Sample]:
+        """What the meters show, whoever of the devices behind them answers."""
+        for rack in self._racks.values():
+            rack.advance(self._now)
+        drawn = {name: Drawn(rack.power_w, rack.energy_j) for name, rack in self._racks.items()}
+        drawn |= {name: Drawn(node.power_w, node.energy_j(self._now)) for name, node in self._nodes.items()}
+        for name, shown in self._meters.read(drawn, self._now).items():
+            if name not in self._silent:
+                yield Sample(METER_POWER, name, Reading(shown.power_w, "W", self.now, FRESH))
+                yield Sample(METER_ENERGY, name, Reading(shown.energy_j, "J", self.now, FRESH))
+
+
+def _behind(site: Site) -> dict[str, list[str]]:
+    """The racks and nodes behind each meter of the site."""
+    feeders: dict[str, list[str]] = {feeder.name: [] for feeder in site.feeders}
+    for fleet, rack in site.racks():
+        feeders[fleet.feeder].append(rack)
+    for pool, node in site.nodes():
+        feeders[pool.feeder].append(node)
+    everywhere = [device for devices in feeders.values() for device in devices]
+    return {name: everywhere if name == GRID_METER else feeders[name] for name in site.meters()}
 
 
 def _instant(at: float) -> datetime:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +19,7 @@ from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import RunJob
+from orchestrator.domain.metering_points import SeriesPoint
 from orchestrator.domain.observation import Metric, Quality, Telemetry
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job
@@ -106,7 +108,8 @@ class World(Protocol):
 
 class VirtualWorld:
     def __init__(self, site: Site, job: Job) -> None:
-        self._site = VirtualSite(site, start=START, seed=1, awake=True)
+        grid = replace(site.grid, meter=SeriesPoint("grid"))
+        self._site = VirtualSite(replace(site, grid=grid), start=START, seed=1, awake=True)
         self._site.submit(job, START)
 
     @property
@@ -204,7 +207,10 @@ class ScrapedWorld:
                 lines.append(f"DCGM_FI_DEV_GPU_TEMP{{{labels}}} 60")
             lines.append(f'kepler_platform_watts{{Hostname="{node}",pool="h100"}} {1800 + 4 * self.gpu_watts}')
             lines.append(f'kepler_node_platform_joules_total{{Hostname="{node}",pool="h100"}} 1e+09')
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines) + "\n" + self.meters_page()
+
+    def meters_page(self) -> str:
+        return 'meter_power_watts{meter="grid"} 4e+07\nmeter_energy_joules_total{meter="grid"} 9e+12\n'
 
     def job_page(self) -> str:
         labels = '{job="train",tenant="lab"}'
@@ -328,6 +334,8 @@ async def newer(world: World, metric: Metric, subject: str, than: Telemetry) -> 
         (Metric.NODE_ENERGY, "h100-node-0", "J"),
         (Metric.JOB_PROGRESS, "train", "GPU s"),
         (Metric.JOB_CHECKPOINT, "train", "GPU s"),
+        (Metric.METER_POWER, "grid", "W"),
+        (Metric.METER_ENERGY, "grid", "J"),
     ],
     ids=lambda value: str(value) if isinstance(value, Metric) else "",
 )

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from orchestrator.domain.decision import LimitGpus, Move, PauseJob, RunJob, SetFleet
+from orchestrator.domain.metering_points import SeriesPoint
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.site import SLEEP, Site
@@ -18,8 +19,9 @@ MakeJob = Callable[..., Job]
 
 @pytest.fixture
 def mock(site: Site, start: datetime) -> VirtualSite:
-    """Awake and warm, its lease good for a day."""
-    calm = replace(site, controls=replace(site.controls, lease=timedelta(days=1)))
+    """Awake and warm, its lease good for a day, with a meter at the grid."""
+    lasting = replace(site.controls, lease=timedelta(days=1))
+    calm = replace(site, controls=lasting, grid=replace(site.grid, meter=SeriesPoint("grid")))
     return VirtualSite(calm, start=start, seed=1, awake=True, faults=NO_FAULTS)
 
 
@@ -279,6 +281,7 @@ async def test_every_metric_is_measured_at_every_device(mock: VirtualSite, start
             "GPU": {node for _, node in mock.site.nodes()},
             "NODE": {node for _, node in mock.site.nodes()},
             "JOB": {"acme-0001"},
+            "METER": {"grid"},
         }[name]
         assert set(telemetry.subjects(metric)) == subjects
         assert all(telemetry.get(metric, subject).unit == metric.unit for subject in subjects)

@@ -26,6 +26,7 @@ from orchestrator.ports import Record
 from orchestrator.runtime.demo.day import local
 from orchestrator.runtime.demo.demo import Options, always_on_report, finished
 from orchestrator.runtime.demo.devices import running_devices
+from orchestrator.runtime.demo.overhead import pue_by_time
 from orchestrator.runtime.demo.report import report
 from orchestrator.runtime.demo.run_folder import Run, begin_or_go_on, end_run
 from orchestrator.runtime.demo.simulated_tenants import SimulatedTenants
@@ -92,6 +93,7 @@ async def play_live(
                 run.clock,
                 seed=options.seed,
                 nodes_per_exporter=nodes_per_exporter,
+                pue=await pue_by_time(site, open_series(settings).weather, options.start, options.day.end),
                 stopping=stopping,
                 console=console,
             ) as devices:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from orchestrator.adapters.workloads.processes.process_site import ProcessSite
+from orchestrator.adapters.workloads.processes.site_meters import PueByTime
 from orchestrator.clock import SiteClock
 from orchestrator.domain.site import Site
 from orchestrator.runtime.demo.run_folder import STOP_WITHIN_S
@@ -26,15 +27,17 @@ async def running_devices(
     *,
     seed: int,
     nodes_per_exporter: int,
+    pue: PueByTime,
     stopping: asyncio.Event,
     console: Console,
 ) -> AsyncIterator[ProcessSite]:
     """The devices while the block runs. Those of an earlier controller are taken over.
 
-    `stopping` ends the wait for them; the block is entered all the same, and finds it set.
+    `pue` is what the simulated meters go by. `stopping` ends the wait for the devices; the block is entered all the
+    same, and finds it set.
     """
     try:
-        devices = ProcessSite(site, folder, clock, seed, nodes_per_exporter=nodes_per_exporter)
+        devices = ProcessSite(site, folder, clock, seed, nodes_per_exporter=nodes_per_exporter, pue=pue)
     except ValueError as error:
         raise DevicesError(str(error)) from error
     try:

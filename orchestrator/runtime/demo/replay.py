@@ -10,6 +10,7 @@ from orchestrator.controller.planner import Planner, answer, planned
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job
 from orchestrator.ports import Store
+from orchestrator.runtime.demo.overhead import pue_by_time
 from orchestrator.runtime.feeds import Series
 from orchestrator.sim.virtual import VirtualSite
 
@@ -43,7 +44,9 @@ async def replay(
     by the day's seed.
     """
     planner = Planner(site) if policy is None else None
-    devices = devices or VirtualSite(site, start=day.start, seed=day.seed)
+    if devices is None:
+        pue = await pue_by_time(site, day.series.weather, day.start, day.end)
+        devices = VirtualSite(site, start=day.start, seed=day.seed, pue=pue)
     controller = Controller(
         site,
         Doors(

@@ -14,8 +14,8 @@ from orchestrator.clock import SiteClock
 
 STOP_WITHIN_S = 10.0
 RUN_FILES = (
-    *("clock.json", "setpoints.json", "run.json"),
-    *("targets", "endpoints", "processes", "logs", "jobs"),
+    *("clock.json", "setpoints.json", "meters.json", "run.json"),
+    *("targets", "endpoints", "processes", "logs", "jobs", "power"),
     *("wattshift.db", "wattshift.db-wal", "wattshift.db-shm", "wattshift.db.lock"),
 )
 """What a run keeps in its folder. The figures of `--speed max` beside them are not of it."""

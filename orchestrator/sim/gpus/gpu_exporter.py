@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         if agent.setpoints is not None:
             # A lapsed lease changes nothing here: guaranteed jobs run on at the last power limit.
             row.set_limit(agent.setpoints.gpu_limit_w.get(pool.name, pool.gpu_power_w))
+        agent.draw(*row.drawn())
     for endpoint in endpoints:
         endpoint.unlink(missing_ok=True)
     return 0

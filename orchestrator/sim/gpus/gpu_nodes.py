@@ -113,6 +113,12 @@ class NodeRow(Collector):
             for job in [job for job, wall in self._expires_wall.items() if wall < time.time()]:
                 self._release(job)
 
+    def drawn(self) -> tuple[float, float]:
+        """Power of all nodes together now, W, and their energy so far, J."""
+        with self._lock:
+            nodes, at = self._nodes.values(), self._at()
+            return sum(node.power_w for node in nodes), sum(node.energy_j(at) for node in nodes)
+
     def _release(self, job: str) -> None:
         self._expires_wall.pop(job, None)
         self._tenants.pop(job, None)

@@ -47,6 +47,8 @@ def main(argv: list[str] | None = None) -> int:
             if asked != refused:
                 log.warning("rack %s: %s; it stays in %s", options.rack, error, model.setpoint)
             refused = asked
+        with lock:
+            agent.draw(model.power_w, model.energy_j)
     return 0
 
 

@@ -26,14 +26,25 @@ def devices(site: Site, run_dir: Path, seed: int, nodes_per_exporter: int) -> It
     for fleet, rack in site.racks():
         yield _rack(fleet, rack, run_dir, seed)
     for pool in site.pools:
-        names = pool.node_names()
-        for first in range(0, len(names), nodes_per_exporter):
-            yield _nodes(pool, names[first : first + nodes_per_exporter], run_dir)
+        for names in rows(pool, nodes_per_exporter):
+            yield _nodes(pool, names, run_dir)
+
+
+def rows(pool: GpuPool, nodes_per_exporter: int) -> Iterator[tuple[str, ...]]:
+    """The pool's nodes by exporter, which is named after the first of them."""
+    names = pool.node_names()
+    for first in range(0, len(names), nodes_per_exporter):
+        yield names[first : first + nodes_per_exporter]
+
+
+def target_name(device: str) -> str:
+    """Of a rack or a node: its file in the folders of a run directory."""
+    return device.replace("/", "_")
 
 
 def _rack(fleet: Fleet, rack: str, run_dir: Path, seed: int) -> Device:
     modes = [f"{mode.name}:{mode.power_w!r}:{mode.hashrate_ths!r}" for mode in fleet.modes]
-    flat = rack.replace("/", "_")
+    flat = target_name(rack)
     return Device(
         process=f"asic_{flat}",
         arguments=(

@@ -19,6 +19,13 @@ from orchestrator.adapters.workloads.processes.documents import read_document, w
 from orchestrator.adapters.workloads.processes.process_jobs import ProcessJobs
 from orchestrator.adapters.workloads.processes.process_table import ProcessTable
 from orchestrator.adapters.workloads.processes.setpoints import Setpoints, asleep, load_setpoints, save_setpoints
+from orchestrator.adapters.workloads.processes.site_meters import (
+    DOCUMENT,
+    PueByTime,
+    meters_document,
+    meters_program,
+    simulated_meters,
+)
 from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.rack_mix import choose_racks
@@ -50,7 +57,9 @@ class ProcessSite:
         *,
         nodes_per_exporter: int = 16,
         stop_grace_s: float = 10.0,
+        pue: PueByTime = (),
     ) -> None:
+        """`pue` is what the meters go by, where the site has any; without it that of the assumed temperature."""
         run_dir = run_dir.resolve()
         _agree_on_clock(run_dir / "clock.json", clock)
         self._site = site
@@ -61,7 +70,11 @@ class ProcessSite:
         self._signature = self._write(self._setpoints)
         self._processes = ProcessTable(run_dir)
         self._jobs = ProcessJobs(site, run_dir, clock, self._processes, stop_grace_s)
-        self._devices = {device.process: device for device in devices(site, run_dir, seed, nodes_per_exporter)}
+        programs = (*devices(site, run_dir, seed, nodes_per_exporter), *meters_program(site, run_dir))
+        self._devices = {device.process: device for device in programs}
+        if simulated_meters(site):
+            assumed = [(clock.site_origin, site.cooling.pue(site.stale.temperature_assume_c))]
+            write_document(run_dir / DOCUMENT, meters_document(site, seed, nodes_per_exporter, pue or assumed))
         self._restarts: dict[str, tuple[float, float]] = {}
         self._supervising = False
 
