@@ -11,6 +11,7 @@ from orchestrator.dispatch.desired import Desired
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Market, Price, PriceBook
+from orchestrator.domain.metering_points import SeriesPoint
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
 from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.site import SLEEP, Fleet, Site
@@ -35,6 +36,15 @@ def site() -> Site:
     return small_site()
 
 
+def metered(site: Site, *meters: str) -> Site:
+    """The site with meters at the grid connection (`grid`) or at feeders of these names."""
+    grid = replace(site.grid, meter=SeriesPoint("grid") if "grid" in meters else None)
+    feeders = (
+        replace(feeder, meter=SeriesPoint(feeder.name) if feeder.name in meters else None) for feeder in site.feeders
+    )
+    return replace(site, grid=grid, feeders=tuple(feeders))
+
+
 @dataclass
 class Scene:
     """Everything that a snapshot is made from. Devices draw their nameplate unless `kw` says otherwise."""
@@ -47,6 +57,8 @@ class Scene:
     """Accepted setpoints by fleet; every rack in its default mode where none is given."""
     kw: dict[str, float | None] = field(default_factory=dict)
     """Measured power by rack or node; None for one that is silent."""
+    meters_kw: dict[str, float] = field(default_factory=dict)
+    """What meters show, by `grid` or feeder; a site that is to look at them is made by `metered`."""
     hash_hs: dict[str, float] = field(default_factory=dict)
     """Measured hashes per second by rack; none where not given."""
     jobs: list[JobView] = field(default_factory=list)
@@ -153,6 +165,10 @@ class Scene:
             for (metric, subject), kw in readings.items()
             if kw is not None
         ]
+        samples.extend(
+            Sample(Metric.METER_POWER, meter, Reading(kw * 1000.0, "W", NOW, Quality.FRESH))
+            for meter, kw in self.meters_kw.items()
+        )
         samples.extend(
             Sample(Metric.ASIC_HASHRATE, rack, Reading(hashes, "H/s", NOW, Quality.FRESH))
             for rack, hashes in self.hash_hs.items()

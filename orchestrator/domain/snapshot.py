@@ -7,6 +7,7 @@ from datetime import datetime
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.limits import Curtailment, Limits
 from orchestrator.domain.market import CurrentPrice, PriceBook
+from orchestrator.domain.metered import NO_METERS, SiteMeters
 from orchestrator.domain.observation import Reading
 from orchestrator.domain.site import Fleet, GpuPool, Tenant
 from orchestrator.domain.target import GRID_CONNECTION, Target
@@ -118,13 +119,16 @@ class Snapshot:
     curtailments: tuple[Curtailment, ...]
     breaches: tuple[Breach, ...]
     stale: tuple[str, ...]
-    """Inputs that are stale, missing or assumed: `price`, `hashprice`, `temperature`, `rack ...`, `node ...`."""
+    """Inputs that are stale, missing or assumed: `price`, `hashprice`, `temperature`, `rack ...`, `node ...`,
+    `meter ...`."""
     interruptions_last_hour: Mapping[str, int]
     """By tenant."""
     suspect: Mapping[str, str] = field(default_factory=dict)
     """Devices with a reading that cannot be true, and why; they count as silent where it is their power."""
+    meters: SiteMeters = NO_METERS
+    """Of the grid connection and of feeders, those there are."""
 
     @property
     def silent_meters(self) -> list[str]:
-        """Racks and nodes without a fresh reading, as named in `stale`."""
-        return [name for name in self.stale if name.startswith(("rack ", "node "))]
+        """Racks, nodes and meters without a fresh reading, as named in `stale`."""
+        return [name for name in self.stale if name.startswith(("rack ", "node ", "meter "))]

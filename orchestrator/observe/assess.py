@@ -8,12 +8,14 @@ from orchestrator.accounting.billing import JobRecord
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import PriceBook, current_price
+from orchestrator.domain.metered import NO_METERS
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
 from orchestrator.domain.site import GpuPool, Site
 from orchestrator.domain.snapshot import PoolStatus, Power, Snapshot
 from orchestrator.domain.work import Workloads
 from orchestrator.observe.fleet_status import fleet_status
 from orchestrator.observe.job_status import interruptions_last_hour, job_statuses
+from orchestrator.observe.meters import observe_meters
 from orchestrator.observe.plausibility import suspects_of
 from orchestrator.observe.stale_policy import or_assumed, outdoor_or_assumed
 
@@ -55,12 +57,14 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
     open_jobs = {name: view for name, view in workloads.jobs.items() if not view.phase.ended}
     pools = {pool.name: _pool_status(site, pool, workloads, telemetry, now) for pool in site.pools}
     jobs = job_statuses(site, open_jobs, telemetry, inputs.job_records, before.jobs if before else {})
+    meters = observe_meters(site, telemetry, workloads, pue, before.meters if before else NO_METERS, now)
     stale = [
         *(["price"] if price.reading.quality is not Quality.FRESH else []),
         *(["hashprice"] if hashprice.quality is not Quality.FRESH else []),
         *(["temperature"] if outdoor.quality is not Quality.FRESH else []),
         *(f"rack {rack}" for status in fleets.values() for rack in sorted(status.silent)),
         *(f"node {node}" for pool_status in pools.values() for node in sorted(pool_status.silent)),
+        *meters.silent,
     ]
     return Snapshot(
         at=now,
@@ -92,7 +96,8 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
         curtailments=tuple(order for order in inputs.curtailments if order.until > now and order.cancelled_at is None),
         breaches=tuple(inputs.breaches),
         stale=tuple(stale),
-        suspect=suspects_of(telemetry),
+        suspect={**suspects_of(telemetry), **meters.suspect},
+        meters=meters,
         interruptions_last_hour=interruptions_last_hour(inputs.job_records.values(), now),
     )
 

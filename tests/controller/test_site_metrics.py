@@ -20,6 +20,7 @@ from orchestrator.runtime.observability.metrics.counters import Counters
 from orchestrator.runtime.observability.metrics.families import FAMILIES
 from orchestrator.runtime.observability.metrics.family import Kind
 from tests.power_block import charged
+from tests.scenes import metered
 
 if TYPE_CHECKING:
     from tests.controller.conftest import World, WorldOf
@@ -316,10 +317,32 @@ async def _fails(now: object) -> None:
     raise RuntimeError("no answer")
 
 
-async def test_every_family_of_the_table_is_exported_with_its_labels_and_promtool_finds_no_fault(
-    world_of: WorldOf, promtool: str
+async def test_meters_are_exported_with_what_they_leave_unexplained_and_absent_where_they_say_nothing(
+    world_of: WorldOf, site: Site
 ) -> None:
-    world = world_of([CHEAP] * 4, [30.0] * 96)
+    world = world_of([CHEAP] * 4, [30.0] * 96, site=metered(site, "grid", "a"))
+    await world.run(20)
+    seen = scrape(world)
+    true_w = world.devices.true_it_kw() * 1000.0 * world.snapshot.pue
+    assert seen["meter_watts{meter=grid}"] == pytest.approx(true_w, rel=0.01)
+    residual_w = seen["meter_watts{meter=grid}"] - seen["grid_power_watts"]
+    assert seen["meter_residual_watts{meter=grid}"] == pytest.approx(residual_w)
+    assert abs(seen["meter_residual_joules{meter=grid}"]) < 0.01 * true_w * 1200.0
+    assert seen["meter_silent{meter=a}"] == seen["meter_suspect{meter=a}"] == 0.0
+    assert abs(seen["meter_bias_ratio{kind=fleet,target=old}"]) < 0.01
+    assert seen["meter_bias_moved{kind=fleet,target=old}"] == 0.0
+    world.devices.silence("grid")
+    await world.run(3)
+    seen = scrape(world)
+    assert seen["meter_silent{meter=grid}"] == 1.0
+    assert "meter_watts{meter=grid}" not in seen
+    assert "meter_watts{meter=a}" in seen
+
+
+async def test_every_family_of_the_table_is_exported_with_its_labels_and_promtool_finds_no_fault(
+    world_of: WorldOf, promtool: str, site: Site
+) -> None:
+    world = world_of([CHEAP] * 4, [30.0] * 96, site=metered(site, "grid"))
     world.submit("train", "bank", 16)
     await world.run(5)
     planner = Planner(world.site)

@@ -16,6 +16,7 @@ from orchestrator.api.routes.plan import PlanOutline
 from orchestrator.api.routes.prices import PriceNow
 from orchestrator.api.routes.site import Clock
 from orchestrator.dispatch.power_price import charge_figures, power_prices, price_at
+from orchestrator.domain.metered import MeterStatus
 from orchestrator.domain.observation import Quality
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
@@ -35,6 +36,27 @@ class CapDocument(BaseModel):
     power_kw: float = Field(description="Grid side, as counted")
     limit_kw: float
     source: str = Field(description="What sets the limit")
+
+
+class MeterDocument(BaseModel):
+    name: str = Field(description="`grid` or a feeder")
+    power_kw: float | None = Field(description="What comes by; null where no reading is fresh and can be true")
+    quality: Quality
+    at: datetime | None = Field(description="When it was read")
+    devices_kw: float = Field(
+        description="What the devices behind it say, times PUE, as far as their readings are fresh"
+    )
+    unseen: int = Field(description="Devices behind it without such a reading")
+    residual_kw: float | None = Field(description="What comes by and no device explains")
+    residual_mwh: float = Field(description="The same over time since the controller started")
+
+
+class BiasDocument(BaseModel):
+    of: str = Field(description="A fleet or pool")
+    share: float = Field(description="By which it draws more than its readings say, as learnt from the meters")
+    spread: float = Field(description="One standard deviation of that")
+    before: float | None = Field(description="What it was over the last days; null until it has settled")
+    moved: bool = Field(description="It is another than it was, beyond what it can't be known to")
 
 
 class ChargeNow(BaseModel):
@@ -69,6 +91,8 @@ class Observed(BaseModel):
     )
     grid: CapDocument
     feeders: list[CapDocument]
+    meters: list[MeterDocument] = Field(description="Of the grid connection and feeders, those there are")
+    biases: list[BiasDocument] = Field(description="What is learnt of them; empty without meters")
     measured_kw: float = Field(description="Grid power by the newest readings alone, whatever their age")
     mining_kw: float = Field(description="As measured, before cooling")
     hpc_kw: float = Field(description="As measured, before cooling")
@@ -131,6 +155,11 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
             for name, power_kw in power.feeders_kw.items()
             for cap in (snapshot.limits.feeder(name),)
         ],
+        meters=[_meter(name, meter) for name, meter in snapshot.meters.meters.items()],
+        biases=[
+            BiasDocument(of=str(bias.of), share=bias.share, spread=bias.spread, before=bias.before, moved=bias.moved)
+            for bias in snapshot.meters.biases
+        ],
         measured_kw=snapshot.measured.grid_kw,
         mining_kw=snapshot.measured.mining_kw,
         hpc_kw=snapshot.measured.hpc_kw,
@@ -149,4 +178,17 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
         stale=list(snapshot.stale),
         suspect=dict(islice(snapshot.suspect.items(), MOST_SUSPECTS)),
         breaches=[BreachDocument.of(breach) for breach in snapshot.breaches],
+    )
+
+
+def _meter(name: str, meter: MeterStatus) -> MeterDocument:
+    return MeterDocument(
+        name=name,
+        power_kw=meter.kw,
+        quality=meter.reading.quality,
+        at=meter.reading.at,
+        devices_kw=meter.devices_kw,
+        unseen=meter.unseen,
+        residual_kw=meter.residual_kw,
+        residual_mwh=meter.unexplained_kwh / 1000.0,
     )

@@ -51,5 +51,12 @@ function collect() {
     const more = suspects.length > 4 ? `; and ${suspects.length - 4} more` : "";
     alerts.push({ level: "warn", title: "Readings that cannot be true", text: `${some}${more}. They are neither counted nor booked.` });
   }
+  const moved = observed.biases.filter((bias) => bias.moved);
+  if (moved.length) {
+    const some = moved.slice(0, 4).map((bias) => `${bias.of} draws ${percent(bias.share)} more than it says (${percent(bias.before)} before)`).join("; ");
+    alerts.push({ level: "warn", title: "Readings that drift from the meters", text: `${some}.` });
+  }
   return alerts;
 }
+
+const percent = (share) => `${format.number(100 * share, 1)} %`;

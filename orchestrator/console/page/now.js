@@ -47,11 +47,22 @@ function drawGrid(seen) {
   const spare = limit - kw;
   const margin = spare >= 0 ? `${format.power(spare)} below the cap` : `${format.power(-spare)} above the cap`;
   setText("grid-note", `${margin}, set by ${source.startsWith("curtailment") ? source : `the ${source}`}`);
+  drawMeter(seen.meters.find((meter) => meter.name === "grid"));
   const bar = byId("grid-bar");
   const full = Math.max(limit, kw, 1);
   const piece = (kind, part) => el("i", { class: kind, style: { width: `${(100 * part) / full}%` } });
   bar.replaceChildren(piece("hpc", seen.hpc_kw), piece("mining", seen.mining_kw), piece("overhead", seen.overhead_kw));
   bar.setAttribute("aria-label", `${format.power(kw)} of ${format.power(limit)}, ${margin}`);
+}
+
+// What the connection's meter shows, and what the devices behind it leave unexplained.
+function drawMeter(meter) {
+  byId("grid-meter").hidden = meter === undefined;
+  if (meter === undefined) return;
+  if (meter.power_kw === null) return setText("grid-meter", `the meter is ${meter.quality}`);
+  const more = meter.residual_kw >= 0 ? "more" : "less";
+  const unseen = meter.unseen ? `, ${format.number(meter.unseen)} of which say nothing` : "";
+  setText("grid-meter", `meter ${format.power(meter.power_kw)}, ${format.power(Math.abs(meter.residual_kw))} ${more} than the devices${unseen}`);
 }
 
 function drawFeeders(feeders) {

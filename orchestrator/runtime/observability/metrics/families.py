@@ -14,6 +14,7 @@ WHOLE = "whole"
 """A round from its beginning to its end, beside its parts."""
 USES = ("mining", "hpc", "overhead")
 IT_USES = ("mining", "hpc")
+BIASED = ("fleet", "pool")
 INPUTS = ("price", "hashprice", "temperature", "telemetry")
 STAGES = ("price_seen", "decided", "sent", "acknowledged", "measured")
 TARGETS = ("fleet", "job", "pool")
@@ -40,6 +41,9 @@ _EARNING = _one_of("account", IT_USES)
 _INPUT = _one_of("input", INPUTS)
 _CLASS = _one_of("sla_class", SlaClass)
 _FLEET, _POOL, _FEEDER, _TENANT = Label("fleet"), Label("pool"), Label("feeder"), Label("tenant")
+_METER = Label("meter")
+"""`grid` or a feeder."""
+_OF = (_one_of("kind", BIASED), Label("target"))
 
 
 def _gauge(name: str, help: str, *labels: Label, unit: str = "") -> Family:
@@ -90,6 +94,39 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
                 _TENANT,
                 unit="watts",
             ),
+        ),
+    ),
+    (
+        "Meters",
+        (
+            _gauge(
+                "meter_watts",
+                "Power that comes by; absent where no reading is fresh and can be true.",
+                _METER,
+                unit="watts",
+            ),
+            _gauge("meter_silent", "1 where no reading is fresh and can be true, else 0.", _METER),
+            _gauge("meter_suspect", "1 where the reading cannot be true, else 0.", _METER),
+            _gauge(
+                "meter_residual_watts",
+                "What comes by and no fresh reading of a device explains, by PUE; absent where the meter is silent.",
+                _METER,
+                unit="watts",
+            ),
+            _gauge(
+                "meter_residual_joules",
+                "The same over time since the controller started, as far as the meter was fresh; it may fall.",
+                _METER,
+                unit="joules",
+            ),
+            _gauge(
+                "meter_bias_ratio",
+                "Share by which a fleet or pool draws more than its readings say, as learnt from the meters.",
+                *_OF,
+                unit="ratio",
+            ),
+            _gauge("meter_bias_spread_ratio", "One standard deviation of that.", *_OF, unit="ratio"),
+            _gauge("meter_bias_moved", "1 where that is another than over the days before, else 0.", *_OF),
         ),
     ),
     (

@@ -15,7 +15,8 @@ from orchestrator.accounting.economics import mining_value_usd_per_mwh
 from orchestrator.domain.decision import BreachKind
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PRICE_BASES
-from orchestrator.domain.observation import Metric, Telemetry
+from orchestrator.domain.metered import SiteMeters
+from orchestrator.domain.observation import Metric, Quality, Telemetry
 from orchestrator.domain.site import Fleet, Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
@@ -56,6 +57,7 @@ class Gauges:
     def fill(self, sheet: Sheet, seen: Seen) -> None:
         snapshot, jobs = seen.snapshot, watch_jobs(seen.snapshot.jobs.values(), seen.now)
         self._power(sheet, snapshot)
+        _meters(sheet, snapshot.meters)
         self._fleets(sheet, snapshot)
         _pools(sheet, snapshot, jobs)
         _market(sheet, snapshot)
@@ -137,6 +139,21 @@ class Gauges:
             if tenant.interruptions_per_hour > 0:
                 count = snapshot.interruptions_last_hour.get(tenant.name, 0)
                 sheet.put("sla_budget_burnt_ratio", count / tenant.interruptions_per_hour, tenant=tenant.name)
+
+
+def _meters(sheet: Sheet, meters: SiteMeters) -> None:
+    for name, meter in meters.meters.items():
+        sheet.put("meter_silent", float(meter.kw is None), meter=name)
+        sheet.put("meter_suspect", float(meter.reading.quality is Quality.SUSPECT), meter=name)
+        if meter.kw is not None and meter.residual_kw is not None:
+            sheet.put("meter_watts", meter.kw * 1000.0, meter=name)
+            sheet.put("meter_residual_watts", meter.residual_kw * 1000.0, meter=name)
+        if meter.since is not None:
+            sheet.put("meter_residual_joules", meter.unexplained_kwh * 3.6e6, meter=name)
+    for bias in meters.biases:
+        sheet.put("meter_bias_ratio", bias.share, kind=bias.of.kind, target=bias.of.name)
+        sheet.put("meter_bias_spread_ratio", bias.spread, kind=bias.of.kind, target=bias.of.name)
+        sheet.put("meter_bias_moved", float(bias.moved), kind=bias.of.kind, target=bias.of.name)
 
 
 def _worth_usd_per_mwh(fleet: Fleet) -> float:
