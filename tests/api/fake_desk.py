@@ -24,6 +24,7 @@ from orchestrator.domain.decision import (
 )
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, current_price
+from orchestrator.domain.metered import NO_METERS
 from orchestrator.domain.observation import Quality, Reading
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import (
@@ -148,6 +149,7 @@ class FakeDesk:
         self.orders: list[Curtailment] = []
         self.book = PriceBook.of(_day_of_prices())
         self.stale: tuple[str, ...] = ()
+        self.meters = NO_METERS
         self.observed = True
         self.share = 1.0
         """Share of the racks that are awake."""
@@ -245,6 +247,8 @@ class FakeDesk:
             breaches=tuple(breach for breach in self.store.broken if breach.resolved_at is None),
             stale=self.stale,
             interruptions_last_hour={},
+            suspect=self.meters.suspect,
+            meters=self.meters,
         )
 
     # what tests do to it

@@ -11,6 +11,7 @@ from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.decision import Breach, BreachKind, BreachState
 from orchestrator.domain.work import JobPhase, JobView
+from tests.api.metered import some_meters
 from tests.power_block import charged
 
 if TYPE_CHECKING:
@@ -176,6 +177,31 @@ async def test_breaches_and_the_state_tell_of_broken_promises(client: httpx.Asyn
     assert state["observed"]["grid"]["source"] == "grid connection"
     uses = state["observed"]["mining_kw"] + state["observed"]["hpc_kw"] + state["observed"]["overhead_kw"]
     assert uses == pytest.approx(state["observed"]["grid"]["power_kw"])
+
+
+async def test_the_state_tells_of_meters_and_of_what_devices_leave_unexplained(
+    client: httpx.AsyncClient, desk: "FakeDesk"
+) -> None:
+    assert (await get(client, "state"))["observed"]["meters"] == []
+    desk.meters = some_meters(desk.now)
+    observed = (await get(client, "state"))["observed"]
+    grid, north = observed["meters"]
+    assert grid == {
+        "name": "grid",
+        "power_kw": 80_000.0,
+        "quality": "fresh",
+        "at": grid["at"],
+        "devices_kw": 78_500.0,
+        "unseen": 3,
+        "residual_kw": 1_500.0,
+        "residual_mwh": 4.2,
+    }
+    assert (north["power_kw"], north["residual_kw"], north["quality"]) == (None, None, "suspect")
+    assert observed["suspect"] == {"meter north": "40 MW come by; at most 33 MW can be drawn behind it"}
+    assert observed["biases"] == [
+        {"of": "fleet/s21", "share": 0.09, "spread": 0.004, "before": 0.01, "moved": True},
+        {"of": "fleet/s19", "share": 0.02, "spread": 0.004, "before": 0.01, "moved": False},
+    ]
 
 
 async def test_before_the_first_observation_the_state_says_so_and_lists_answer_503(

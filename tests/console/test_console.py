@@ -11,6 +11,7 @@ from orchestrator.accounting.charges.block import Ppa
 from orchestrator.api import AskedOrder
 from orchestrator.domain.decision import Breach, BreachKind, BreachState
 from orchestrator.domain.target import GRID_CONNECTION
+from tests.api.metered import some_meters
 from tests.power_block import charged
 
 if TYPE_CHECKING:
@@ -74,6 +75,20 @@ async def test_the_page_shows_the_site(page: Page, served: "Served") -> None:
     assert names[:4] == ["HPC", "Mining", "Overhead", "Cap"]
     assert await page.locator("#price-chart").evaluate("chart => chart.data[1].customdata.at(-1)") == 81.73
     watch.check(served.url)
+
+
+async def test_what_the_meter_shows_and_no_device_explains_is_on_the_page(
+    page: Page, served: "Served", desk: "FakeDesk"
+) -> None:
+    await drawn(page, served.url)
+    await expect(page.locator("#grid-meter")).to_be_hidden()
+    desk.meters = some_meters(desk.now)
+    desk.observe(1.0)
+    told = "meter 80.0 MW, 1.5 MW more than the devices, 3 of which say nothing"
+    await expect(page.locator("#grid-meter")).to_have_text(told)
+    await expect(page.locator("#alerts")).to_contain_text("meter north: 40 MW come by")
+    await expect(page.locator("#alerts")).to_contain_text("fleet/s21 draws 9.0 % more than it says (1.0 % before).")
+    await expect(page.locator("#alerts")).not_to_contain_text("fleet/s19")
 
 
 async def test_text_of_the_server_is_shown_as_text(page: Page, served: "Served") -> None:

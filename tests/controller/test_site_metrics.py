@@ -329,8 +329,8 @@ async def test_meters_are_exported_with_what_they_leave_unexplained_and_absent_w
     assert seen["meter_residual_watts{meter=grid}"] == pytest.approx(residual_w)
     assert abs(seen["meter_residual_joules{meter=grid}"]) < 0.01 * true_w * 1200.0
     assert seen["meter_silent{meter=a}"] == seen["meter_suspect{meter=a}"] == 0.0
-    assert abs(seen["meter_bias_ratio{kind=fleet,target=old}"]) < 0.01
-    assert seen["meter_bias_moved{kind=fleet,target=old}"] == 0.0
+    assert abs(seen["meter_bias_ratio{devices=old}"]) < 0.01
+    assert seen["meter_bias_moved{devices=old}"] == 0.0
     world.devices.silence("grid")
     await world.run(3)
     seen = scrape(world)

@@ -1,5 +1,6 @@
 """The command line as a client of a running controller's API."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -33,6 +34,8 @@ def show_status(url: str, api_key: str | None, console: Console) -> None:
     if charges := list(observed["charges"].values()):
         texts, marginal = "; ".join(charge["text"] for charge in charges), charges[0]["marginal_usd_per_mwh"]
         console.print(f"{texts}; one more kWh is at {marginal:.2f} USD/MWh", soft_wrap=True)
+    for meter in observed["meters"]:
+        console.print(_meter_text(meter))
     table = Table("fleet", "racks", "power", "why")
     for fleet in ask("GET", url, "/api/v1/fleets", api_key)["fleets"]:
         racks = ", ".join(f"{count} {mode}" for mode, count in fleet["racks_by_mode"].items() if count)
@@ -45,6 +48,14 @@ def show_status(url: str, api_key: str | None, console: Console) -> None:
         console.print(f"{held}: {escape(order['reason'])} ({order['id']})", soft_wrap=True)
     if observed["stale"]:
         console.print(f"stale: {', '.join(observed['stale'][:10])}", soft_wrap=True)
+
+
+def _meter_text(meter: Mapping[str, Any]) -> str:
+    if meter["power_kw"] is None:
+        return f"meter {meter['name']}: {meter['quality']}"
+    more = "more" if meter["residual_kw"] >= 0.0 else "less"
+    residual = f"{power_text(abs(meter['residual_kw']))} {more} than its devices say"
+    return f"meter {meter['name']}: {power_text(meter['power_kw'])}, {residual} ({meter['residual_mwh']:.1f} MWh so far)"
 
 
 def send_order(

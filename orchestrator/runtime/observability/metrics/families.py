@@ -14,7 +14,6 @@ WHOLE = "whole"
 """A round from its beginning to its end, beside its parts."""
 USES = ("mining", "hpc", "overhead")
 IT_USES = ("mining", "hpc")
-BIASED = ("fleet", "pool")
 INPUTS = ("price", "hashprice", "temperature", "telemetry")
 STAGES = ("price_seen", "decided", "sent", "acknowledged", "measured")
 TARGETS = ("fleet", "job", "pool")
@@ -43,7 +42,8 @@ _CLASS = _one_of("sla_class", SlaClass)
 _FLEET, _POOL, _FEEDER, _TENANT = Label("fleet"), Label("pool"), Label("feeder"), Label("tenant")
 _METER = Label("meter")
 """`grid` or a feeder."""
-_OF = (_one_of("kind", BIASED), Label("target"))
+_DEVICES = Label("devices")
+"""A fleet or a pool: no two of them have one name."""
 
 
 def _gauge(name: str, help: str, *labels: Label, unit: str = "") -> Family:
@@ -122,11 +122,11 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _gauge(
                 "meter_bias_ratio",
                 "Share by which a fleet or pool draws more than its readings say, as learnt from the meters.",
-                *_OF,
+                _DEVICES,
                 unit="ratio",
             ),
-            _gauge("meter_bias_spread_ratio", "One standard deviation of that.", *_OF, unit="ratio"),
-            _gauge("meter_bias_moved", "1 where that is another than over the days before, else 0.", *_OF),
+            _gauge("meter_bias_spread_ratio", "One standard deviation of that.", _DEVICES, unit="ratio"),
+            _gauge("meter_bias_moved", "1 where that is another than over the days before, else 0.", _DEVICES),
         ),
     ),
     (

@@ -151,9 +151,9 @@ def _meters(sheet: Sheet, meters: SiteMeters) -> None:
         if meter.since is not None:
             sheet.put("meter_residual_joules", meter.unexplained_kwh * 3.6e6, meter=name)
     for bias in meters.biases:
-        sheet.put("meter_bias_ratio", bias.share, kind=bias.of.kind, target=bias.of.name)
-        sheet.put("meter_bias_spread_ratio", bias.spread, kind=bias.of.kind, target=bias.of.name)
-        sheet.put("meter_bias_moved", float(bias.moved), kind=bias.of.kind, target=bias.of.name)
+        sheet.put("meter_bias_ratio", bias.share, devices=bias.of.name)
+        sheet.put("meter_bias_spread_ratio", bias.spread, devices=bias.of.name)
+        sheet.put("meter_bias_moved", float(bias.moved), devices=bias.of.name)
 
 
 def _worth_usd_per_mwh(fleet: Fleet) -> float:
