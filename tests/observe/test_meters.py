@@ -17,7 +17,8 @@ from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import FleetView, Workloads
 from orchestrator.observe.bias import FIRST_SPREAD
 from orchestrator.observe.meters import observe_meters
-from tests.scenes import LONG_AGO, NOW, Scene, metered, small_site
+from tests.scenes import LONG_AGO, NOW, Scene, metered
+from tests.sites import small_site
 
 PUE = 1.1
 OLD, NEW, H100 = Target.fleet("old"), Target.fleet("new"), Target.pool("h100")

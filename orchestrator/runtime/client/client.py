@@ -54,8 +54,10 @@ def _meter_text(meter: Mapping[str, Any]) -> str:
     if meter["power_kw"] is None:
         return f"meter {meter['name']}: {meter['quality']}"
     more = "more" if meter["residual_kw"] >= 0.0 else "less"
-    residual = f"{power_text(abs(meter['residual_kw']))} {more} than its devices say"
-    return f"meter {meter['name']}: {power_text(meter['power_kw'])}, {residual} ({meter['residual_mwh']:.1f} MWh so far)"
+    residual = f"{power_text(abs(meter['residual_kw']))} {more} than its devices"
+    return (
+        f"meter {meter['name']}: {power_text(meter['power_kw'])}, {residual} ({meter['residual_mwh']:.1f} MWh so far)"
+    )
 
 
 def send_order(
