@@ -8,6 +8,7 @@ from orchestrator.domain.limits import limits_due
 from orchestrator.domain.market import Price, PriceBook
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.observe.verify import above_caps
 from orchestrator.ports import ObservationRecord
 
@@ -48,13 +49,13 @@ def observation(site: Site, draft: State, snapshot: Snapshot) -> ObservationReco
         at=now,
         price_usd_per_mwh=snapshot.price.usd_per_mwh,
         price_basis=snapshot.price.basis,
-        grid_kw=measured.grid_kw,
+        grid_kw=snapshot.metered_kw(GRID_CONNECTION),
         mining_kw=measured.mining_kw,
         hpc_kw=measured.hpc_kw,
         overhead_kw=measured.overhead_kw,
         limit_kw=snapshot.limits.grid.limit_kw,
         above_limit_s=since_s if above_caps(snapshot, due) else 0.0,
-        feeder_kw=tuple(measured.feeders_kw.items()),
+        feeder_kw=tuple((feeder, snapshot.metered_kw(Target.feeder(feeder))) for feeder in measured.feeders_kw),
         stale=snapshot.stale,
     )
     return draft.last

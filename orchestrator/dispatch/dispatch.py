@@ -115,12 +115,14 @@ def _racks(
     for row in rows:
         status = fleets.statuses[row]
         planned = values.fleets.get(status.fleet.name) if values is not None else None
+        metered = snapshot.meters.bound(Target.feeder(status.fleet.feeder))
+        blind = fleets.unmoved[row] == status.fleet.racks or (metered and bool(status.silent))
         target = _target_mix(
             status,
             fleets.steps[row],
             decided.chosen.at_step[row].tolist(),
-            short=above_cap,
-            pays=fleets.unmoved[row] == status.fleet.racks and _pays(site, status, snapshot, planned, price),
+            metered=metered,
+            stays=blind and not above_cap and _pays(site, status, snapshot, planned, price),
         )
         changed[row] = target != status.view.racks
         racks[fleets.names[row]] = target
@@ -128,24 +130,32 @@ def _racks(
 
 
 def _target_mix(
-    status: FleetStatus, steps: Sequence[ModeStep], at_step: Sequence[int], *, short: bool, pays: bool
+    status: FleetStatus, steps: Sequence[ModeStep], at_step: Sequence[int], *, metered: bool, stays: bool
 ) -> RackMix:
     """How the racks of a fleet that may be moved should be.
 
     `at_step` holds for each of `steps` the racks that should have taken it. Racks that do not follow go down with the
     rest of the fleet and never up: which rack is woken is not ours to say, and another one woken in the place of a
-    silent one would draw power that nothing was kept free for. Where the whole fleet is such, it stays as it is while
-    being awake `pays` and no cap is `short`: a meter that fails is no reason to stop earning.
+    silent one would draw power that nothing was kept free for. A fleet all of which is such, and the silent racks of
+    one behind a fresh meter (`metered`), stay as they are where `stays` says that being awake pays and no cap is
+    exceeded: a meter that fails is no reason to stop earning.
     """
     fleet, view = status.fleet, status.view
     unmoved = status.silent | status.stuck
-    if len(unmoved) == fleet.racks and not short and pays:
+    if len(unmoved) == fleet.racks and stays:
         return view.racks
     mix = RackMix.of_steps(fleet.racks - len(unmoved), [step.to_mode for step in steps], at_step)
     if not unmoved:
         return mix
     with_rest = min((mode for mode in mix if mode != SLEEP), key=fleet.rack_kw, default=SLEEP)
-    return mix.with_racks(fleet, (min(view.rack_modes[rack], with_rest, key=fleet.rack_kw) for rack in unmoved))
+    kept = status.silent if metered and stays else frozenset()
+    return mix.with_racks(
+        fleet,
+        (
+            view.rack_modes[rack] if rack in kept else min(view.rack_modes[rack], with_rest, key=fleet.rack_kw)
+            for rack in unmoved
+        ),
+    )
 
 
 def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, planned: Switch | None, price: float) -> bool:

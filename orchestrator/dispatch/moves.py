@@ -6,12 +6,14 @@ from math import floor
 
 from orchestrator.dispatch.desired import Desired
 from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
-from orchestrator.domain.headroom import left_kw
+from orchestrator.domain.headroom import left_beside_kw
+from orchestrator.domain.limits import Cap
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import Kind, Target
 from orchestrator.domain.work import JobPhase
+from orchestrator.observe.metered_load import load_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +75,13 @@ class MeasuredRoom:
 
     @staticmethod
     def measured(site: Site, snapshot: Snapshot) -> "MeasuredRoom":
-        limits, committed_kw = snapshot.limits, {feeder.name: 0.0 for feeder in site.feeders}
-        for of_fleet in snapshot.fleets.values():
-            committed_kw[of_fleet.fleet.feeder] += of_fleet.committed_kw
-        for of_pool in snapshot.pools.values():
-            committed_kw[of_pool.pool.feeder] += of_pool.committed_kw
-        grid_kw = left_kw(limits.usable_kw(limits.grid), sum(committed_kw.values()), snapshot.pue)
-        feeder_kw = {
-            name: left_kw(limits.usable_kw(limits.feeder(name)), committed_it_kw, snapshot.pue)
-            for name, committed_it_kw in committed_kw.items()
-        }
+        limits, loads = snapshot.limits, load_at(site, snapshot)
+
+        def left(cap: Cap) -> float:
+            return left_beside_kw(limits.usable_kw(cap), loads[cap.at].total_kw)
+
+        grid_kw = left(limits.grid)
+        feeder_kw = {feeder.name: left(limits.feeder(feeder.name)) for feeder in site.feeders}
         gpus = {pool.name: pool.gpus for pool in site.pools}
         for job in snapshot.jobs.values():
             if job.view.phase.holds_gpus:

@@ -11,11 +11,12 @@ from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.dispatch.live_columns import FleetRows, JobRows
 from orchestrator.dispatch.precedence import caps_that_hold, kept_above_kw
 from orchestrator.dispatch.relief import Excused
-from orchestrator.domain.headroom import left_kw, margin_kw
+from orchestrator.domain.headroom import left_beside_kw, margin_kw
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.observe.columns import Flags, Floats
+from orchestrator.observe.metered_load import load_at
 from orchestrator.observe.phase import Phase
 
 
@@ -27,8 +28,12 @@ class Left(NamedTuple):
 
 
 def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, pools: PoolColumns) -> Left:
-    """What is left under the caps once everything that cannot be switched off has drawn its share."""
-    limits, pue, columns = snapshot.limits, snapshot.pue, jobs.columns
+    """What is left under the caps once everything that cannot be switched off has drawn its share.
+
+    Where a fresh meter bounds it, what is silent counts at what the meter leaves for it, and what comes by beyond all
+    setpoints cannot be switched off either.
+    """
+    limits, pue, columns, loads = snapshot.limits, snapshot.pue, jobs.columns, load_at(site, snapshot)
     caps, places = caps_that_hold(limits), [Target.feeder(feeder.name) for feeder in site.feeders]
     grid_cap, feeder_caps = caps[GRID_CONNECTION], [caps[place] for place in places]
     kept_kw = kept_above_kw(limits, Rank.GUARANTEED)
@@ -45,11 +50,15 @@ def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, 
     np.add.at(fixed_kw, fleets.columns.feeder, np.where(fleets.columns.held, held_kw, moved_kw))
     np.add.at(assumed_kw, fleets.columns.feeder, (fleets.strongest_kw - asleep_kw) * silent)
 
+    of_feeders = [loads[place] for place in places]
+    metered = np.array([load.metered for load in of_feeders], dtype=np.bool_)
+    fixed_kw -= np.array([load.assumed_kw - load.silent_racks_kw for load in of_feeders]) / pue
     for status, feeder in zip(pool_statuses, pools.feeder, strict=True):
-        pool, unseen = status.pool, len(status.silent)
+        pool, unseen = status.pool, 0 if metered[feeder] else len(status.silent)  # their jobs are chosen between below
         idle_kw = (pool.nodes - unseen) * pool.node_idle_kw
         fixed_kw[feeder] += idle_kw + unseen * pool.node_nameplate_kw + status.excess_kw
         assumed_kw[feeder] += (pool.node_nameplate_kw - pool.node_idle_kw) * unseen
+    assumed_kw[metered] = 0.0
     held = columns.held & (columns.phase == Phase.RUNNING)
     if held.any():
         gpu_rise_w = np.array([max(status.gpu_limit_w - status.pool.gpu_idle_w, 0.0) for status in pool_statuses])
@@ -57,17 +66,20 @@ def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, 
         np.add.at(fixed_kw, pools.feeder[of_held], columns.on_gpus[held] * gpu_rise_w[of_held] / 1000.0)
     kept = held | _stuck_stopping(site, snapshot, jobs)
     gpus = pools.gpus - np.bincount(columns.pool[kept], columns.on_gpus[kept], len(pools.gpus)).astype(np.int64)
+    grid, fixed_grid_kw = loads[GRID_CONNECTION], float(fixed_kw.sum() * pue)
+    fixed_grid_kw += grid.silent_racks_kw - sum(load.silent_racks_kw for load in of_feeders) + grid.unexplained_kw
+    fixed_feeder_kw = fixed_kw * pue + np.array([load.unexplained_kw for load in of_feeders])
     feeders_usable_kw: Floats = np.array([limits.usable_kw(cap) for cap in feeder_caps])
     return Left(
         Room(
-            grid_kw=left_kw(limits.usable_kw(grid_cap), float(fixed_kw.sum()), pue),
-            feeder_kw=left_kw(feeders_usable_kw, fixed_kw, pue),
+            grid_kw=left_beside_kw(limits.usable_kw(grid_cap), fixed_grid_kw),
+            feeder_kw=left_beside_kw(feeders_usable_kw, fixed_feeder_kw),
             grid_margin_kw=margin_kw(grid_cap.limit_kw),
             feeder_margin_kw=np.array([margin_kw(cap.limit_kw) for cap in feeder_caps]),
             gpus=gpus,
         ),
         Excused(kept_kw[GRID_CONNECTION], np.array([kept_kw[place] for place in places]), assumed_kw * pue),
-        float(fixed_kw.sum() * pue),
+        fixed_grid_kw,
     )
 
 

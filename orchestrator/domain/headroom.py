@@ -54,7 +54,13 @@ def margin_kw(limit_kw: Kw) -> Kw:
 
 def left_kw(usable_kw: Kw, drawn_it_kw: Kw, pue: Kw | float) -> Kw:
     """What is left of a usable cap beside IT power that is drawn anyway, at the grid; negative where it is too much."""
-    left: Kw = usable_kw - drawn_it_kw * pue
+    drawn_kw: Kw = drawn_it_kw * pue
+    return left_beside_kw(usable_kw, drawn_kw)
+
+
+def left_beside_kw(usable_kw: Kw, drawn_kw: Kw) -> Kw:
+    """The same beside power that is drawn at the grid, as its meter shows it."""
+    left: Kw = usable_kw - drawn_kw
     return left
 
 

@@ -87,6 +87,10 @@ class SiteMeters:
         meter = self.meters.get(GRID_METER if at == GRID_CONNECTION else at.name)
         return meter.kw if meter is not None else None
 
+    def bound(self, at: Target) -> bool:
+        """A fresh meter, there or at the grid connection, says how much can be drawn there at most."""
+        return self.kw(at) is not None or self.kw(GRID_CONNECTION) is not None
+
     @property
     def biases(self) -> tuple[Bias, ...]:
         return self.learnt.biases if self.learnt is not None else ()

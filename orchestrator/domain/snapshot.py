@@ -64,6 +64,8 @@ class FleetStatus:
     """Measured power beyond what setpoints and `draw_share` explain: it is there whatever is asked."""
     efficiency_j_per_th: Mapping[str, float] = field(default_factory=dict)
     """Measured, by rack; of those that hash and are not silent."""
+    silent_kw: float = 0.0
+    """Of `counted_kw` and `committed_kw`, what silent racks count for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class PoolStatus:
     """Measured power beyond idle nodes and the running jobs' full draw."""
     expected_kw: float = 0.0
     """Idle nodes and the running jobs' full draw at the power limit."""
+    silent_kw: float = 0.0
+    """Of `counted_kw`, what silent nodes count for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,15 @@ class Snapshot:
     """Devices with a reading that cannot be true, and why; they count as silent where it is their power."""
     meters: SiteMeters = NO_METERS
     """Of the grid connection and of feeders, those there are."""
+
+    def metered_kw(self, place: Target) -> float:
+        """Power at the grid connection or a feeder: by its meter where that is fresh, else by the devices' readings."""
+        metered_kw = self.meters.kw(place)
+        return self.measured.at(place) if metered_kw is None else metered_kw
+
+    def unmeasured(self, place: Target) -> list[str]:
+        """What keeps power there from being known: nothing where there is a fresh meter."""
+        return [] if self.meters.kw(place) is not None else self.silent_meters
 
     @property
     def silent_meters(self) -> list[str]:

@@ -128,6 +128,7 @@ def _pool_status(site: Site, pool: GpuPool, workloads: Workloads, telemetry: Tel
         silent=frozenset(silent),
         excess_kw=max(counted - expected_kw, 0.0) if at_rest and not silent else 0.0,
         expected_kw=expected_kw,
+        silent_kw=pool.node_nameplate_kw * len(silent),
     )
 
 

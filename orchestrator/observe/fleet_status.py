@@ -78,6 +78,7 @@ def fleet_status(
         lowered=lowered,
         excess_kw=excess,
         efficiency_j_per_th=efficiency,
+        silent_kw=strongest_kw * len(silent),
     )
 
 

@@ -124,8 +124,8 @@ def _measured(pending: Pending, snapshot: Snapshot) -> bool:
 
 
 def above_caps(snapshot: Snapshot, due: Limits) -> tuple[Cap, ...]:
-    """Caps that measured power exceeds now."""
-    return tuple(cap for cap in due.tightest.values() if snapshot.measured.at(cap.at) > cap.limit_kw)
+    """Caps that measured power exceeds now, by the meter where there is a fresh one."""
+    return tuple(cap for cap in due.tightest.values() if snapshot.metered_kw(cap.at) > cap.limit_kw)
 
 
 def breaches_now(
@@ -142,7 +142,7 @@ def breaches_now(
     """
     broken: dict[tuple[BreachKind, str], str] = {}
     for cap in above_caps(snapshot, due):
-        measured_kw = snapshot.measured.at(cap.at)
+        measured_kw = snapshot.metered_kw(cap.at)
         broken[BreachKind.CAP, cap.source] = f"{measured_kw:.0f} kW measured, {cap.limit_kw:.0f} kW allowed"
     for target, detail in late.items():
         broken[BreachKind.SHED, str(target)] = detail

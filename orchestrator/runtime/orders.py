@@ -28,13 +28,13 @@ def _shed_to(snapshot: Snapshot | None, asked: AskedOrder) -> float:
     assert asked.shed_kw is not None, "an order has a limit or a shed"
     if snapshot is None:
         raise DeskRefusalError("nothing is measured yet, so a shed has nothing to start from; give limit_kw")
-    silent = snapshot.silent_meters
+    silent = snapshot.unmeasured(asked.at)
     if silent:
         raise DeskRefusalError(
             f"{len(silent)} meters have no fresh reading ({silent[0]}, ...), so measured power is not known; "
             "give limit_kw"
         )
-    measured_kw = snapshot.measured.at(asked.at)
+    measured_kw = snapshot.metered_kw(asked.at)
     if asked.shed_kw >= measured_kw:
         raise DeskRefusalError(
             f"{measured_kw:.0f} kW are drawn at the {asked.at}, less than the shed of {asked.shed_kw:.0f}"
