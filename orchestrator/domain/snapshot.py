@@ -137,6 +137,11 @@ class Snapshot:
         metered_kw = self.meters.kw(place)
         return self.measured.at(place) if metered_kw is None else metered_kw
 
+    def counted_kw(self, place: Target) -> float:
+        """The same with nameplate, instead of nothing, for devices of which no reading is fresh."""
+        metered_kw = self.meters.kw(place)
+        return self.power.at(place) if metered_kw is None else metered_kw
+
     def unmeasured(self, place: Target) -> list[str]:
         """What keeps power there from being known: nothing where there is a fresh meter."""
         return [] if self.meters.kw(place) is not None else self.silent_meters

@@ -50,7 +50,7 @@ def write_up(
         price_basis=snapshot.price.basis,
         hashprice_usd_per_ph_day=hashprice,
         pue=snapshot.pue,
-        measured_kw=snapshot.power.grid_kw,
+        measured_kw=snapshot.counted_kw(GRID_CONNECTION),
         limit_kw=snapshot.limits.grid.limit_kw,
         binding=tuple(cap.source for cap in desired.binding),
         margin_usd_per_h=sum(

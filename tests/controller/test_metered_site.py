@@ -11,11 +11,15 @@ import pytest
 from orchestrator.api import AskedOrder
 from orchestrator.api.desk import DeskRefusalError
 from orchestrator.domain.decision import BreachKind, Direction
+from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.runtime.orders import new_order
 from tests.scenes import metered
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
     from orchestrator.domain.site import Site
     from tests.controller.conftest import World, WorldOf
 
@@ -94,12 +98,11 @@ async def test_devices_that_say_too_little_do_not_take_the_site_above_its_cap(wo
     assert biases[Target.fleet("new")] == pytest.approx(1 / 0.9 - 1, abs=0.02)
 
 
-async def _short(read, now, share):  # type: ignore[no-untyped-def]  # wraps the site's own
+async def _short(read: Callable[[datetime], Awaitable[Telemetry]], now: datetime, share: float) -> Telemetry:
     telemetry = await read(now)
-    from orchestrator.domain.observation import Metric, Telemetry
-
     readings = {metric: dict(telemetry.readings(metric)) for metric in Metric}
     for rack, reading in readings[Metric.ASIC_POWER].items():
+        assert reading.value is not None
         readings[Metric.ASIC_POWER][rack] = replace(reading, value=reading.value * share)
     return Telemetry.of(telemetry.at, readings)
 

@@ -325,7 +325,10 @@ async def test_meters_are_exported_with_what_they_leave_unexplained_and_absent_w
     seen = scrape(world)
     true_w = world.devices.true_it_kw() * 1000.0 * world.snapshot.pue
     assert seen["meter_watts{meter=grid}"] == pytest.approx(true_w, rel=0.01)
-    residual_w = seen["meter_watts{meter=grid}"] - seen["grid_power_watts"]
+    assert seen["grid_power_watts"] == seen["meter_watts{meter=grid}"]
+    residual_w = seen["grid_power_watts"] - sum(
+        seen[f"power_watts{{use={use}}}"] for use in ("mining", "hpc", "overhead")
+    )
     assert seen["meter_residual_watts{meter=grid}"] == pytest.approx(residual_w)
     assert abs(seen["meter_residual_joules{meter=grid}"]) < 0.01 * true_w * 1200.0
     assert seen["meter_silent{meter=a}"] == seen["meter_suspect{meter=a}"] == 0.0

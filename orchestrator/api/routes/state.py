@@ -20,6 +20,7 @@ from orchestrator.domain.metered import MeterStatus
 from orchestrator.domain.observation import Quality
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.domain.target import GRID_CONNECTION, Target
 
 router = APIRouter(tags=["site"])
 
@@ -33,7 +34,7 @@ MOST_SUSPECTS = 20
 
 class CapDocument(BaseModel):
     name: str
-    power_kw: float = Field(description="Grid side, as counted")
+    power_kw: float = Field(description="Grid side, by its meter if fresh, else as counted")
     limit_kw: float
     source: str = Field(description="What sets the limit")
 
@@ -71,7 +72,7 @@ class ChargeNow(BaseModel):
 
 
 def _charges(site: Site, snapshot: Snapshot) -> dict[str, ChargeNow]:
-    grid_kw, price = snapshot.measured.grid_kw, snapshot.price
+    grid_kw, price = snapshot.metered_kw(GRID_CONNECTION), snapshot.price
     prices = power_prices(site.grid.charges, price.interval_start, price.usd_per_mwh)
     left_kw, marginal = prices.block_kw - grid_kw, price_at(prices, grid_kw).usd_per_mwh
     found: dict[str, ChargeNow] = {}
@@ -93,7 +94,9 @@ class Observed(BaseModel):
     feeders: list[CapDocument]
     meters: list[MeterDocument] = Field(description="Of the grid connection and feeders, those there are")
     biases: list[BiasDocument] = Field(description="What is learnt of them; empty without meters")
-    measured_kw: float = Field(description="Grid power by the newest readings alone, whatever their age")
+    measured_kw: float = Field(
+        description="Grid power by its meter if fresh, else by the newest readings of devices, whatever their age"
+    )
     mining_kw: float = Field(description="As measured, before cooling")
     hpc_kw: float = Field(description="As measured, before cooling")
     overhead_kw: float = Field(description="Cooling and distribution, by the measured load")
@@ -139,20 +142,22 @@ async def state(desk: DeskNow) -> StateDocument:
 
 
 def _observed(snapshot: Snapshot, site: Site) -> Observed:
-    power, fleets = snapshot.power, snapshot.fleets.values()
+    fleets = snapshot.fleets.values()
     return Observed(
         at=snapshot.at,
         price=PriceNow.of(snapshot.price),
         charges=_charges(site, snapshot),
         grid=CapDocument(
             name="grid",
-            power_kw=power.grid_kw,
+            power_kw=snapshot.counted_kw(GRID_CONNECTION),
             limit_kw=snapshot.limits.grid.limit_kw,
             source=snapshot.limits.grid.source,
         ),
         feeders=[
-            CapDocument(name=name, power_kw=power_kw, limit_kw=cap.limit_kw, source=cap.source)
-            for name, power_kw in power.feeders_kw.items()
+            CapDocument(
+                name=name, power_kw=snapshot.counted_kw(Target.feeder(name)), limit_kw=cap.limit_kw, source=cap.source
+            )
+            for name in snapshot.power.feeders_kw
             for cap in (snapshot.limits.feeder(name),)
         ],
         meters=[_meter(name, meter) for name, meter in snapshot.meters.meters.items()],
@@ -160,7 +165,7 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
             BiasDocument(of=str(bias.of), share=bias.share, spread=bias.spread, before=bias.before, moved=bias.moved)
             for bias in snapshot.meters.biases
         ],
-        measured_kw=snapshot.measured.grid_kw,
+        measured_kw=snapshot.metered_kw(GRID_CONNECTION),
         mining_kw=snapshot.measured.mining_kw,
         hpc_kw=snapshot.measured.hpc_kw,
         overhead_kw=snapshot.measured.overhead_kw,

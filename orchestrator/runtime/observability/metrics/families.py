@@ -83,10 +83,19 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
                 unit="watts",
             ),
             _gauge("setpoint_watts", "IT power that the setpoints in force should draw.", _IT_USE, unit="watts"),
-            _gauge("grid_power_watts", "Measured power at the grid connection, all uses together.", unit="watts"),
+            _gauge(
+                "grid_power_watts",
+                "Power by the connection's meter if fresh, else of all uses.",
+                unit="watts",
+            ),
             _gauge("grid_limit_watts", "The cap on the grid connection in force, orders included.", unit="watts"),
             _gauge("grid_connection_watts", "The grid connection's limit by the site file.", unit="watts"),
-            _gauge("feeder_power_watts", "Measured power, overhead included.", _FEEDER, unit="watts"),
+            _gauge(
+                "feeder_power_watts",
+                "Power by its meter if fresh, else by its devices.",
+                _FEEDER,
+                unit="watts",
+            ),
             _gauge("feeder_limit_watts", "The feeder's limit.", _FEEDER, unit="watts"),
             _gauge(
                 "tenant_power_watts",

@@ -20,6 +20,7 @@ from orchestrator.domain.observation import Metric, Quality, Telemetry
 from orchestrator.domain.site import Fleet, Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.observe.assess import Inputs
@@ -75,7 +76,8 @@ class Gauges:
             sheet.put("power_watts", measured.hpc_kw * 1000.0, use="hpc")
         if mining and hpc:
             sheet.put("power_watts", measured.overhead_kw * 1000.0, use="overhead")
-            sheet.put("grid_power_watts", measured.grid_kw * 1000.0)
+        if (mining and hpc) or snapshot.meters.kw(GRID_CONNECTION) is not None:
+            sheet.put("grid_power_watts", snapshot.metered_kw(GRID_CONNECTION) * 1000.0)
         sheet.put("setpoint_watts", sum(status.expected_kw for status in pools) * 1000.0, use="hpc")
         sheet.put("grid_limit_watts", snapshot.limits.grid.limit_kw * 1000.0)
         sheet.put("grid_connection_watts", self._site.grid.limit_kw * 1000.0)
@@ -87,8 +89,9 @@ class Gauges:
         for pool in pools:
             by_feeder[pool.pool.feeder].append(pool)
         for name, devices in by_feeder.items():
-            if _known(devices):
-                sheet.put("feeder_power_watts", measured.feeders_kw[name] * 1000.0, feeder=name)
+            feeder = Target.feeder(name)
+            if _known(devices) or snapshot.meters.kw(feeder) is not None:
+                sheet.put("feeder_power_watts", snapshot.metered_kw(feeder) * 1000.0, feeder=name)
 
     def _fleets(self, sheet: Sheet, snapshot: Snapshot) -> None:
         rows = [(self._fleet_labels[name], status) for name, status in snapshot.fleets.items()]
