@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.accounting.economics import mining_value_usd_per_mwh
+from orchestrator.domain.metering_points import MeteringPoint, SeriesPoint
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.runtime.check.inputs import Inputs
 from orchestrator.settings import PrometheusMetrics, Settings
@@ -73,8 +74,16 @@ def _site(settings: Settings, inputs: Inputs) -> Table:
         "telemetry",
         f"Prometheus at {telemetry.url}" if isinstance(telemetry, PrometheusMetrics) else "built-in scraper",
     )
+    if meters := site.meters():
+        table.add_row("meters", ", ".join(f"{name} ({_way(point)})" for name, point in meters.items()))
     table.add_row("devices", _devices(settings))
     return table
+
+
+def _way(point: MeteringPoint) -> str:
+    if isinstance(point, SeriesPoint):
+        return f"series {point.meter}"
+    return f"Modbus unit {point.unit} of {point.host}:{point.port}"
 
 
 def _devices(settings: Settings) -> str:
