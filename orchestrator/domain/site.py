@@ -236,6 +236,8 @@ class StalePolicies:
     temperature_assume_c: float
     hashprice_max_age: timedelta
     hashprice_assume_usd_per_ph_day: float
+    plan_max_assumed_share: float = 0.1
+    """No plan is made while devices with more of all nameplate power than this have no fresh reading; 1: always."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,7 @@ def _site(file: schema.SiteFile) -> Site:
             temperature_assume_c=file.stale.temperature_assume_c,
             hashprice_max_age=_span(file.stale.hashprice_max_age_s),
             hashprice_assume_usd_per_ph_day=file.stale.hashprice_assume_usd_per_ph_day,
+            plan_max_assumed_share=file.stale.plan_max_assumed_share,
         ),
         controls=Controls(
             tick=_span(file.controls.tick_s),

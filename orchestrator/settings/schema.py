@@ -186,6 +186,15 @@ class StaleSection(Section):
     temperature_assume_c: Annotated[Temperature, Field(description="By this one, degC.")]
     hashprice_max_age_s: Annotated[Seconds, Field(description="An older hashprice is replaced, s.")]
     hashprice_assume_usd_per_ph_day: Annotated[Hashprice, Field(description="By this one, USD per PH/s per day.")]
+    plan_max_assumed_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="No plan is made while devices with more than this share of the site's nameplate power have no "
+            "fresh reading; 1: one is made whatever is seen.",
+        ),
+    ] = 0.1
 
 
 class ControlsSection(Section):

@@ -63,7 +63,7 @@ def made(target: TargetPlan | None, problem: str = "") -> PlanState:
     )
     targets = {} if target is None else {"it": target}
     fleets = {"s21-xp": target} if target is not None else {}
-    return PlanState(PlanView(START, END, STEP, steps, 10.0, 11.0, 0.1, 1.0, (), fleets=fleets, jobs=targets), problem)
+    return PlanState(PlanView(START, END, STEP, steps, 10.0, 11.0, 0.1, False, 1.0, (), fleets=fleets, jobs=targets), problem)
 
 
 def moment(price_usd_per_mwh: float, now: datetime = NOON, free: int = 64) -> Moment:

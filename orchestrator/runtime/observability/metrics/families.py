@@ -207,14 +207,19 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _gauge(
                 "plan_age_seconds",
                 "Site time since the plan in force was made. Before the first, nothing of the plan is there but "
-                "`wattshift_plan_failed`.",
+                "`wattshift_plan_failed` and `wattshift_plan_blocked`.",
                 unit="seconds",
             ),
             _gauge("plan_gap_ratio", "(bound - profit) / |bound|: at most so much is left on the table.", unit="ratio"),
+            _gauge("plan_sound", "1 where the gap is at most 3 %."),
             _gauge("plan_profit_usd", "Expected over the 24 hours from when it was made.", unit="usd"),
             _gauge("plan_bound_usd", "What no plan could exceed on the same forecasts.", unit="usd"),
             _gauge("plan_failed", "1 where the newest attempt to plan failed or is late."),
-            _gauge("plan_broken_promises", "Promises that the plan can't keep."),
+            _gauge("plan_blocked", "1 while a plan is due and too little of the site is measured for one."),
+            _gauge(
+                "plan_broken_promises",
+                "Promises that the plan can't keep; while it is not sound, those alone that no plan could.",
+            ),
             _gauge("plan_solve_seconds", "Wall time that it took to make.", unit="seconds"),
         ),
     ),

@@ -235,12 +235,14 @@ def _loop(sheet: Sheet, seen: Seen) -> None:
 
 def _plan(sheet: Sheet, seen: Seen) -> None:
     sheet.put("plan_failed", float(bool(seen.plan.problem)))
+    sheet.put("plan_blocked", float(bool(seen.plan.blocked)))
     view = seen.plan.view
     if view is None:
         return
     sheet.put("plan_age_seconds", max((seen.now - view.made_at).total_seconds(), 0.0))
     if math.isfinite(view.gap):
         sheet.put("plan_gap_ratio", view.gap)
+    sheet.put("plan_sound", float(view.sound))
     sheet.put("plan_profit_usd", view.profit_usd)
     sheet.put("plan_bound_usd", view.bound_usd)
     sheet.put("plan_broken_promises", len(view.broken_promises))
