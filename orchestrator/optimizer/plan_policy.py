@@ -94,7 +94,7 @@ def _better(warm: Plan, cold: Plan) -> Plan:
     held = replace(warm, bound_usd=min(warm.bound_usd, cold.bound_usd))
     best = replace(cold, bound_usd=held.bound_usd)
     as_good = held.gap - best.gap <= AS_GOOD and warm.gap - best.gap <= AS_TIGHT
-    return held if as_good else best
+    return held if as_good and (held.sound or not best.sound) else best
 
 
 def _given(known: Known, found: Thresholds) -> Thresholds:

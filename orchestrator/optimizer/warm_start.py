@@ -37,7 +37,8 @@ def fits(problem: Problem, before: Duals) -> bool:
     rows = 2 + len(problem.supply.feeder_kw) + len(problem.supply.pool_feeder)
     gone = (problem.start - before.start) / problem.step_s
     same = before.scarce.shape == (rows, problem.steps) and abs(before.step_s - problem.step_s) < 1e-6
-    return same and -1.0 < gone < problem.steps and bool(np.isfinite(before.scarce).all() and np.isfinite(before.work).all())
+    numbers = bool(np.isfinite(before.scarce).all() and np.isfinite(before.work).all())
+    return same and numbers and -1.0 < gone < problem.steps
 
 
 def warm_start(problem: Problem, before: Duals) -> Prices:

@@ -78,7 +78,9 @@ async def test_no_plan_is_made_blind_and_the_old_one_stays_with_its_age(caplog: 
     for minutes in range(15, 60):
         state = await working.look(seen(NOW + minutes * MINUTE, blind=1.0 if minutes % 2 else 0.5))
         assert state.view is first
-        assert state.blocked.endswith("% of the site's power is not measured, more than the 10.0% that a plan may assume")
+        assert state.blocked.endswith(
+            "% of the site's power is not measured, more than the 10.0% that a plan may assume"
+        )
         assert state.problem == ""
     assert state.blocked.startswith("100.0% of the site's power is not measured")
     assert len(working.told) == told + 1, "told once"

@@ -35,12 +35,15 @@ class PlanOutline(BaseModel):
     end: datetime | None
     profit_usd: float | None = Field(description="Expected to its end: revenue less energy and credits")
     bound_usd: float | None = Field(description="No plan could earn more on the same forecasts, with the jobs known")
-    gap: float | None = Field(description="(bound - profit) / |bound|, with a floor of 5 % of all that is turned over; null where it has no meaning")
+    gap: float | None = Field(
+        description="(bound - profit) / |bound|, or a twentieth of revenue and energy together where that is more: "
+        "0.01 is 1 %; null where it has no meaning"
+    )
     seconds_to_make: float | None = Field(description="On the wall")
     failed: bool = Field(description="The newest attempt failed or is late; the last plan, if any, stays in force")
     problem: str | None = Field(description="Why it failed, or why there is no plan")
     blocked: str | None = Field(
-        description="Why none is made though one is due: too little of the site is measured; the last plan stays in force"
+        description="Why none is made though one is due: too little is measured; the last plan stays in force"
     )
     sound: bool | None = Field(
         description="Its gap is at most 3 %; of one that is not, only promises are told that no plan could keep"

@@ -220,7 +220,9 @@ def _rules(site: Site) -> Table:
         f"then {stale.price.fallback_usd_per_mwh:g} USD/MWh",
     )
     table.add_row("power reading", f"old after {_span(stale.telemetry_max_age)}, then nameplate")
-    table.add_row("plan", f"none is made while more than {stale.plan_max_assumed_share:.0%} of nameplate is not measured")
+    table.add_row(
+        "plan", f"none is made while more than {stale.plan_max_assumed_share:.0%} of nameplate is not measured"
+    )
     table.add_row(
         "temperature", f"old after {_span(stale.temperature_max_age)}, then {stale.temperature_assume_c:g} degC"
     )

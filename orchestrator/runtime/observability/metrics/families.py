@@ -210,7 +210,12 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
                 "`wattshift_plan_failed` and `wattshift_plan_blocked`.",
                 unit="seconds",
             ),
-            _gauge("plan_gap_ratio", "(bound - profit) / |bound|: at most so much is left on the table.", unit="ratio"),
+            _gauge(
+                "plan_gap_ratio",
+                "(bound - profit) / |bound|, or a twentieth of revenue and energy together where that is more: at most so "
+                "much is left on the table.",
+                unit="ratio",
+            ),
             _gauge("plan_sound", "1 where the gap is at most 3 %."),
             _gauge("plan_profit_usd", "Expected over the 24 hours from when it was made.", unit="usd"),
             _gauge("plan_bound_usd", "What no plan could exceed on the same forecasts.", unit="usd"),
