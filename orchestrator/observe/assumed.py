@@ -4,10 +4,10 @@ from orchestrator.domain.snapshot import Snapshot
 
 
 def assumed_share(snapshot: Snapshot) -> float:
-    """Devices without a fresh reading, by their nameplate, as a share of all devices' nameplate; 0 where there is none.
+    """Devices without a fresh reading, by their nameplate, as a share of all devices' nameplate; 0 without devices.
 
-    By nameplate, not by what each counts at: on a site that is curtailed to a tenth one silent rack would be half of all
-    power, and no one device is to keep the others from being planned.
+    By nameplate, not by what each counts at: on a site that is curtailed to a tenth one silent rack would be half of
+    all power, and no one device is to keep the others from being planned.
     """
     blind_kw = all_kw = 0.0
     for status in snapshot.fleets.values():

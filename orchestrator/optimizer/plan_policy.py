@@ -78,23 +78,33 @@ def plan_for(known: Known, problem: Problem) -> tuple[Plan, Thresholds]:
     paths = known.outlook.paths_usd_per_mwh
     plan = make_plan(problem, known.before, paths=paths)
     if known.before is not None and fits(problem, known.before) and not plan.sound:
-        plan = _better(plan, make_plan(problem, None, paths=paths))
+        plan = _best_of(plan, make_plan(problem, None, paths=paths))
     if not isfinite(plan.gap):
         raise ArithmeticError(f"a plan of {plan.profit_usd} USD of at most {plan.bound_usd} is none")
     return plan, _given(known, plan.thresholds)
 
 
-def _better(warm: Plan, cold: Plan) -> Plan:
-    """The cold one if the warm one shows that its prices were a bad start: it earns less, or proves much less.
+def _best_of(warm: Plan, cold: Plan) -> Plan:
+    """Who runs when of the plan that earns more, the tighter of the two bounds, for both are proven; and prices of the
+    warm one, unless it shows them to be a bad start: it earns less than the cold one, or proves much less.
 
-    Else the warm one goes on, with the tighter of the two bounds, for both are proven: a few steps of search leave a
-    bound loose by several percent while the plan earns the same to a few thousandths, as on a third of the quarters of
-    ERCOT's August 2024. Thresholds that jumped between two searches would switch racks and jobs to and fro.
+    A few steps of search leave a bound loose by several percent while the plan earns the same to a few thousandths, as
+    on a third of the quarters of ERCOT's August 2024. Thresholds that jumped between two searches would switch racks
+    and jobs to and fro.
     """
-    held = replace(warm, bound_usd=min(warm.bound_usd, cold.bound_usd))
-    best = replace(cold, bound_usd=held.bound_usd)
+    bound_usd = min(warm.bound_usd, cold.bound_usd)
+    held, best = replace(warm, bound_usd=bound_usd), replace(cold, bound_usd=bound_usd)
     as_good = held.gap - best.gap <= AS_GOOD and warm.gap - best.gap <= AS_TIGHT
-    return held if as_good and (held.sound or not best.sound) else best
+    prices = held if as_good else best
+    return replace(
+        held if held.profit_usd >= best.profit_usd else best,
+        thresholds=prices.thresholds,
+        power_usd_per_mwh=prices.power_usd_per_mwh,
+        feeder_usd_per_mwh=prices.feeder_usd_per_mwh,
+        gpu_usd_per_h=prices.gpu_usd_per_h,
+        energy_usd_per_mwh=prices.energy_usd_per_mwh,
+        duals=prices.duals,
+    )
 
 
 def _given(known: Known, found: Thresholds) -> Thresholds:

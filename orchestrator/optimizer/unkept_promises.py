@@ -39,7 +39,7 @@ class Cause(StrEnum):
 
     @property
     def proven(self) -> bool:
-        """So whatever is planned: figures of the site and the job say it. The others hang on where a plan has its jobs."""
+        """So whatever is planned: figures of site and job say it. The rest hang on where a plan has its jobs."""
         return self not in {Cause.HELD, Cause.WORTH}
 
 

@@ -30,7 +30,7 @@ def tight_site() -> Site:
 
 
 def seen(at: datetime = NOW, blind: float = 0.0) -> Snapshot:
-    """The site at `at`, with the last `blind` of each fleet's racks and of the nodes silent; jobs enough for all GPUs."""
+    """The site at `at`, the last `blind` (a share) of each fleet's racks and of the nodes silent; jobs for all GPUs."""
     of = Scene(tight_site())
     for number in range(6):
         phase = JobPhase.RUNNING if number < 4 else JobPhase.WAITING

@@ -212,8 +212,8 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             ),
             _gauge(
                 "plan_gap_ratio",
-                "(bound - profit) / |bound|, or a twentieth of revenue and energy together where that is more: at most so "
-                "much is left on the table.",
+                "(bound - profit) / |bound|, or a twentieth of revenue and energy together where that is more: at most "
+                "so much is left on the table.",
                 unit="ratio",
             ),
             _gauge("plan_sound", "1 where the gap is at most 3 %."),
