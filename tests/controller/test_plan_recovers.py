@@ -18,7 +18,8 @@ from orchestrator.optimizer.plan import SOUND_GAP
 from orchestrator.optimizer.plan_policy import PLAN_EVERY
 from orchestrator.runtime.plan_worker import PlanWorker
 from tests.controller.test_planner import days_of_prices
-from tests.scenes import NOW, Scene, small_site
+from tests.scenes import NOW, Scene
+from tests.sites import small_site
 
 MINUTE = timedelta(minutes=1)
 

@@ -10,7 +10,8 @@ from orchestrator.domain.work import JobPhase
 from orchestrator.explain.plan_reading import Made, PlanRows, plan_view
 from orchestrator.optimizer.plan_policy import named, plan_for, problem_for
 from orchestrator.optimizer.unkept_promises import Cause
-from tests.scenes import Scene, small_site
+from tests.scenes import Scene
+from tests.sites import small_site
 
 HOPELESS, SQUEEZED = "job hopeless, from", "job squeezed, from"
 

@@ -29,7 +29,8 @@ from orchestrator.optimizer.plan_policy import (
     problem_for,
     steps_ahead,
 )
-from tests.scenes import NOW, Scene, small_site
+from tests.scenes import NOW, Scene
+from tests.sites import small_site
 
 STEPS = steps_ahead(STEP)
 INSTANT = timedelta(microseconds=1)
