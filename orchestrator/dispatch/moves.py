@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import floor
 
 from orchestrator.dispatch.desired import Desired
+from orchestrator.dispatch.ramp import in_the_dark
 from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.headroom import left_kw
 from orchestrator.domain.rack_mix import RackMix
@@ -48,7 +49,7 @@ def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
     held: list[Target] = []
     # Customers' throttled GPUs get the room before mining does.
     for target in (*(Target.pool(name) for name in snapshot.pools), *desired.order):
-        if target in going_down:
+        if target in going_down or in_the_dark(snapshot, target):
             continue
         if target.kind is Kind.FLEET:
             planned, wanted = _fleet_up(snapshot, desired, target.name, room)
