@@ -243,7 +243,9 @@ class Controller:
         desired = self._policy(self.site, snapshot)
         reasons = Reasons(snapshot, desired)
         records.extend(follow_breaches(self.site, draft, snapshot, desired, self._started_at))
-        moves = worth_sending(draft, plan_moves(self.site, snapshot, desired), snapshot)
+        draft.ramp = draft.ramp.at_time(self.site, snapshot.at)
+        moves = worth_sending(draft, plan_moves(self.site, snapshot, desired, draft.ramp), snapshot)
+        draft.ramp = draft.ramp.after(snapshot, (planned.change_kw for planned in moves.now))
         decision = write_up(snapshot, desired, reasons, moves, trigger, trigger_at)
         if decision is not None:
             records.append(decision)

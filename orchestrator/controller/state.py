@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orchestrator.accounting.settlement import Books
+from orchestrator.dispatch.ramp import NO_RAMP, Ramp
 from orchestrator.domain.decision import Breach, BreachKind, Decision, Outcome
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PriceBook
@@ -38,6 +39,7 @@ class State:
     book: PriceBook
     """Of prices, what is on record."""
     last_price: tuple[datetime, float] | None = None
+    ramp: Ramp = NO_RAMP
 
     @staticmethod
     def of(memory: Memory) -> "State":
