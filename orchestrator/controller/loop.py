@@ -22,6 +22,7 @@ from orchestrator.controller.follow_up import (
     follow_breaches,
     verify_pending,
 )
+from orchestrator.controller.lapse import taken_over
 from orchestrator.controller.observed import new_prices, observation, trigger_of
 from orchestrator.controller.past import Past, read_past
 from orchestrator.controller.restart import close_restart
@@ -209,6 +210,7 @@ class Controller:
             doors.metrics.read(now),
             doors.workloads.observe(now),
         )
+        workloads = await taken_over(self.site, doors.workloads, workloads, now)
         telemetry = judged(self.site, telemetry)
         self._watch.done(Part.OBSERVE)
         self.synced = workloads.synced

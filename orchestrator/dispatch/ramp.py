@@ -90,10 +90,7 @@ def in_the_dark(snapshot: Snapshot, target: Target) -> bool:
 def above_a_cap(snapshot: Snapshot) -> bool:
     """What is counted exceeds a cap: its relief waits for no ramp."""
     limits, power = snapshot.limits, snapshot.power
-    caps = (limits.grid, *((limits.safe,) if limits.safe is not None else ()))
-    return any(power.grid_kw > limits.usable_kw(cap) for cap in caps) or any(
-        power.feeders_kw[name] > limits.usable_kw(cap) for name, cap in limits.feeders.items()
-    )
+    return any(power.at(place) > limits.usable_kw(cap) for place, cap in limits.tightest.items())
 
 
 def fewer_racks(status: FleetStatus, move: SetFleet, bucket: Bucket, pue: float) -> SetFleet | None:

@@ -259,6 +259,8 @@ class Controls:
     """Agents without a renewed setpoint fall to sleep after this."""
     price_persistence: timedelta
     """How long the price now is taken to last when the cost of a restart is weighed, as by a persistence forecast."""
+    lapse_over: timedelta = timedelta(0)
+    """Over which they fall asleep then, one after the other."""
     verify_up: timedelta | None = None
     """For power-ups; None: as all moves."""
     verify_down: timedelta | None = None

@@ -135,9 +135,11 @@ def _cooling(cooling: CoolingSection, found: Found) -> None:
 
 
 def _controls(controls: ControlsSection, found: Found) -> None:
-    if controls.verify_within_s < controls.tick_s:
-        allowed = f"at least tick_s, {controls.tick_s:g}: it is looked at once a tick"
-        found.add(("controls", "verify_within_s"), shown(controls.verify_within_s), allowed)
+    for key in ("verify_within_s", "verify_up_s", "verify_down_s"):
+        within_s = getattr(controls, key)
+        if within_s is not None and within_s < controls.tick_s:
+            allowed = f"at least tick_s, {controls.tick_s:g}: it is looked at once a tick"
+            found.add(("controls", key), shown(within_s), allowed)
     if controls.lease_s < 3 * controls.tick_s:
         allowed = f"at least 3 x tick_s, {3 * controls.tick_s:g}: it is renewed once a tick"
         found.add(("controls", "lease_s"), shown(controls.lease_s), allowed)

@@ -125,7 +125,7 @@ def _site(file: schema.SiteFile) -> Site:
     return Site(
         name=file.name,
         timezone=file.timezone,
-        grid=Grid(file.grid.limit_kw, file.grid.measurement_uncertainty, file.grid.charges(file.timezone)),
+        grid=_grid(file),
         feeders=tuple(Feeder(feeder.name, feeder.limit_kw) for feeder in file.feeders),
         cooling=Cooling(tuple((point.temperature_c, point.pue) for point in file.cooling.pue_by_temperature)),
         fleets=tuple(map(_fleet, file.fleets)),
@@ -161,13 +161,29 @@ def _site(file: schema.SiteFile) -> Site:
             hashprice_max_age=_span(file.stale.hashprice_max_age_s),
             hashprice_assume_usd_per_ph_day=file.stale.hashprice_assume_usd_per_ph_day,
             plan_max_assumed_share=file.stale.plan_max_assumed_share,
+            telemetry_hold=_span(file.stale.telemetry_hold_s),
+            telemetry_safe_kw=file.stale.telemetry_safe_kw,
         ),
         controls=Controls(
             tick=_span(file.controls.tick_s),
             verify_within=_span(file.controls.verify_within_s),
             lease=_span(file.controls.lease_s),
             price_persistence=_span(file.controls.price_persistence_s),
+            verify_up=_span_or_none(file.controls.verify_up_s),
+            verify_down=_span_or_none(file.controls.verify_down_s),
+            lapse_over=_span(file.controls.lapse_over_s),
         ),
+    )
+
+
+def _grid(file: schema.SiteFile) -> Grid:
+    grid, ramp = file.grid, file.grid.ramp_kw_per_min
+    return Grid(
+        limit_kw=grid.limit_kw,
+        measurement_uncertainty=grid.measurement_uncertainty,
+        charges=grid.charges(file.timezone),
+        ramp_up_kw_per_min=ramp.up if ramp is not None else None,
+        ramp_down_kw_per_min=ramp.down if ramp is not None else None,
     )
 
 
@@ -189,6 +205,10 @@ def _fleet(fleet: schema.FleetSection) -> Fleet:
 
 def _span(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
+
+
+def _span_or_none(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else _span(seconds)
 
 
 def _prices(file: schema.SiteFile, folder: Path) -> PriceFeed:

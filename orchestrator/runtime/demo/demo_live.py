@@ -54,9 +54,15 @@ def stretched(site: Site, speed: float) -> Site:
             controls,
             tick=max(controls.tick, wall_second),
             verify_within=max(controls.verify_within, 3 * wall_second),
+            verify_up=max(controls.up_within, 3 * wall_second),
+            verify_down=max(controls.down_within, 3 * wall_second),
             lease=max(controls.lease, 10 * wall_second),
         ),
-        stale=replace(stale, telemetry_max_age=max(stale.telemetry_max_age, 3 * wall_second)),
+        stale=replace(
+            stale,
+            telemetry_max_age=max(stale.telemetry_max_age, 3 * wall_second),
+            telemetry_hold=max(stale.telemetry_hold, 30 * wall_second),
+        ),
     )
 
 
