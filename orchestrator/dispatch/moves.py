@@ -241,7 +241,7 @@ def _limit_up(
         return None, False
     change_kw = _limit_change_kw(status, snapshot, limit_w)
     room_kw = min(room.grid_kw, room.feeder_kw[status.pool.feeder], room.ramp.left_kw)
-    if change_kw > room_kw:  # as far up as there is room for
+    if change_kw > max(room_kw, 0.0):  # as far up as there is room for; one that nobody draws by needs none
         raised_w = int((limit_w - status.gpu_limit_w) * max(room_kw, 0.0) / change_kw)
         if raised_w < 1:
             return None, True

@@ -83,7 +83,8 @@ class _Racks:
         if self._silence.on_trust and not defies:
             if asked is not None:
                 self._lowered[rack] = replace(asked, at=self._now)  # nobody could have seen it follow
-            self._counted += allowed_kw
+            # Chosen between as it was last seen to draw; what goes up beside it has to leave room for the most.
+            self._counted += allowed_kw if mode == SLEEP else setpoint_kw * self._share
             self._committed += most_kw
             if mode == SLEEP:
                 self._excess += allowed_kw - setpoint_kw

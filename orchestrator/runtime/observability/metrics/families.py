@@ -97,7 +97,7 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
         (
             _gauge(
                 "fleet_power_watts",
-                "Measured IT power, racks without a fresh reading at nameplate; absent where none has one.",
+                "Measured IT power, silent racks at the most they may draw; absent where none has one.",
                 _FLEET,
                 unit="watts",
             ),
@@ -115,7 +115,7 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _gauge("fleet_racks_stuck", "Racks that did not follow a power-down in time.", _FLEET),
             _gauge(
                 "pool_power_watts",
-                "Measured IT power, nodes without a fresh reading at nameplate; absent where none has one.",
+                "Measured IT power, silent nodes at the most they may draw; absent where none has one.",
                 _POOL,
                 unit="watts",
             ),
