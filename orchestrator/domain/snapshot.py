@@ -84,7 +84,7 @@ class FleetStatus:
     unmoved_kw: float = 0.0
     """What the racks that no choice moves count at."""
     assumed_kw: float = 0.0
-    """Of `unmoved_kw` what is only assumed beyond sleep, since nobody measures it."""
+    """Of `unmoved_kw` what nobody measures: beyond sleep of silent racks, beyond their reading of stuck ones."""
 
     @property
     def unmoved(self) -> frozenset[str]:

@@ -123,6 +123,7 @@ class _Racks:
         if not follows:
             self._defiant.add(rack)
             self._unmoved += self._strongest_kw
+            self._assumed += max(self._strongest_kw - measured_kw, 0.0)
             self._excess += max(measured_kw - self._strongest_kw, 0.0)
         elif self._at_rest and mode == SLEEP:
             self._excess += max(measured_kw - setpoint_kw, 0.0)
