@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestrator.domain.decision import BreachKind, Direction, Outcome, OutcomeState
+from orchestrator.domain.observation import Metric, Telemetry
+from orchestrator.domain.site import SLEEP
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 
@@ -156,3 +158,89 @@ async def test_a_stated_safe_power_is_what_a_dark_site_is_brought_to(world_of: W
     assert world.true_kw > 1400.0
     await world.run(20)
     assert 550.0 < world.true_kw <= 800.0
+
+
+async def test_a_spike_amid_silence_puts_all_to_sleep_and_is_owed_until_it_is_seen(world_of: WorldOf) -> None:
+    world = world_of([CHEAP] * 2 + [SPIKE] * 2 + [CHEAP] * 8)
+    world.submit("train", "bank", 16)
+    await world.run(27)
+    go_blind(world)
+    await world.run(10)
+    assert (world.awake("old"), world.awake("new")) == (0, 0)
+    assert world.true_kw < 60.0
+    assert world.phase("train") is JobPhase.RUNNING
+    downs = [o for fleet in ("old", "new") for o in outcomes_of(world, Target.fleet(fleet), Direction.DOWN)]
+    assert {outcome.state for outcome in downs} == {OutcomeState.LATE}
+    assert sorted(shed_owed(world)) == ["fleet/new", "fleet/old"]
+    see_again(world)
+    await world.run(2)
+    assert shed_owed(world) == []
+
+
+async def test_a_controller_that_starts_in_the_dark_goes_by_what_was_accepted(world_of: WorldOf) -> None:
+    """At nameplate, since it has never seen how much less is drawn: 3 % at most are shed for the cap."""
+    world = world_of([CHEAP] * 12)
+    world.submit("flex", "flux", 8)
+    await world.run(25)
+    drawn_kw = world.true_kw
+    go_blind(world)
+    await world.run(1)
+    world.restart()
+    await world.run(8)
+    assert (world.awake("old"), world.awake("new")) == (4, 4)
+    assert drawn_kw * 0.93 < world.true_kw <= drawn_kw
+    assert world.phase("flex") is JobPhase.RUNNING
+    see_again(world)
+    await world.run(15)
+    assert world.true_kw > drawn_kw * 0.97
+    assert world.snapshot.jobs["flex"].view.starts == 1
+
+
+async def test_a_rack_that_is_silent_asleep_counts_as_asleep(world_of: WorldOf) -> None:
+    """At nameplate it would take the room of one that is awake."""
+    world = world_of([CHEAP] * 12)
+    await world.run(25)
+    await world.order(700.0, minutes=120.0)
+    await world.run(20)
+    modes = world.snapshot.fleets["old"].view.rack_modes
+    asleep = [rack for rack, mode in modes.items() if mode == SLEEP]
+    drawn_kw, asked = world.true_kw, len(world.driver.asked)
+    assert len(asleep) >= 2
+    world.devices.silence(asleep[0])
+    await world.run(30)
+    assert world.driver.asked[asked:] == []
+    assert world.true_kw == pytest.approx(drawn_kw, rel=0.01)
+    assert world.snapshot.power.grid_kw == pytest.approx(drawn_kw, rel=0.02)
+
+
+async def test_a_rack_that_did_not_follow_when_it_was_last_read_counts_at_nameplate_while_silent(
+    world_of: WorldOf,
+) -> None:
+    world = world_of([CHEAP] * 12)
+    await world.run(25)
+    doors, stuck = world.controller.doors, "new/rack-3"
+    frozen = (await world.devices.read(world.now)).get(Metric.ASIC_POWER, stuck)
+
+    class Defiant:
+        """Its meter shows that it draws on, until it shows nothing at all."""
+
+        shows = True
+
+        async def read(self, now: datetime) -> Telemetry:
+            telemetry = await world.devices.read(now)
+            readings = {metric: dict(telemetry.readings(metric)) for metric in Metric}
+            del readings[Metric.ASIC_POWER][stuck]
+            if self.shows:
+                readings[Metric.ASIC_POWER][stuck] = replace(frozen, at=now)
+            return Telemetry.of(telemetry.at, readings)
+
+    meters = Defiant()
+    world.controller.doors = replace(doors, metrics=meters)
+    await world.order(100.0, minutes=120.0)
+    await world.run(3)
+    assert world.snapshot.fleets["new"].stuck == {stuck}
+    meters.shows = False
+    await world.run(10)
+    status = world.snapshot.fleets["new"]
+    assert status.stuck == status.silent == frozenset({stuck})
+    assert status.unmoved_kw == 200.0

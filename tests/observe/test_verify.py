@@ -225,3 +225,54 @@ def test_breaches_of_two_subjects_are_two(now: datetime) -> None:
     assert len({breach.id for breach in opened}) == 2
     [resolved] = follow(opened, {(BreachKind.CAP, "feeder a"): "y"}, now + WITHIN / 2, WITHIN)
     assert resolved.subject == "grid connection"
+
+
+def test_a_reading_of_the_moment_of_the_answer_proves_nothing(scene: Scene) -> None:
+    """Between the two lies a tick: what was read with the answer is of before."""
+    for sent_s_ago, state in ((4.0, OutcomeState.ACKNOWLEDGED), (5.0, OutcomeState.MEASURED)):
+        sent = shed(scene, sent_s_ago=sent_s_ago)
+        assert check(sent, scene.snapshot(), scene.site.controls).state is state
+
+
+def test_of_a_fleet_only_what_was_moved_has_to_be_seen(scene: Scene) -> None:
+    """Two racks of four sleep; another one's exporter is dead."""
+    scene.racks["old"] = {"normal": 4}
+    before = scene.snapshot()
+    move = SetFleet("old", RackMix({SLEEP: 2, "normal": 2}))
+    scene.racks["old"] = move.racks
+    modes = scene.snapshot().fleets["old"].view.rack_modes
+    moved = [rack for rack, mode in modes.items() if mode == SLEEP]
+    (kept, *_) = [rack for rack, mode in modes.items() if mode != SLEEP]
+    sent = pending(move, -1.1 * 2 * 298.5, before)
+    scene.kw = {kept: None}
+    assert check(sent, scene.snapshot(), scene.site.controls).state is OutcomeState.MEASURED
+    scene.kw = {moved[0]: None}
+    assert check(sent, scene.snapshot(), scene.site.controls).state is OutcomeState.ACKNOWLEDGED
+
+
+def test_a_power_up_is_not_proven_by_those_that_were_on_before(scene: Scene) -> None:
+    """One rack is woken beside three, and stays dark: the fleet as a whole draws three quarters of what it should."""
+    scene.racks["new"] = {SLEEP: 1, "normal": 3}
+    before = scene.snapshot()
+    modes = before.fleets["new"].view.rack_modes
+    (woken,) = [rack for rack, mode in modes.items() if mode == SLEEP]
+    scene.racks["new"] = {"normal": 4}
+    sent = pending(SetFleet("new", RackMix({"normal": 4})), 1.1 * 358.5, before)
+    scene.kw = {woken: 1.5}
+    assert check(sent, scene.snapshot(), scene.site.controls).state is OutcomeState.ACKNOWLEDGED
+    scene.kw = {}
+    assert check(sent, scene.snapshot(), scene.site.controls).state is OutcomeState.MEASURED
+
+
+def test_up_and_down_have_time_limits_of_their_own(scene: Scene) -> None:
+    controls = replace(scene.site.controls, verify_up=timedelta(minutes=2), verify_down=timedelta(seconds=30))
+    down = shed(scene, sent_s_ago=40.0)
+    scene.kw = {"old/rack-0": 300.0}
+    assert check(down, scene.snapshot(), controls).state is OutcomeState.LATE
+    scene.racks["new"], scene.kw = ASLEEP, {}
+    before = scene.snapshot()
+    scene.racks["new"] = {"normal": 4}
+    scene.kw = {f"new/rack-{number}": 1.5 for number in range(4)}
+    for sent_s_ago, state in ((90.0, OutcomeState.ACKNOWLEDGED), (121.0, OutcomeState.LATE)):
+        up = pending(SetFleet("new", RackMix({"normal": 4})), 1.1 * 4 * 358.5, before, sent_s_ago=sent_s_ago)
+        assert check(up, scene.snapshot(), controls).state is state
