@@ -43,12 +43,12 @@ def plan_moves(site: Site, snapshot: Snapshot, desired: Desired, ramp: Ramp = NO
         *_job_downs(snapshot, desired, jobs),
         *_limit_downs(snapshot, desired),
     ]
+    going_down = {planned.move.target for planned in downs}
     if ramp.down is not FREE and not above_a_cap(snapshot):
         downs = list(_ramped(snapshot, downs, ramp.down))
     raised = any(desired.gpu_limit_w[name] > pool.gpu_limit_w for name, pool in snapshot.pools.items())
     if not desired.changes and not raised:
         return Moves(now=tuple(downs), waiting=())  # nothing goes up: no need to know the room for it
-    going_down = {planned.move.target for planned in downs}
     room = MeasuredRoom.measured(site, snapshot)
     room.ramp = ramp.up
     ups: list[PlannedMove] = []
