@@ -123,7 +123,7 @@ async def test_a_new_leader_learns_that_the_lease_has_run_out_and_wakes_nothing_
     await fake_api.put(SETPOINTS, {"metadata": {"name": "w-setpoints"}, "data": {"setpoints.json": racks(awake=3)}})
     await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 3))
     await fake_api.put(LEASE, lease_object("w-setpoints", "before", out_at, out_at - timedelta(minutes=5)))
-    site = small_site()
+    site = at_once(three_rack_site())
     async with running(cluster_api, site) as driver:
         seen = await until(driver, lambda seen: seen.fleets["s21"].racks.awake == 3)
         assert seen.lapsed_at == out_at
