@@ -1,62 +1,21 @@
-"""What is read from exporters: which series, whose they are, and when they were measured."""
+"""The readings that are on record, whichever way they came, and what has been told of those that were not."""
 
+import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 
 from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
 
-LAST_SEEN = "asic_last_seen_timestamp_seconds"
-"""When the machines of a rack last answered, unix seconds of site time: the time of all that is read of the rack."""
 FORGET_AFTER = timedelta(days=1)
 """Site time after which the last reading of a device that is gone is dropped."""
 SWEEP_EVERY = timedelta(hours=1)
 """Site time between two looks for such."""
+OVERLAP_S = 120.0
+"""On the wall. An exporter that is replaced is scraped twice for less than this: until then the highest counts."""
 _CLOCKS_APART_S = 5.0
 """On the wall; a device's time further ahead than this is no time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One metric. Series with the same `device` labels are one device's; a subject's devices add up."""
-
-    metric: Metric
-    subject: tuple[str, ...]
-    """Labels that name the subject, joined by `/`."""
-    device: tuple[str, ...]
-    """`subject` and the labels that tell its devices apart."""
-    dated: bool
-    """Measured at the rack's LAST_SEEN rather than when it was scraped."""
-
-    def subject_of(self, labels: Mapping[str, str]) -> str:
-        """KeyError if a label is missing."""
-        return "/".join([labels[label] for label in self.subject])
-
-
-RACK = ("fleet", "rack")
-_NODE = ("Hostname",)
-_JOB = ("job",)
-
-SERIES: Mapping[str, Series] = MappingProxyType(
-    {
-        series.metric.value: series
-        for series in (
-            Series(Metric.ASIC_POWER, RACK, RACK, dated=True),
-            Series(Metric.ASIC_ENERGY, RACK, RACK, dated=True),
-            Series(Metric.ASIC_HASHRATE, RACK, RACK, dated=True),
-            Series(Metric.ASIC_HASHES, RACK, RACK, dated=True),
-            Series(Metric.ASIC_TEMPERATURE, RACK, RACK, dated=True),
-            Series(Metric.GPU_POWER, _NODE, (*_NODE, "gpu"), dated=False),
-            Series(Metric.NODE_POWER, _NODE, _NODE, dated=False),
-            Series(Metric.NODE_ENERGY, _NODE, _NODE, dated=False),
-            Series(Metric.JOB_PROGRESS, _JOB, _JOB, dated=False),
-            Series(Metric.JOB_CHECKPOINT, _JOB, _JOB, dated=False),
-        )
-    }
-)
 
 
 class LastReadings:
@@ -64,20 +23,38 @@ class LastReadings:
 
     def __init__(self, clock: SiteClock) -> None:
         self._clock = clock
-        self._readings: dict[Metric, dict[str, Reading]] = {series.metric: {} for series in SERIES.values()}
+        self._readings: dict[Metric, dict[str, Reading]] = {metric: {} for metric in Metric}
+        self._doubled: dict[tuple[Metric, str], float] = {}
         self._swept_at: datetime | None = None
 
     def latest(self, wall: float) -> datetime:
         """The last time (of the site) that something received at `wall` (unix s) can be of."""
         return self._clock.at(wall + _CLOCKS_APART_S)
 
-    def put(self, metric: Metric, subject: str, value: float, at: datetime, latest: datetime) -> None:
-        """Take in a value of time `at`. ValueError, and no change, if it can't be true or is of after `latest`."""
+    def put(
+        self, metric: Metric, subject: str, value: float, at: datetime, latest: datetime, suspect: str = ""
+    ) -> None:
+        """Take in a value of time `at`. ValueError, and no change, if it can't be true or is of after `latest`.
+
+        `suspect` says why it is not believed; empty for one that is.
+        """
         if not math.isfinite(value) or (value < 0.0 and metric is not Metric.ASIC_TEMPERATURE):
             raise ValueError(f"{metric.value} of {subject} is {value:g} {metric.unit}")
         if at > latest:
             raise ValueError(f"{metric.value} of {subject} is of {at.isoformat()}, which is to come")
-        self._readings[metric][subject] = Reading(value=value, unit=metric.unit, at=at, quality=Quality.FRESH)
+        quality = Quality.SUSPECT if suspect else Quality.FRESH
+        self._readings[metric][subject] = Reading(value, metric.unit, at, quality, suspect)
+
+    def overlaps(self, metric: Metric, subject: str, wall: float, *, twice: bool) -> bool:
+        """Whether what is there twice may still be an exporter and the one that replaces it."""
+        key = (metric, subject)
+        if not twice:
+            self._doubled.pop(key, None)
+            return False
+        if key not in self._doubled:
+            before = self._readings[metric].get(subject)
+            self._doubled[key] = wall if before is not None and before.fresh else -math.inf
+        return wall - self._doubled[key] < OVERLAP_S
 
     def telemetry(self, now: datetime) -> Telemetry:
         """All of them, without those too old to speak of."""
@@ -88,6 +65,25 @@ class LastReadings:
                 for name in gone:
                     del readings[name]
         return Telemetry.of(now, {metric: dict(readings) for metric, readings in self._readings.items()})
+
+
+class Told:
+    """Problems go to the log when they begin and when they end, each once for what it is about."""
+
+    def __init__(self, log: logging.Logger, source: str) -> None:
+        self._log = log
+        self._source = source
+        self._told: set[str] = set()
+
+    def tell(self, problems: Mapping[str, str]) -> None:
+        """`problems` are all there are now, by what they are about."""
+        new = sorted(problems.keys() - self._told)
+        if new:
+            more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
+            self._log.warning("telemetry %s fails: %s: %s%s", self._source, new[0], problems[new[0]], more)
+        if self._told and not problems:
+            self._log.info("telemetry %s comes again", self._source)
+        self._told = set(problems)
 
 
 def instant(unix_s: float) -> datetime:
