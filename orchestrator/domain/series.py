@@ -83,6 +83,10 @@ class Series:
     """PromQL in place of `name`: one element a device, or a part."""
     timed_by: str | None = None
     """With `expr`: the selector whose samples tell when it was measured."""
+    expected: int | None = None
+    """With SUM: how many parts a device has; None for as many as the site file says."""
+    with_overhead: bool = False
+    """The parts are GPUs alone: the site file's power of a node beside them is added."""
     names: Mapping[str, str] = field(default_factory=dict)
     """What the exporter calls a device, and its name in the site file."""
     wholes: Mapping[str, Whole] | None = None

@@ -42,7 +42,7 @@ PRESETS: Mapping[str, tuple[Series, ...]] = MappingProxyType(
         ),
         # dcgm-exporter, etc/default-counters.csv and the labels of internal/pkg/rendermetrics. It measures GPUs alone:
         # a node is its GPUs and the site file's node_overhead_w.
-        "dcgm": (_GPU_POWER, replace(_GPU_POWER, metric=Metric.NODE_POWER)),
+        "dcgm": (_GPU_POWER, replace(_GPU_POWER, metric=Metric.NODE_POWER, with_overhead=True)),
         # Kepler from 0.10 on, docs/user/metrics.md: the BMC's power. Which of several PowerControl entries is the node,
         # or whether they add up, only the site knows.
         "kepler": (Series(Metric.NODE_POWER, "kepler_platform_watts", (Label("node_name"),)),),
@@ -54,6 +54,7 @@ PRESETS: Mapping[str, tuple[Series, ...]] = MappingProxyType(
                 (Label("instance"),),
                 parts=("mode",),
                 combine=Combine.SUM,
+                expected=2,
             ),
         ),
         # nvidia_gpu_exporter, docs/METRICS.md. Its series carry the GPU's uuid and no host: the host is what Prometheus
@@ -65,6 +66,7 @@ PRESETS: Mapping[str, tuple[Series, ...]] = MappingProxyType(
                 (Label("instance", r"([^:]+)(?::\d+)?", r"\1"),),
                 parts=("uuid",),
                 combine=Combine.SUM,
+                with_overhead=metric is Metric.NODE_POWER,
             )
             for metric in (Metric.GPU_POWER, Metric.NODE_POWER)
         ),

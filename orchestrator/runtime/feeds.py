@@ -65,8 +65,8 @@ def open_metrics(
 ) -> ScrapedMetrics | PrometheusMetrics:
     """The site's telemetry: a Prometheus server, or the built-in scraper on the targets in a folder."""
     if isinstance(settings.telemetry, values.PrometheusMetrics):
-        return PrometheusMetrics(settings.telemetry.url, client, clock)
-    return ScrapedMetrics(targets, client, clock)
+        return PrometheusMetrics(settings.telemetry.url, client, clock, settings.series)
+    return ScrapedMetrics(targets, client, clock, settings.series)
 
 
 def open_prices(settings: Settings, client: httpx.AsyncClient) -> ReplayedPrices | PolledPrices | PushedPrices:

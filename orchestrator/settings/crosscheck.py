@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from orchestrator.domain.site import SLEEP
+from orchestrator.settings.crosscheck_series import check_series
 from orchestrator.settings.document import Path
 from orchestrator.settings.problems import NOTHING, Found, shown
 from orchestrator.settings.quantities import Section
@@ -58,12 +59,23 @@ def cross_check(document: object, folder: FilePath, found: Found, *, prometheus_
     _either(document, "weather", "temperature_c", found)
     _timezones(document, found)
     _cluster(document, prometheus_given, found)
+    check_series(
+        document.get("telemetry"),
+        _names(fleets),
+        _names(pools),
+        found,
+        promql=prometheus_given or _value(document.get("telemetry"), "kind") == "prometheus",
+    )
     _files(document, folder, found)
 
 
 def _items(document: Mapping[str, object], key: str) -> dict[Path, object]:
     items = document.get(key)
     return {(key, index): item for index, item in enumerate(items)} if isinstance(items, list) else {}
+
+
+def _names(items: Mapping[Path, object]) -> frozenset[str]:
+    return frozenset(str(name) for name in (_value(item, "name") for item in items.values()) if name is not None)
 
 
 def _sound(model: type[_Section], items: Mapping[Path, object]) -> list[tuple[Path, _Section]]:

@@ -23,6 +23,7 @@ from orchestrator.settings.crosscheck import cross_check
 from orchestrator.settings.document import parse
 from orchestrator.settings.environment import STORE_URL, STORE_URL_ALLOWED, Overrides, read_environment
 from orchestrator.settings.problems import Found, Problem, SettingsError, shown
+from orchestrator.settings.series_map import series_map
 from orchestrator.settings.values import (
     Cluster,
     ConstantSeries,
@@ -100,6 +101,7 @@ def _settings(file: schema.SiteFile, folder: Path, overrides: Overrides, found: 
         hashprice=_series(file.hashprice.usd_per_ph_day, file.hashprice.file, "UTC", folder),
         weather=_series(file.weather.temperature_c, file.weather.file, weather_zone, folder),
         telemetry=telemetry,
+        series=series_map(file.telemetry, site, found),
         state_dir=state_dir,
         store_url=_absolute(store_url, folder),
         api_key=overrides.api_key,

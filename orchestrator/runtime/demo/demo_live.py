@@ -132,7 +132,7 @@ async def _playing(
     """The controller of the day's devices, ready to start."""
     day = options.day
     async with httpx.AsyncClient(trust_env=False) as client:
-        metrics = ScrapedMetrics(options.state / "targets", client, clock)
+        metrics = ScrapedMetrics(options.state / "targets", client, clock, settings.series)
         jobs = SimulatedTenants(job_stream(settings.site, options.start, day.end, options.seed), devices)
         yield LiveSite(
             site,
