@@ -49,6 +49,7 @@ def series_map(section: MappedSection, site: Site, found: Found) -> SeriesMap:
         metric: replace(
             series,
             subject=_subject(series, section.labels, None),
+            match=_match(section.match),
             names=section.names or {},
             where=_place(found, ("telemetry", "presets")),
         )
@@ -92,7 +93,7 @@ def _entry(entry: SeriesSection, section: MappedSection, preset: Series | None, 
         combine=_combine(entry, own),
         repeats=own.repeats if entry.repeats is None else entry.repeats,
         factor=factor * (entry.scale or 1.0),
-        match=tuple(sorted((entry.match or {}).items())),
+        match=_match({**(section.match or {}), **(entry.match or {})}),
         seen=own.seen if entry.seen is None else entry.seen,
         expr=entry.expr,
         timed_by=entry.timed_by,
@@ -101,6 +102,10 @@ def _entry(entry: SeriesSection, section: MappedSection, preset: Series | None, 
         names=section.names or {},
         where=place,
     )
+
+
+def _match(labels: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((labels or {}).items()))
 
 
 def _combine(entry: SeriesSection, preset: Series) -> Combine:

@@ -79,7 +79,7 @@ class SeriesSection(Section):
         MetricName | None, Field(description="Metric whose value says when the device was measured, unix s.")
     ] = None
     match: Annotated[
-        dict[str, LabelValue] | None, Field(description="Only series with these labels, for example site: texas.")
+        dict[str, LabelValue] | None, Field(description="Only series with these labels too, for example mode: total.")
     ] = None
     labels: Annotated[LabelsSection | None, Field(description="Which labels name the device.")] = None
     part: Annotated[
@@ -111,6 +111,9 @@ class MappedSection(Section):
         Field(
             min_length=1, max_length=6, description="Exporters of the site; of two with a quantity the later counts."
         ),
+    ] = None
+    match: Annotated[
+        dict[str, LabelValue] | None, Field(description="Only series with these labels, for example site: texas.")
     ] = None
     labels: Annotated[LabelsSection | None, Field(description="Which labels name devices, for all series.")] = None
     names: Annotated[

@@ -25,6 +25,8 @@ class Page:
     parts: dict[Device, dict[tuple[str, ...], Part]] = field(default_factory=dict)
     twice: dict[Device, int] = field(default_factory=dict)
     """How often there is what should be there once."""
+    examples: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """By metric name the labels of one of its series."""
     wrong: list[str] = field(default_factory=list)
 
 
@@ -51,8 +53,10 @@ class PageReader:
         for line in self._wanted.findall(text):
             name = ""
             try:
-                name, labels, value = _sample(line)
-                self._sort(name, {**target, **labels}, value, found, seen_at)
+                name, own, value = _sample(line)
+                labels = {**target, **own}
+                page.examples.setdefault(name, labels)
+                self._sort(name, labels, value, found, seen_at)
             except KeyError as error:
                 page.wrong.append(f"{name} has no label {error}")
             except ValueError as error:
@@ -89,7 +93,7 @@ class PageReader:
             try:
                 subject, part = series.subject_of(labels), series.part_of(labels)
             except KeyError as error:
-                misfits = misfits or f"{name} has no label {error}{place(series)}"
+                misfits = misfits or f"{name} has no label {error}, but {', '.join(sorted(labels))}{place(series)}"
                 continue
             if subject is None:
                 misfits = misfits or f"{name}: no pattern fits {_shown(labels, series)}{place(series)}"

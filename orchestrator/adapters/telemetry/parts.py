@@ -31,7 +31,12 @@ class Combined:
 
 def combined(series: Series, subject: str, parts: Sequence[Part]) -> Combined:
     """One value from the parts of `subject`, at least one. ValueError if a part is missing and it can't be one then."""
-    whole, found = series.whole(subject), sum(part.count for part in parts)
+    whole = series.whole(subject)
+    if series.combine is Combine.SUM and whole.parts is not None:
+        parts = [part for part in parts if answers(series, part.value)]
+        if not parts:
+            raise ValueError(f"{series.name} of {subject}: 0 of {whole.parts} answer")
+    found = sum(part.count for part in parts)
     match series.combine:
         case Combine.SUM:
             value, at = sum(part.value for part in parts), min(part.at for part in parts)
@@ -54,6 +59,15 @@ def combined(series: Series, subject: str, parts: Sequence[Part]) -> Combined:
         return Combined(value, at, note=note)
     silent = (whole.parts - found) * whole.silent
     return Combined(value + silent, at, note=f"{note}; the others count at {silent:g} {series.metric.unit}")
+
+
+BLANK_W = 1e13
+"""DCGM shows more than this for a power that it can't read: 2^47, or 2^63 less a few."""
+
+
+def answers(series: Series, value: float) -> bool:
+    """Whether a part of a sum has a value at all."""
+    return value >= 0.0 and (series.metric.unit != "W" or value < BLANK_W)
 
 
 def doubled(series: Series, count: int) -> str:

@@ -10,7 +10,14 @@ from datetime import datetime
 import httpx
 
 from orchestrator.adapters.telemetry.parts import Part, combined, doubled, place
-from orchestrator.adapters.telemetry.promql import count_query, own_labels, time_query, twice_queries, value_query
+from orchestrator.adapters.telemetry.promql import (
+    count_query,
+    example_query,
+    own_labels,
+    time_query,
+    twice_queries,
+    value_query,
+)
 from orchestrator.adapters.telemetry.series import LastReadings, Told, instant
 from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Telemetry
@@ -73,6 +80,15 @@ class PrometheusMetrics:
             self._under_way.result()
             self._under_way = None
         return self._last.telemetry(now)
+
+    async def example(self, series: Series) -> Mapping[str, str] | None:
+        """The labels of one of the server's series of that name; None if there is none, or no answer."""
+        try:
+            async with asyncio.timeout(_GIVE_UP_S):
+                answer = await self._ask(example_query(series), time.time())
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, ValueError):
+            return None
+        return own_labels(answer[0][0]) if answer else None
 
     async def close(self) -> None:
         """End the queries that are under way."""

@@ -7,6 +7,7 @@ Where a target's own label hides one of the exporter's, Prometheus keeps the exp
 import json
 from collections.abc import Iterable, Mapping
 
+from orchestrator.adapters.telemetry.parts import BLANK_W
 from orchestrator.domain.series import Combine, Series
 
 _HIDDEN = "exported_"
@@ -22,8 +23,7 @@ def value_query(series: Series) -> str:
         case Combine.ONE | Combine.MAX:
             return f"max by ({subject}) ({name})"
         case Combine.SUM:
-            answering = f"{name} >= 0" if _counted(series) else name  # NaN is no answer
-            return f"sum by ({subject}) (max by ({part}) ({answering}))"
+            return f"sum by ({subject}) (max by ({part}) ({_answering(series)}))"
         case Combine.LAST:
             newest = f"group_left () max by ({subject}) (timestamp({name}))"
             return f"max by ({subject}) ({name} and (timestamp({name}) == on ({subject}) {newest}))"
@@ -34,8 +34,7 @@ def count_query(series: Series) -> str | None:
     if series.expr is not None or not _counted(series):
         return None
     subject, part = _by(series.labels), _by((*series.labels, *series.parts))
-    answering = f"{_selector(series)} >= 0" if series.combine is Combine.SUM else _selector(series)
-    return f"count by ({subject}) (count by ({part}) ({answering}))"
+    return f"count by ({subject}) (count by ({part}) ({_answering(series)}))"
 
 
 def time_query(series: Series) -> str:
@@ -45,7 +44,7 @@ def time_query(series: Series) -> str:
     """
     subject, part = _by(series.labels), _by((*series.labels, *series.parts))
     if series.seen is not None:
-        return f"max by ({subject}) ({series.seen})"
+        return f"max by ({subject}) ({_selector(series, series.seen)})"
     if series.combine is Combine.LAST:
         return f"max by ({subject}) (timestamp({_selector(series)}))"
     name = _selector(series) if series.timed_by is None else series.timed_by
@@ -71,6 +70,11 @@ def twice_queries(mapping: Iterable[Series]) -> Mapping[str, tuple[Series, ...]]
     return queries
 
 
+def example_query(series: Series) -> str:
+    """One series of that name, or one that the expression is timed by, whatever the labels are."""
+    return f"topk(1, {series.name if series.timed_by is None else series.timed_by})"
+
+
 def own_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
     """The exporter's own labels from those of an answer."""
     hidden = {
@@ -83,9 +87,17 @@ def _by(labels: Iterable[str]) -> str:
     return ", ".join([name for label in labels for name in (label, f"{_HIDDEN}{label}")])
 
 
-def _selector(series: Series) -> str:
+def _selector(series: Series, name: str = "") -> str:
     matchers = _matchers(series)
-    return f"{series.name}{{{matchers}}}" if matchers else series.name
+    return f"{name or series.name}{{{matchers}}}" if matchers else name or series.name
+
+
+def _answering(series: Series) -> str:
+    """The same as `parts.answers`; all there are where they are not counted."""
+    if not _counted(series):
+        return _selector(series)
+    blank = f" < {BLANK_W:g}" if series.metric.unit == "W" else ""
+    return f"{_selector(series)} >= 0{blank}"
 
 
 def _matchers(series: Series) -> str:

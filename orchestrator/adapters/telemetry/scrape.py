@@ -15,7 +15,7 @@ from orchestrator.adapters.telemetry.parts import Part, combined, doubled, place
 from orchestrator.adapters.telemetry.series import LastReadings, Told
 from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Telemetry
-from orchestrator.domain.series import Combine, SeriesMap
+from orchestrator.domain.series import Combine, Series, SeriesMap
 from orchestrator.domain.series_presets import MOCK_MAP
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,9 @@ class ScrapedMetrics:
         self._mapping = mapping
         self._reader = PageReader(mapping)
         self._pages: dict[str, Page] = {}
+        """The last of each target."""
+        self._new: dict[str, Page] = {}
+        """Those that came since the last look: judged together, so that what is on two of them shows."""
         self._timeout_s = timeout_s
         self._last = LastReadings(clock)
         self._under_way: dict[str, asyncio.Task[bool]] = {}
@@ -81,8 +84,13 @@ class ScrapedMetrics:
             del self._under_way[target]
             if task.result():
                 self._slow.discard(target)
+        self._take_new()
         self._told.tell({**self.notes, **self.problems})
         return self._last.telemetry(now)
+
+    async def example(self, series: Series) -> Mapping[str, str] | None:
+        """The labels of one of the exporters' series of that name, as they were last read; None if there is none."""
+        return next((page.examples[series.name] for page in self._pages.values() if series.name in page.examples), None)
 
     async def close(self) -> None:
         """End the requests that are under way."""
@@ -94,6 +102,7 @@ class ScrapedMetrics:
         for target in targets:
             self._problems.pop(target, None)
             self._pages.pop(target, None)
+            self._new.pop(target, None)
             self._slow.discard(target)
             if (task := self._under_way.pop(target, None)) is not None:
                 task.cancel()
@@ -109,11 +118,8 @@ class ScrapedMetrics:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             self._problems[target] = str(error) or type(error).__name__
             return True
-        wrong = self._take(target, text)
-        if wrong:
-            self._problems[target] = "; ".join(wrong[:3]) + (f"; {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        else:
-            self._problems.pop(target, None)
+        labels, scraped_at = self._discovery.labels(target), self._clock.at(time.time())
+        self._new[target] = self._reader.read(text, labels, scraped_at)
         return True
 
     async def _fetch(self, target: str) -> str:
@@ -130,28 +136,42 @@ class ScrapedMetrics:
             raise ValueError("the last line does not end: truncated, or no metrics")
         return body.decode("utf-8")
 
-    def _take(self, target: str, text: str) -> list[str]:
-        """Put every good reading that a scrape gives on record; returns what was wrong with the others."""
-        wall = time.time()
-        page = self._reader.read(text, self._discovery.labels(target), self._clock.at(wall))
-        wrong, latest = page.wrong, self._last.latest(wall)
-        if page.parts:
-            self._pages[target] = page
-        for device in page.parts:
-            number, subject = device
-            series = self._mapping.series[number]
-            parts, twice = self._parts(device)
+    def _take_new(self) -> None:
+        """Put every good reading on the new pages on record, and what was wrong with the others with the problems."""
+        new, wall = self._new, time.time()
+        self._new = {}
+        self._pages.update({target: page for target, page in new.items() if page.examples})
+        wrong = {target: list(page.wrong) for target, page in new.items()}
+        for device in dict.fromkeys(device for page in new.values() for device in page.parts):
             try:
-                reading = combined(series, subject, parts)
-                overlaps = self._last.overlaps(series.metric, subject, wall, twice=twice > 1)
-                at_once = page.twice.get(device, 1)  # no exporter is replaced by itself
-                suspect = doubled(series, max(twice, at_once)) if at_once > 1 or (twice > 1 and not overlaps) else ""
-                self._note(device, suspect or reading.suspect or reading.note)
-                self._last.put(series.metric, subject, reading.value, reading.at, latest, suspect or reading.suspect)
+                self._put(device, max(page.twice.get(device, 1) for page in new.values()), wall)
             except ValueError as error:
                 self._note(device, "")
-                wrong.append(str(error))
-        return wrong
+                for target, page in new.items():
+                    if device in page.parts:
+                        wrong[target].append(str(error))
+        shown = {device for page in self._pages.values() for device in page.parts}
+        self._notes = {device: note for device, note in self._notes.items() if device in shown}
+        for target, texts in wrong.items():
+            more = f"; {len(texts) - 3} more" if len(texts) > 3 else ""
+            if texts:
+                self._problems[target] = "; ".join(texts[:3]) + more
+            else:
+                self._problems.pop(target, None)
+
+    def _put(self, device: Device, on_page: int, wall: float) -> None:
+        """Put one reading on record; `on_page` is how often one page has what should be there once. ValueError if it
+        can't be one."""
+        number, subject = device
+        series = self._mapping.series[number]
+        parts, on_pages = self._parts(device)
+        reading = combined(series, subject, parts)
+        overlaps = self._last.overlaps(series.metric, subject, wall, twice=on_pages > 1)
+        suspect = reading.suspect
+        if on_page > 1 or (on_pages > 1 and not overlaps):  # no exporter is replaced by itself
+            suspect = doubled(series, max(on_page, on_pages))
+        self._note(device, suspect or reading.note)
+        self._last.put(series.metric, subject, reading.value, reading.at, self._last.latest(wall), suspect)
 
     def _note(self, device: Device, note: str) -> None:
         if note:
