@@ -22,11 +22,11 @@ _GPU_POWER = Series(
 )
 """Every MIG instance of a GPU shows the power of the whole GPU (dcgm-exporter issue 257), so does every pod on it."""
 
-JOBS = (
+OWN = (
     Series(Metric.JOB_PROGRESS, "hpc_job_progress_gpu_seconds", _JOB),
     Series(Metric.JOB_CHECKPOINT, "hpc_job_checkpoint_gpu_seconds", _JOB),
 )
-"""What jobs tell of themselves, whichever exporters the site has."""
+"""What is told in our own names, whichever exporters the site has: what jobs say of themselves."""
 
 PRESETS: Mapping[str, tuple[Series, ...]] = MappingProxyType(
     {
@@ -93,5 +93,5 @@ PRESETS: Mapping[str, tuple[Series, ...]] = MappingProxyType(
     }
 )
 
-MOCK_MAP = SeriesMap((*PRESETS[MOCK], *JOBS))
+MOCK_MAP = SeriesMap((*PRESETS[MOCK], *OWN))
 """What the simulated devices and jobs tell, whatever the site is."""

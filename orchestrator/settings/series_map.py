@@ -7,7 +7,7 @@ from types import MappingProxyType
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.series import Combine, Label, Series, SeriesMap
 from orchestrator.domain.series_fit import NODE_METRICS, RACK_METRICS, fitted
-from orchestrator.domain.series_presets import JOBS, MOCK, PRESETS
+from orchestrator.domain.series_presets import OWN, MOCK, PRESETS
 from orchestrator.domain.site import Site
 from orchestrator.settings.document import Path
 from orchestrator.settings.problems import Found, dotted
@@ -40,7 +40,7 @@ def subject_keys(metric: Metric) -> tuple[str, ...]:
 def preset_series(presets: list[str] | None) -> Mapping[Metric, Series]:
     """The series of some presets, later ones before earlier, with those of jobs."""
     named = [series for preset in presets or [MOCK] for series in PRESETS[preset]]
-    return {series.metric: series for series in (*JOBS, *named)}
+    return {series.metric: series for series in (*OWN, *named)}
 
 
 def series_map(section: MappedSection, site: Site, found: Found) -> SeriesMap:

@@ -276,7 +276,7 @@ series:
         kinds=("prometheus",),
     ),
     "newest-of-two": Scene(
-        [Shown(text(f'kepler_platform_watts{{Hostname="{NODE}"}} 3100\n'))],
+        [Shown(text(f'kepler_platform_watts{{Hostname="{NODE}"}} 3100\n'))] * 2,
         "series: [{quantity: node_power, combine: last}]",
         {(Metric.NODE_POWER, NODE): 3100.0},
     ),

@@ -1,4 +1,4 @@
-"""`wattshift check --telemetry`: what the live source says of each device, and which line of the site file to change."""
+"""`wattshift check --telemetry`: what the live source says of each device, and which line to change."""
 
 import asyncio
 import re
@@ -147,14 +147,13 @@ def _print(settings: Settings, findings: Findings, hints: Sequence[str], console
     styles = {"found": "green", "missing": "bold red", "suspect": "bold red", "old": "yellow"}
     for devices, of_group in _grouped(findings.devices):
         first = of_group[0]
-        table.add_row(
-            devices, _NAMES[first.metric], Text(first.state, styles[first.state]), _what(of_group), first.line
-        )
+        state = Text(first.state, styles[first.state])
+        table.add_row(devices, _NAMES[first.metric], state, _what(of_group), first.line)
     console.print(table)
     mapped = {series.metric for series in settings.series.series}
-    for metrics, devices in ((RACK_METRICS, settings.site.fleets), (NODE_METRICS, settings.site.pools)):
+    for metrics, there_are in ((RACK_METRICS, settings.site.fleets), (NODE_METRICS, settings.site.pools)):
         unmapped = ", ".join(_NAMES[metric] for metric in sorted(metrics - mapped))
-        if unmapped and devices:
+        if unmapped and there_are:
             console.print(Text(f"not mapped: {unmapped}; telemetry.series can name where it is"), soft_wrap=True)
     for about, problem in sorted(findings.problems.items()):
         console.print(Text.assemble((about, "bold red"), ": ", problem), soft_wrap=True)
