@@ -4,6 +4,7 @@ import re
 
 from pydantic import ValidationError
 
+from orchestrator.domain.series import Series
 from orchestrator.domain.series_presets import PRESETS
 from orchestrator.settings.document import Path
 from orchestrator.settings.problems import NOTHING, Found, shown
@@ -35,7 +36,7 @@ def check_series(
             continue  # reported already
         _source(path, entry, QUANTITIES[entry.quantity] in known, found, promql=promql)
         _unit(path, entry, found)
-        _combination(path, entry, found)
+        _combination(path, entry, known.get(QUANTITIES[entry.quantity]), found)
         _labels(path, entry, found)
         loads = {"rack": fleets, "gpu": pools, "node": pools}.get(entry.quantity.split("_")[0], frozenset())
         _only(path, entry, loads, taken, found)
@@ -59,14 +60,14 @@ def _unit(path: Path, entry: SeriesSection, found: Found) -> None:
         found.add((*path, "unit"), shown(entry.unit), f"one of {', '.join(units)}")
 
 
-def _combination(path: Path, entry: SeriesSection, found: Found) -> None:
-    summed = entry.combine == "sum" or (entry.combine is None and entry.part is not None)
-    if entry.combine == "sum" and not entry.part and entry.metric is not None:
+def _combination(path: Path, entry: SeriesSection, preset: Series | None, found: Found) -> None:
+    if entry.combine == "sum" and not entry.part and (preset is None or entry.metric is not None):
         found.add((*path, "part"), NOTHING, "the labels that tell what is summed apart, for example [machine]")
     if entry.expected is not None and entry.combine in ("one", "max", "last"):
         found.add((*path, "expected"), shown(entry.expected), f"only with combine: sum, not {entry.combine}")
-    of_node = entry.quantity in ("node_power", "node_energy") and not entry.node_overhead
-    if of_node and summed and entry.metric is not None and entry.expected is None:
+    of_node = entry.quantity in ("node_power", "node_energy") and entry.combine in (None, "sum")
+    of_gpus = entry.node_overhead or (entry.node_overhead is None and preset is not None and preset.with_overhead)
+    if of_node and entry.part and not of_gpus and entry.expected is None:
         found.add((*path, "expected"), NOTHING, "how many parts a node has, since they are summed")
     if entry.node_overhead and entry.quantity != "node_power":
         found.add((*path, "node_overhead"), "true", "only for node_power")

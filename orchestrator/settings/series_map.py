@@ -7,7 +7,7 @@ from types import MappingProxyType
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.series import Combine, Label, Series, SeriesMap
 from orchestrator.domain.series_fit import NODE_METRICS, RACK_METRICS, fitted
-from orchestrator.domain.series_presets import OWN, MOCK, PRESETS
+from orchestrator.domain.series_presets import MOCK, OWN, PRESETS
 from orchestrator.domain.site import Site
 from orchestrator.settings.document import Path
 from orchestrator.settings.problems import Found, dotted

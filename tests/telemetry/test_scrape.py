@@ -12,9 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.adapters.telemetry import series
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.clock import SiteClock, wall_clock
-from orchestrator.domain.observation import Metric
+from orchestrator.domain.observation import Metric, Quality
+from orchestrator.domain.series import Combine, Label, Series, SeriesMap, Whole
 
 NODE = 'kepler_platform_watts{{Hostname="{0}"}} {1}\n'
 
@@ -96,6 +98,70 @@ async def test_a_folder_that_is_not_there_yet_has_no_targets(tmp_path: Path) -> 
     async with httpx.AsyncClient() as client:
         telemetry = await ScrapedMetrics(tmp_path / "targets", client, wall_clock()).read(datetime.now(UTC))
     assert len(telemetry) == 0
+
+
+async def test_a_line_without_labels_is_told_and_leaves_the_others_good(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "orchestrator.adapters.telemetry.scrape")
+    site.pages["a"] = b"kepler_platform_watts 5\n" + NODE.format("a", 2100).encode()
+    for _ in range(3):
+        assert await site.watts("a") == 2100.0
+    assert "kepler_platform_watts has no label 'Hostname', but instance" in site.source.problems["a"]
+    (told,) = caplog.messages
+    assert told.startswith("telemetry from exporters fails: a: kepler_platform_watts has no label 'Hostname'")
+    site.pages["a"] = NODE.format("a", 2100).encode()
+    await site.watts("a")
+    assert caplog.messages == [told, "telemetry from exporters comes again"]
+
+
+async def test_an_exporter_that_is_replaced_is_no_second_one_for_a_while(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await site.watts("a") == 2000.0
+    site.pages["b"] = NODE.format("a", 2200).encode()
+    for _ in range(3):
+        reading = (await site.source.read(datetime.now(UTC))).get(Metric.NODE_POWER, "a")
+        assert (reading.value, reading.quality) == (2200.0, Quality.FRESH)
+    monkeypatch.setattr(series, "OVERLAP_S", 0.0)
+    reading = (await site.source.read(datetime.now(UTC))).get(Metric.NODE_POWER, "a")
+    assert reading.quality is Quality.SUSPECT
+    assert reading.reason.startswith("2 series of kepler_platform_watts for one device")
+    (site.folder / "b.json").unlink()
+    reading = (await site.source.read(datetime.now(UTC))).get(Metric.NODE_POWER, "a")
+    assert (reading.value, reading.quality) == (2000.0, Quality.FRESH)
+
+
+async def test_a_part_whose_exporter_has_stopped_is_silent_and_not_as_it_was(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    wholes = {"n": Whole(2, 1000.0)}
+    power = Series(Metric.NODE_POWER, "psu_watts", (Label("node"),), ("psu",), Combine.SUM, wholes=wholes)
+    async with site.client:
+        mapping = SeriesMap((power,), timedelta(seconds=0.0))
+        source = ScrapedMetrics(tmp_path, site.client, site.clock, mapping, timeout_s=0.2)
+        for host, watts in (("a", 300), ("b", 400)):
+            site.pages[host] = f'psu_watts{{node="n",psu="{host}"}} {watts}\n'.encode()
+        site.pages["b"] = b"psu_watts"
+        reading = (await source.read(datetime.now(UTC))).get(Metric.NODE_POWER, "n")
+        assert reading.value == 300.0 + 1000.0
+        assert source.notes == {"kepler_platform_watts n": "psu_watts of n: 1 of 2 answer; the others count at 1000 W"}
+        await source.close()
+
+
+async def test_labels_of_the_target_are_those_of_its_series_where_they_have_none(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    groups = [{"targets": ["a"], "labels": {"node": "n", "job": "gpu"}}, {"targets": ["b"]}]
+    (tmp_path / "a.json").write_text(json.dumps(groups))
+    site.pages["a"] = b'watts{psu="0"} 300\nhpc_job_progress_gpu_seconds{tenant="lab"} 7\n'
+    site.pages["b"] = b'watts{node="m"} 500\n'
+    power = Series(Metric.NODE_POWER, "watts", (Label("node"),))
+    progress = Series(Metric.JOB_PROGRESS, "hpc_job_progress_gpu_seconds", (Label("job"),))
+    async with site.client:
+        source = ScrapedMetrics(tmp_path, site.client, site.clock, SeriesMap((power, progress)), timeout_s=5.0)
+        telemetry = await source.read(datetime.now(UTC))
+        assert telemetry.subjects(Metric.NODE_POWER) == ("m", "n")
+        assert telemetry.subjects(Metric.JOB_PROGRESS) == ()  # a series without its job's name is of no job
+        await source.close()
 
 
 async def test_one_bad_value_leaves_the_others_of_the_page_good(site: Site) -> None:

@@ -122,7 +122,7 @@ class PrometheusMetrics:
             if value_query(series) in answers:
                 self._take(series, round_, twice.get(series.name, {}))
         self._problems, self._notes = problems, round_.notes
-        self._told.tell({**round_.notes, **problems})
+        self._told.tell(problems, round_.notes, round_.wall)
 
     def _which_twice(self, answers: Mapping[str, list[Element]]) -> Mapping[str, Mapping[str, int]]:
         """How often there is what should be there once, by metric name and device."""

@@ -85,7 +85,7 @@ class ScrapedMetrics:
             if task.result():
                 self._slow.discard(target)
         self._take_new()
-        self._told.tell({**self.notes, **self.problems})
+        self._told.tell(self.problems, self.notes, time.time())
         return self._last.telemetry(now)
 
     async def example(self, series: Series) -> Mapping[str, str] | None:

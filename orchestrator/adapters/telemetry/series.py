@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.clock import SiteClock
@@ -14,6 +14,8 @@ SWEEP_EVERY = timedelta(hours=1)
 """Site time between two looks for such."""
 OVERLAP_S = 120.0
 """On the wall. An exporter that is replaced is scraped twice for less than this: until then the highest counts."""
+NOTED_FOR_S = 3600.0
+"""On the wall: what a device lacks comes and goes with every machine that restarts."""
 _CLOCKS_APART_S = 5.0
 """On the wall; a device's time further ahead than this is no time."""
 
@@ -68,22 +70,28 @@ class LastReadings:
 
 
 class Told:
-    """Problems go to the log when they begin and when they end, each once for what it is about."""
+    """Problems go to the log when they begin and when all have ended; what a device lacks once an hour at most."""
 
     def __init__(self, log: logging.Logger, source: str) -> None:
         self._log = log
         self._source = source
         self._told: set[str] = set()
+        self._noted: dict[str, float] = {}
 
-    def tell(self, problems: Mapping[str, str]) -> None:
-        """`problems` are all there are now, by what they are about."""
-        new = sorted(problems.keys() - self._told)
-        if new:
-            more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
-            self._log.warning("telemetry %s fails: %s: %s%s", self._source, new[0], problems[new[0]], more)
+    def tell(self, problems: Mapping[str, str], notes: Mapping[str, str], wall: float) -> None:
+        """All that there are now, by what they are about; `wall` in unix s."""
+        self._warn("fails", problems, sorted(problems.keys() - self._told))
         if self._told and not problems:
             self._log.info("telemetry %s comes again", self._source)
         self._told = set(problems)
+        self._warn("is not whole", notes, sorted(notes.keys() - self._noted.keys()))
+        recent = {about: at for about, at in self._noted.items() if wall - at < NOTED_FOR_S}
+        self._noted = recent | dict.fromkeys(notes.keys() - recent.keys(), wall)
+
+    def _warn(self, how: str, texts: Mapping[str, str], new: Sequence[str]) -> None:
+        if new:
+            more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
+            self._log.warning("telemetry %s %s: %s: %s%s", self._source, how, new[0], texts[new[0]], more)
 
 
 def instant(unix_s: float) -> datetime:
