@@ -23,10 +23,11 @@ _GPU_POWER = Series(
 """Every MIG instance of a GPU shows the power of the whole GPU (dcgm-exporter issue 257), so does every pod on it."""
 
 OWN = (
-    Series(Metric.JOB_PROGRESS, "hpc_job_progress_gpu_seconds", _JOB),
-    Series(Metric.JOB_CHECKPOINT, "hpc_job_checkpoint_gpu_seconds", _JOB),
+    Series(Metric.JOB_PROGRESS, "hpc_job_progress_gpu_seconds", _JOB, repeats=True),
+    Series(Metric.JOB_CHECKPOINT, "hpc_job_checkpoint_gpu_seconds", _JOB, repeats=True),
 )
-"""What is told in our own names, whichever exporters the site has: what jobs say of themselves."""
+"""What is told in our own names, whichever exporters the site has: what jobs say of themselves, each of a job's pods
+the same."""
 
 PRESETS: Mapping[str, tuple[Series, ...]] = MappingProxyType(
     {

@@ -13,6 +13,7 @@ from rich.console import Console
 from orchestrator.clock import wall_clock
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
 from orchestrator.runtime.check.telemetry import check_telemetry, findings_of
+from tests.command import ended_here
 from tests.prometheus_server import prometheus_server
 from tests.telemetry.conftest import Scenes, Shown, SmallSite, documented, prometheus_config
 
@@ -121,6 +122,14 @@ def test_old_and_impossible_readings_are_told_apart(small_site: SmallSite) -> No
     assert "600 s old" in found["s21/rack-0", Metric.ASIC_POWER].text
     assert found["s21/rack-1", Metric.ASIC_POWER].state == "suspect"
     assert found["s21/rack-2", Metric.ASIC_POWER].state == "missing"
+
+
+def test_an_error_in_the_file_is_printed_as_ever(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text("telemetry: {kind: scrape, presets: [dcmg]}\n")
+    ended = ended_here("check", str(path), "--telemetry")
+    assert ended.code == 2
+    assert 'telemetry.presets[0]: found "dcmg"; allowed: one of wattshift-mock, dcgm' in ended.out
 
 
 def test_a_folder_without_targets_says_that_all_is_missing(small_site: SmallSite, tmp_path: Path) -> None:

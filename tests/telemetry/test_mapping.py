@@ -229,6 +229,23 @@ SCENES: Mapping[str, Scene] = {
         "series: [{quantity: rack_power, part: [instance], expected: 2}]",
         {(Metric.ASIC_POWER, RACK): 33_500.0},
     ),
+    "two-counters-of-a-node": Scene(
+        [
+            Shown(text(f'kepler_node_platform_joules_total{{Hostname="{NODE}"}} 7e6\n')),
+            Shown(text(f'kepler_node_platform_joules_total{{Hostname="{NODE}"}} 9e6\n')),
+        ],
+        "",
+        missing=[(Metric.NODE_ENERGY, NODE)],
+        told="2 series of kepler_node_platform_joules_total for one device",
+    ),
+    "pods-of-a-job": Scene(
+        [
+            Shown(text('hpc_job_progress_gpu_seconds{job="train",pod="train-0"} 1200\n')),
+            Shown(text('hpc_job_progress_gpu_seconds{job="train",pod="train-1"} 1190\n')),
+        ],
+        "",
+        {(Metric.JOB_PROGRESS, "train"): 1200.0},
+    ),
     "exported-job": Scene(
         [Shown(text('hpc_job_progress_gpu_seconds{job="train"} 1200\nhpc_job_progress_gpu_seconds{job="eval"} 30\n'))],
         "",

@@ -46,7 +46,7 @@ def combined(series: Series, subject: str, parts: Sequence[Part]) -> Combined:
             last = max(parts, key=lambda part: part.at)
             value, at = last.value, last.at
     value = value * series.factor + whole.plus
-    if series.combine is Combine.ONE and len(parts) > 1:
+    if series.combine is Combine.ONE and len(parts) > 1 and not series.repeats:
         return Combined(value, at, suspect=doubled(series, len(parts)))
     if whole.parts is None or found == whole.parts:
         return Combined(value, at)

@@ -14,6 +14,8 @@ SWEEP_EVERY = timedelta(hours=1)
 """Site time between two looks for such."""
 OVERLAP_S = 120.0
 """On the wall. An exporter that is replaced is scraped twice for less than this: until then the highest counts."""
+_COUNTED = frozenset({"J", "H", "GPU s"})
+"""Units of counters."""
 NOTED_FOR_S = 3600.0
 """On the wall: what a device lacks comes and goes with every machine that restarts."""
 _CLOCKS_APART_S = 5.0
@@ -38,8 +40,11 @@ class LastReadings:
     ) -> None:
         """Take in a value of time `at`. ValueError, and no change, if it can't be true or is of after `latest`.
 
-        `suspect` says why it is not believed; empty for one that is.
+        `suspect` says why it is not believed; empty for one that is. A counter that is not believed is not taken in at
+        all: the next one that is goes on from the last that was.
         """
+        if suspect and metric.unit in _COUNTED:
+            raise ValueError(suspect)
         if not math.isfinite(value) or (value < 0.0 and metric is not Metric.ASIC_TEMPERATURE):
             raise ValueError(f"{metric.value} of {subject} is {value:g} {metric.unit}")
         if at > latest:
