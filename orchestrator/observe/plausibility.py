@@ -109,7 +109,7 @@ def _of_node(pool: GpuPool, power: Reading | None, gpus: Reading | None) -> Iter
 
 
 def _value(reading: Reading | None) -> float | None:
-    return reading.value if reading is not None else None
+    return reading.believed if reading is not None else None  # what is suspect as it comes proves nothing of others
 
 
 def _together(one: Reading | None, other: Reading | None) -> bool:

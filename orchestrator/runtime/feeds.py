@@ -19,6 +19,8 @@ from orchestrator.ports import MetricSource, SeriesSource
 from orchestrator.settings import values
 from orchestrator.settings.values import Settings
 
+DeviceMetrics = ScrapedMetrics | PrometheusMetrics
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -60,10 +62,13 @@ def read_price_files(feed: values.FilePrices) -> tuple[PriceFile, ...]:
     )
 
 
-def open_metrics(
-    settings: Settings, targets: Path, client: httpx.AsyncClient, clock: SiteClock
-) -> ScrapedMetrics | PrometheusMetrics:
-    """The site's telemetry: a Prometheus server, or the built-in scraper on the targets in a folder."""
+def open_metrics(settings: Settings, targets: Path, client: httpx.AsyncClient, clock: SiteClock) -> DeviceMetrics:
+    """The site's telemetry."""
+    return open_devices(settings, targets, client, clock)
+
+
+def open_devices(settings: Settings, targets: Path, client: httpx.AsyncClient, clock: SiteClock) -> DeviceMetrics:
+    """What is read of the devices: by a Prometheus server, or by the built-in scraper on the targets in a folder."""
     if isinstance(settings.telemetry, values.PrometheusMetrics):
         return PrometheusMetrics(settings.telemetry.url, client, clock, settings.series)
     return ScrapedMetrics(targets, client, clock, settings.series)

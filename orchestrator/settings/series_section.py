@@ -36,6 +36,16 @@ LabelName = Annotated[
     ),
 ]
 LabelValue = Annotated[str, Field(max_length=200)]
+Selector = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*(\{[^{}]*\})?$",
+        max_length=1000,
+        json_schema_extra={
+            "allowed": "a metric's name, and labels in braces: anything else is always as new as the question"
+        },
+    ),
+]
 Expression = Annotated[str, Field(min_length=1, max_length=4000)]
 
 
@@ -73,7 +83,7 @@ class SeriesSection(Section):
         Expression | None, Field(description="PromQL in place of metric: one element a device, or a part of it.")
     ] = None
     timed_by: Annotated[
-        Expression | None, Field(description="With expr: the series whose samples tell when it was measured.")
+        Selector | None, Field(description="With expr: the series whose samples tell when it was measured.")
     ] = None
     seen: Annotated[
         MetricName | None, Field(description="Metric whose value says when the device was measured, unix s.")

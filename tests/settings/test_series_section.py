@@ -114,6 +114,11 @@ def test_the_environments_server_is_read_by_the_same_mapping(edited: Edit) -> No
         ("match: {site: 5}", "telemetry.match.site", "text"),
         ("series: [{quantity: node_power, unit: J}]", "telemetry.series[0].unit", "one of W, mW, kW, MW"),
         ("series: [{quantity: node_power, expr: a, timed_by: a}]", "telemetry.series[0].expr", "knows no PromQL"),
+        (
+            "series: [{quantity: node_power, expr: a, timed_by: rate(a)}]",
+            "telemetry.series[0].timed_by",
+            "anything else is always as new as the question",
+        ),
         ("series: [{quantity: node_power, timed_by: a}]", "telemetry.series[0].timed_by", "with expr"),
         (
             "presets: [dcgm]\nseries: [{quantity: rack_power, part: [ip]}]",

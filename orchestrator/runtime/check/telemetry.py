@@ -24,7 +24,7 @@ from orchestrator.domain.series_fit import NODE_METRICS, RACK_METRICS
 from orchestrator.domain.series_presets import PRESETS
 from orchestrator.domain.site import Site
 from orchestrator.observe.plausibility import judged
-from orchestrator.runtime.feeds import open_metrics
+from orchestrator.runtime.feeds import DeviceMetrics, open_devices
 from orchestrator.settings import QUANTITIES, Settings, values
 
 ASK_EVERY_S = 1.0
@@ -66,7 +66,7 @@ async def check_telemetry(settings: Settings, targets: Path, console: Console, c
     `targets` is the folder of the built-in scraper's targets.
     """
     async with httpx.AsyncClient(trust_env=False) as client:
-        source = open_metrics(settings, targets, client, clock)
+        source = open_devices(settings, targets, client, clock)
         try:
             findings = await _ask(settings, source, clock, for_s)
         finally:
@@ -76,9 +76,7 @@ async def check_telemetry(settings: Settings, targets: Path, console: Console, c
     return 0 if findings.sound else 1
 
 
-async def _ask(
-    settings: Settings, source: ScrapedMetrics | PrometheusMetrics, clock: SiteClock, for_s: float
-) -> Findings:
+async def _ask(settings: Settings, source: DeviceMetrics, clock: SiteClock, for_s: float) -> Findings:
     """What is there once all of it is, or after `for_s`."""
     rounds = max(int(for_s / ASK_EVERY_S), 1)
     for left in reversed(range(rounds)):
@@ -124,7 +122,7 @@ async def _hints(settings: Settings, targets: Path, client: httpx.AsyncClient, c
         known.setdefault(series.name, ("the site file", series))
     everything = SeriesMap(tuple(series for _, series in known.values()))
     if isinstance(settings.telemetry, values.PrometheusMetrics):
-        source: ScrapedMetrics | PrometheusMetrics = PrometheusMetrics(settings.telemetry.url, client, clock)
+        source: DeviceMetrics = PrometheusMetrics(settings.telemetry.url, client, clock)
     else:
         source = ScrapedMetrics(targets, client, clock, everything)
         await source.read(_now(clock))
