@@ -10,9 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 import httpx
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
@@ -137,17 +135,16 @@ async def _hints(settings: Settings, targets: Path, client: httpx.AsyncClient, c
 
 
 def _print(settings: Settings, findings: Findings, hints: Sequence[str], console: Console) -> None:
-    table = Table(
-        title=f"Telemetry of {settings.site.name}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
-    )
-    for column in ("devices", "quantity", "", "what", "line"):
-        table.add_column(column, overflow="fold")
     styles = {"found": "green", "missing": "bold red", "suspect": "bold red", "old": "yellow"}
     for devices, of_group in _grouped(findings.devices):
         first = of_group[0]
-        state = Text(first.state, styles[first.state])
-        table.add_row(devices, _NAMES[first.metric], state, _what(of_group), first.line)
-    console.print(table)
+        line = f" ({first.line})" if first.line else ""
+        texts = (
+            f"{devices}: {_NAMES[first.metric]} ",
+            (first.state, styles[first.state]),
+            f": {_what(of_group)}{line}",
+        )
+        console.print(Text.assemble(*texts), soft_wrap=True)  # one line each, so that grep can follow it
     mapped = {series.metric for series in settings.series.series}
     for metrics, there_are in ((RACK_METRICS, settings.site.fleets), (NODE_METRICS, settings.site.pools)):
         unmapped = ", ".join(_NAMES[metric] for metric in sorted(metrics - mapped))
@@ -168,11 +165,11 @@ def _grouped(findings: Sequence[Finding]) -> Iterator[tuple[str, list[Finding]]]
 
     def like(finding: Finding) -> tuple[str, ...]:
         stem = _NUMBERED.match(finding.device)
-        return (finding.metric, stem[1] if stem else finding.device, finding.state, finding.text, finding.line)
+        return (stem[1] if stem else finding.device, finding.metric, finding.state, finding.text, finding.line)
 
     for _, found in groupby(sorted(findings, key=lambda finding: (*like(finding), _number(finding.device))), like):
         of_group = list(found)
-        yield "\n".join(_spans([finding.device for finding in of_group])), of_group
+        yield ", ".join(_spans([finding.device for finding in of_group])), of_group
 
 
 def _spans(devices: Sequence[str]) -> Iterator[str]:
@@ -195,7 +192,7 @@ def _what(of_group: Sequence[Finding]) -> str:
     if not found:
         return of_group[0].text
     low, high, unit = min(found), max(found), of_group[0].metric.unit
-    return f"{of_group[0].text}: {low:.4g}{f' to {high:.4g}' if high > low else ''} {unit}"
+    return f"{of_group[0].text}, {low:.4g}{f' to {high:.4g}' if high > low else ''} {unit}"
 
 
 def _now(clock: SiteClock) -> datetime:
