@@ -100,6 +100,13 @@ SCENES: Mapping[str, Scene] = {
         "presets: [dcgm]\nlabels: {node: {label: node}}",
         {(Metric.NODE_POWER, NODE): GPUS_W + 1800.0},
     ),
+    "dcgm-pod-host-relabelled": Scene(
+        [Shown(page("dcgm-pod-host"), {"Hostname": NODE})],
+        "presets: [dcgm]",
+        {(Metric.NODE_POWER, NODE): GPUS_W + 1800.0},
+        honor_labels=False,
+        kinds=("prometheus",),
+    ),
     "dcgm-names": Scene(
         [Shown(page("dcgm-pod-host"))],
         f"presets: [dcgm]\nnames: {{dcgm-exporter-x7k2p: {NODE}}}",

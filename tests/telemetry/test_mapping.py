@@ -1,5 +1,6 @@
 """What exporters show, read as the mapping says, through both adapters."""
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -69,6 +70,7 @@ async def test_what_exporters_show_is_read_as_the_mapping_says(scene: tuple[Scen
         if fits(wanted, telemetry) and (not wanted.told or any(re.search(wanted.told, text) for text in told)):
             break
         assert time.monotonic() < deadline, (list(telemetry), told)
+        await asyncio.sleep(0.05)
     for key, value in wanted.values.items():
         reading: Reading = telemetry.get(*key)
         assert reading.value == pytest.approx(value, rel=1e-9), key

@@ -1,7 +1,8 @@
 """What is asked of a Prometheus server for a series of the mapping.
 
 Where a target's own label hides one of the exporter's, Prometheus keeps the exporter's as `exported_...` (unless
-`honor_labels` is set): it is asked for along with it, and is the one that counts.
+`honor_labels` is set). Of labels that every target has it is asked for along with it, and is the one that counts; what
+else hides an exporter's label was put there on purpose.
 """
 
 import json
@@ -11,6 +12,8 @@ from orchestrator.adapters.telemetry.parts import BLANK_W
 from orchestrator.domain.series import Combine, Series
 
 _HIDDEN = "exported_"
+_EVERY_TARGETS = frozenset({"job", "instance", "namespace", "pod", "container", "service", "endpoint"})
+"""Those that Prometheus, or its operator, puts on every target."""
 
 
 def value_query(series: Series) -> str:
@@ -77,14 +80,16 @@ def example_query(series: Series) -> str:
 
 def own_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
     """The exporter's own labels from those of an answer."""
-    hidden = {
-        label.removeprefix(_HIDDEN): value for label, value in labels.items() if label.startswith(_HIDDEN) and value
-    }
+    hidden = {label: value for label in _EVERY_TARGETS if (value := labels.get(f"{_HIDDEN}{label}"))}
     return {**labels, **hidden} if hidden else labels
 
 
 def _by(labels: Iterable[str]) -> str:
-    return ", ".join([name for label in labels for name in (label, f"{_HIDDEN}{label}")])
+    return ", ".join([name for label in labels for name in _either(label)])
+
+
+def _either(label: str) -> tuple[str, ...]:
+    return (label, f"{_HIDDEN}{label}") if label in _EVERY_TARGETS else (label,)
 
 
 def _selector(series: Series, name: str = "") -> str:
