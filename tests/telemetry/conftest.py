@@ -55,7 +55,7 @@ stale:
   temperature_assume_c: 35
   hashprice_max_age_s: 172800
   hashprice_assume_usd_per_ph_day: 60
-controls: {tick_s: 60, verify_within_s: 120, lease_s: 300, outlook_s: 3600}
+controls: {tick_s: 60, verify_within_s: 120, lease_s: 300, price_persistence_s: 3600}
 """
 
 SmallSite = Callable[..., Settings]
