@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from math import isclose
 
 from orchestrator.accounting.billing import JobRecord
-from orchestrator.accounting.settlement import settle, settlement_due
+from orchestrator.accounting.settlement import Asked, account_for, settle, settlement_due
+from orchestrator.accounting.unaccounted import Resolution, ResolutionError, parked_of
 from orchestrator.controller.back_off import holding, worth_sending
 from orchestrator.controller.deciding import acting_on
 from orchestrator.controller.follow_up import (
@@ -172,6 +174,34 @@ class Controller:
             self._keep(replace(order, cancelled_at=now))
             await self._answer(now)
             return True
+
+    async def account_for(self, asked: Asked, seen: float | None) -> Resolution:
+        """Book or write off all that is parked of a meter. The same request again is answered by what came of it, and
+        changes nothing.
+
+        `seen` is what whoever asks has seen of it, in the meter's unit; None: whatever it is. ResolutionError where
+        there is nothing, something else than was seen, or it can't be booked.
+        """
+        async with self._lock:
+            done = self.doors.store.resolution(asked.id)
+            if done is not None:
+                if not asked.is_what(done):
+                    raise ResolutionError(f"{asked.id} is another resolution, of {done.meter} by {done.person}")
+                return done
+            if self.snapshot is None:
+                raise ResolutionError("nothing is observed yet, so nothing can be booked")
+            parked = next((it for it in parked_of(self.doors.store.parked()) if it.meter == asked.meter), None)
+            if parked is None:
+                raise ResolutionError(f"nothing is parked of {asked.meter!r}")
+            if seen is not None and not isclose(seen, parked.amount, rel_tol=1e-9, abs_tol=1e-12):
+                raise ResolutionError(
+                    f"{parked.amount!r} {parked.unit} are parked of {asked.meter} by now, not {seen!r}: look again"
+                )
+            draft = self._state.copy()
+            resolution, lines, draft.books = account_for(self.site, draft.books, asked, parked, self.snapshot)
+            self._record([resolution, *lines])
+            self._state = draft
+            return resolution
 
     def _keep(self, order: Curtailment) -> None:
         self._record([order])
