@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.accounting.billing import JobRecord, interruption_credit, new_record, record_for, settle_job
 from orchestrator.accounting.charge_lines import CORRECTED, SITE, Posted, block_mark, post_charges
+from orchestrator.accounting.integrals import Integrals, carried_on
 from orchestrator.accounting.ledger import MeterMark, Posting
 from orchestrator.accounting.metering import intervals, meter
 from orchestrator.accounting.power_cost import block_kw
@@ -38,9 +39,18 @@ class Books:
     """What is posted of the charges; empty where there are none."""
     price: tuple[datetime, float] | None = None
     """Interval start and USD/MWh at the last settlement."""
+    integrals: Integrals = field(default_factory=dict)
+    """Of power and hashrate since then; a restart begins with none."""
+    estimated: frozenset[str] = frozenset()
+    """Racks and nodes of which something was posted then for want of a counter."""
 
     def job(self, view: JobView, now: datetime) -> JobRecord:
         return record_for(self.jobs, view) or new_record(view, now)
+
+
+def followed(site: Site, books: Books, telemetry: Telemetry) -> Books:
+    """The books with what was read; each round, so that what has no counter can be settled by its power."""
+    return replace(books, integrals=carried_on(site, books.integrals, telemetry))
 
 
 def settlement_due(books: Books, snapshot: Snapshot, workloads: Workloads) -> bool:
@@ -62,8 +72,14 @@ def settle(
     charges."""
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
-    postings, marks = meter(
-        site, telemetry, books.marks, snapshot.book, pue=snapshot.pue, hashprice_usd_per_ph_day=hashprice
+    postings, marks, integrals, estimated = meter(
+        site,
+        telemetry,
+        books.marks,
+        snapshot.book,
+        pue=snapshot.pue,
+        hashprice_usd_per_ph_day=hashprice,
+        integrals=books.integrals,
     )
     charge_postings, charged, block_marks = _settle_charges(site, books, snapshot, postings)
     marks.extend(block_marks)
@@ -75,7 +91,7 @@ def settle(
         before = jobs.get(name)
         if before is not None and before.outcome != "open" and view.phase.ended:
             continue
-        progress = telemetry.get(Metric.JOB_PROGRESS, name).value
+        progress = telemetry.get(Metric.JOB_PROGRESS, name).believed
         record, job_postings = settle_job(
             view, site.tenant(view.job.tenant), books.job(view, snapshot.at), progress, price, snapshot.at
         )
@@ -89,6 +105,8 @@ def settle(
         settled_at=snapshot.at,
         charged=charged,
         price=(snapshot.price.interval_start, snapshot.price.usd_per_mwh),
+        integrals=integrals,
+        estimated=estimated,
     )
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from math import isclose
 
 from orchestrator.accounting.billing import JobRecord
-from orchestrator.accounting.settlement import Asked, account_for, settle, settlement_due
+from orchestrator.accounting.settlement import Asked, account_for, followed, settle, settlement_due
 from orchestrator.accounting.unaccounted import Resolution, ResolutionError, parked_of
 from orchestrator.controller.back_off import holding, worth_sending
 from orchestrator.controller.deciding import acting_on
@@ -266,9 +266,11 @@ class Controller:
             *find_interruptions(self.site, draft, self.workloads, workloads, snapshot),
         ]
         snapshot = holding(draft, snapshot)
+        draft.books = followed(self.site, draft.books, telemetry)
         if final or settlement_due(draft.books, snapshot, workloads):
             settled, draft.books = settle(self.site, draft.books, snapshot, workloads, telemetry)
             records.extend(settled)
+        snapshot = replace(snapshot, estimated=draft.books.estimated)
         self._watch.done(Part.ASSESS)
         trigger, trigger_at = trigger_of(draft, snapshot, trigger)
         records.append(observation(self.site, draft, snapshot))

@@ -165,6 +165,9 @@ class Snapshot:
     suspect: Mapping[str, str] = field(default_factory=dict)
     """Devices with a reading that cannot be true, and why; they count as silent where it is their power."""
 
+    estimated: frozenset[str] = frozenset()
+    """Racks and nodes whose energy or hash was posted from power at the last settlement, for want of a counter."""
+
     @property
     def silent_meters(self) -> list[str]:
         """Racks and nodes without a fresh reading, as named in `stale`."""

@@ -86,6 +86,9 @@ class Observed(BaseModel):
     jobs_by_phase: dict[str, int] = Field(description="Open jobs")
     stale: list[str] = Field(description="Inputs that are stale, missing or assumed")
     suspect: dict[str, str] = Field(description="Devices with a reading that cannot be true, and why; 20 at most")
+    estimated: list[str] = Field(
+        description="Racks and nodes whose energy or hash is integrated from power, for want of a counter; 20 at most"
+    )
     breaches: list[BreachDocument] = Field(description="Those not resolved")
 
 
@@ -148,5 +151,6 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
         jobs_by_phase=dict(Counter(status.view.phase.value for status in snapshot.jobs.values())),
         stale=list(snapshot.stale),
         suspect=dict(islice(snapshot.suspect.items(), MOST_SUSPECTS)),
+        estimated=sorted(snapshot.estimated)[:MOST_SUSPECTS],
         breaches=[BreachDocument.of(breach) for breach in snapshot.breaches],
     )
