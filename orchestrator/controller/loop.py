@@ -51,6 +51,7 @@ from orchestrator.explain.decision_record import write_up
 from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
 from orchestrator.observe.plausibility import judged
+from orchestrator.observe.standstill import watched
 from orchestrator.ports import (
     MetricSource,
     PriceSource,
@@ -241,7 +242,7 @@ class Controller:
             doors.workloads.observe(now),
         )
         workloads = await taken_over(self.site, doors.workloads, workloads, now)
-        telemetry = judged(self.site, telemetry)
+        telemetry, draft.watches = watched(self.site, judged(self.site, telemetry), workloads, draft.watches)
         self._watch.done(Part.OBSERVE)
         self.synced = workloads.synced
         if not workloads.synced:

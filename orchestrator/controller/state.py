@@ -1,6 +1,6 @@
 """What a controller keeps between rounds."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from orchestrator.accounting.settlement import Books
@@ -9,6 +9,7 @@ from orchestrator.domain.decision import Breach, BreachKind, Decision, Outcome
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PriceBook
 from orchestrator.domain.target import Target
+from orchestrator.observe.standstill import Watches
 from orchestrator.observe.verify import Pending
 from orchestrator.ports import Memory, ObservationRecord
 
@@ -40,6 +41,8 @@ class State:
     """Of prices, what is on record."""
     last_price: tuple[datetime, float] | None = None
     ramp: Ramp = NO_RAMP
+    watches: Watches = field(default_factory=dict)
+    """Of the devices' readings; replaced as a whole each round."""
 
     @staticmethod
     def of(memory: Memory) -> "State":

@@ -165,6 +165,8 @@ class Snapshot:
     suspect: Mapping[str, str] = field(default_factory=dict)
     """Devices with a reading that cannot be true, and why; they count as silent where it is their power."""
 
+    unexplained_kw: Mapping[str, float] = field(default_factory=dict)
+    """Racks that draw more than their setpoint explains, and by how much, IT power."""
     estimated: frozenset[str] = frozenset()
     """Racks and nodes whose energy or hash was posted from power at the last settlement, for want of a counter."""
 

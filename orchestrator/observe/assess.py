@@ -19,6 +19,7 @@ from orchestrator.observe.pool_status import pool_status
 from orchestrator.observe.safe_power import safe_cap
 from orchestrator.observe.silence import silences
 from orchestrator.observe.stale_policy import or_assumed, outdoor_or_assumed
+from orchestrator.observe.unexplained import unexplained
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
         breaches=tuple(inputs.breaches),
         stale=tuple(stale),
         suspect=suspects_of(telemetry),
+        unexplained_kw=unexplained(site, workloads, telemetry, now),
         interruptions_last_hour=interruptions_last_hour(inputs.job_records.values(), now),
     )
 

@@ -32,8 +32,8 @@ def job_statuses(
         record = record_for(records, view) if name in records else None
         # A job without a reading (never started, or paused since before we started) has done what was billed.
         billed = record.billed_gpu_seconds if record is not None else 0.0
-        done = progress[name].value if name in progress else None
-        checkpoint = checkpoints[name].value if name in checkpoints else None
+        done = progress[name].believed if name in progress else None
+        checkpoint = checkpoints[name].believed if name in checkpoints else None
         # A paused job goes on from its checkpoint, whatever its last progress was.
         reached = done if view.phase.holds_gpus else checkpoint
         done_gpu_seconds = billed if reached is None else reached

@@ -17,6 +17,7 @@ from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.clock import SiteClock, wall_clock
 from orchestrator.domain.observation import Metric, Quality
 from orchestrator.domain.series import Combine, Label, Series, SeriesMap, Whole
+from orchestrator.observe.plausibility import suspects_of
 
 NODE = 'kepler_platform_watts{{Hostname="{0}"}} {1}\n'
 
@@ -181,6 +182,24 @@ async def test_a_time_that_is_to_come_makes_no_reading(site: Site, ahead: timede
     telemetry = await site.source.read(datetime.now(UTC))
     assert telemetry.get(Metric.ASIC_POWER, "s21/rack-0").value is None
     assert "a" in site.source.problems
+
+
+async def test_a_value_that_is_no_reading_is_named_until_a_good_one_comes(site: Site) -> None:
+    site.pages["a"] = NODE.format("a", 2100).encode()
+    await site.source.read(datetime.now(UTC))
+    site.pages["a"] = (NODE.format("a", -5) + NODE.format("c", "+Inf")).encode()
+    telemetry = await site.source.read(datetime.now(UTC))
+    assert telemetry.get(Metric.NODE_POWER, "a").value == 2100.0  # which grows old
+    assert suspects_of(telemetry) == {"a": "kepler_platform_watts is -5 W", "c": "kepler_platform_watts is inf W"}
+    labels = '{fleet="s21",rack="rack-0"}'
+    seen = time.time() + 36_000.0
+    site.pages["a"] = (
+        NODE.format("a", 2200) + f"asic_power_watts{labels} 34000\nasic_last_seen_timestamp_seconds{labels} {seen}\n"
+    ).encode()
+    found = suspects_of(await site.source.read(datetime.now(UTC)))
+    assert found.keys() == {"c", "s21/rack-0"}
+    assert "which is to come" in found["s21/rack-0"]
+    assert suspects_of(await site.source.read(datetime.now(UTC) + timedelta(days=1))) == {}
 
 
 LINES = st.lists(

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 
 from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
@@ -18,6 +19,8 @@ _COUNTED = frozenset({"J", "H", "GPU s"})
 """Units of counters."""
 NOTED_FOR_S = 3600.0
 """On the wall: what a device lacks comes and goes with every machine that restarts."""
+NAMED_FOR = timedelta(minutes=10)
+"""Site time for which a value that was refused is named, unless it comes again; its series may be gone."""
 _CLOCKS_APART_S = 5.0
 """On the wall; a device's time further ahead than this is no time."""
 
@@ -29,6 +32,7 @@ class LastReadings:
         self._clock = clock
         self._readings: dict[Metric, dict[str, Reading]] = {metric: {} for metric in Metric}
         self._doubled: dict[tuple[Metric, str], float] = {}
+        self._refused: dict[tuple[Metric, str], tuple[str, datetime]] = {}
         self._swept_at: datetime | None = None
 
     def latest(self, wall: float) -> datetime:
@@ -38,19 +42,27 @@ class LastReadings:
     def put(
         self, metric: Metric, subject: str, value: float, at: datetime, latest: datetime, suspect: str = ""
     ) -> None:
-        """Take in a value of time `at`. ValueError, and no change, if it can't be true or is of after `latest`.
+        """Take in a value of time `at`. ValueError, and no change, if it can't be true or is of after `latest`: that
+        counts as silence, and `telemetry` names it until a good one comes.
 
         `suspect` says why it is not believed; empty for one that is. A counter that is not believed is not taken in at
         all: the next one that is goes on from the last that was.
         """
+        key = (metric, subject)
         if suspect and metric.unit in _COUNTED:
+            self._refused[key] = (suspect, latest)
             raise ValueError(suspect)
         if not math.isfinite(value) or (value < 0.0 and metric is not Metric.ASIC_TEMPERATURE):
-            raise ValueError(f"{metric.value} of {subject} is {value:g} {metric.unit}")
+            self._refuse(metric, subject, f"is {value:g} {metric.unit}", latest)
         if at > latest:
-            raise ValueError(f"{metric.value} of {subject} is of {at.isoformat()}, which is to come")
+            self._refuse(metric, subject, f"is of {at.isoformat()}, which is to come", latest)
         quality = Quality.SUSPECT if suspect else Quality.FRESH
         self._readings[metric][subject] = Reading(value, metric.unit, at, quality, suspect)
+        self._refused.pop(key, None)
+
+    def _refuse(self, metric: Metric, subject: str, why: str, at: datetime) -> NoReturn:
+        self._refused[metric, subject] = (why, at)
+        raise ValueError(f"{metric.value} of {subject} {why}")
 
     def overlaps(self, metric: Metric, subject: str, wall: float, *, twice: bool) -> bool:
         """Whether what is there twice may still be an exporter and the one that replaces it."""
@@ -71,7 +83,13 @@ class LastReadings:
                 gone = [name for name, reading in readings.items() if reading.at and now - reading.at > FORGET_AFTER]
                 for name in gone:
                     del readings[name]
-        return Telemetry.of(now, {metric: dict(readings) for metric, readings in self._readings.items()})
+            self._refused = {key: it for key, it in self._refused.items() if now - it[1] <= NAMED_FOR}
+        readings_now = {metric: dict(readings) for metric, readings in self._readings.items()}
+        refused: dict[str, str] = {}
+        for (metric, subject), (why, at) in self._refused.items():
+            if now - at <= NAMED_FOR:
+                refused.setdefault(subject, f"{metric.value} {why}")
+        return Telemetry.of(now, readings_now, refused)
 
 
 class Told:
