@@ -42,11 +42,24 @@ class Doctored:
 
     true: MetricSource
     add: dict[tuple[Metric, str], float] = field(default_factory=dict)
+    lacks: frozenset[Metric] = frozenset()
+    stands: dict[str, dict[Metric, float]] = field(default_factory=dict)
+    """By rack, what its exporter says for ever, as if it were new."""
 
     async def read(self, now: datetime) -> Telemetry:
-        return Telemetry(now, [self._changed(sample) for sample in await self.true.read(now)])
+        samples = [self._changed(sample) for sample in await self.true.read(now) if sample.metric not in self.lacks]
+        return Telemetry(now, samples)
+
+    async def freeze(self, rack: str, now: datetime) -> None:
+        """Its exporter serves the page of now for ever."""
+        telemetry = await self.true.read(now)
+        said = {metric: telemetry.get(metric, rack).value for metric in Metric}
+        self.stands[rack] = {metric: value for metric, value in said.items() if value is not None}
 
     def _changed(self, sample: Sample) -> Sample:
+        still = self.stands.get(sample.subject, {}).get(sample.metric)
+        if still is not None:
+            return replace(sample, reading=replace(sample.reading, value=still))
         more, reading = self.add.get((sample.metric, sample.subject)), sample.reading
         if more is None or reading.value is None:
             return sample
@@ -131,6 +144,90 @@ async def test_a_block_s_line_is_corrected_by_what_is_booked(world_of: WorldOf) 
     world.restart()
     await world.run(20, final=True)
     check_lines(world, SOLD)
+
+
+COUNTERS = frozenset({Metric.ASIC_ENERGY, Metric.ASIC_HASHES, Metric.NODE_ENERGY})
+
+
+async def test_a_site_without_counters_is_metered_by_power_through_sleep_and_waking(world_of: WorldOf) -> None:
+    """And once they are there, nothing is booked twice."""
+    world = world_of([20.0] * 2 + [3000.0] * 2 + [20.0] * 4)
+    world.submit("train", "bank")
+    doctored = doctor(world)
+    doctored.lacks = COUNTERS
+    await world.run(100, final=True)
+    counted = await world.counters_kwh()
+    booked = world.totals().energy_kwh
+    for account, kwh in counted.items():
+        assert booked[account] == pytest.approx(kwh, rel=0.005)
+    assert booked[Account.MINING] > 500.0
+    assert {device for device in world.snapshot.estimated if device.startswith("old/")} == set(
+        world.site.fleet("old").rack_names()
+    )
+    assert float(world.totals().revenue_usd[Account.MINING]) > 0.0
+    assert sum(line.estimated_kwh for line in lines_of(world)) == pytest.approx(sum(booked.values()))
+
+    doctored.lacks = frozenset()
+    await world.run(19, final=True)
+    counted = await world.counters_kwh()
+    for account, kwh in counted.items():
+        assert world.totals().energy_kwh[account] == pytest.approx(kwh, rel=0.005)
+    await world.run(1, final=True)
+    assert world.snapshot.estimated == frozenset()
+    assert parked_of(world.store.parked()) == []
+
+
+async def test_counters_that_go_away_and_come_back_book_what_they_say_to_the_joule(world_of: WorldOf) -> None:
+    world = world_of([20.0] * 8)
+    doctored = doctor(world)
+    await world.run(20)
+    doctored.lacks = COUNTERS
+    await world.run(30)
+    world.restart()
+    doctor(world).lacks = COUNTERS
+    await world.run(30)
+    doctor(world)
+    await world.run(30, final=True)
+    for account, kwh in (await world.counters_kwh()).items():
+        assert world.totals().energy_kwh[account] == pytest.approx(kwh, rel=1e-6)
+    assert parked_of(world.store.parked()) == []
+
+
+async def test_an_exporter_that_stands_still_is_suspect_while_its_rack_goes_on_and_books_all_in_the_end(
+    world_of: WorldOf,
+) -> None:
+    world = world_of([20.0] * 8)
+    doctored = doctor(world)
+    await world.run(50)
+    assert world.snapshot.suspect == {}
+    await doctored.freeze(RACK, world.now)
+    await world.run(10)
+    assert "to the last digit since" in world.snapshot.suspect[RACK]
+    assert world.snapshot.fleets["old"].silent == {RACK}
+    del doctored.stands[RACK]
+    await world.run(10, final=True)
+    assert world.snapshot.suspect == {}
+    assert parked_of(world.store.parked()) == []
+    assert world.totals().energy_kwh[Account.MINING] == pytest.approx(
+        (await world.counters_kwh())[Account.MINING], rel=1e-6
+    )
+
+
+async def test_every_meter_of_the_fleet_jumps_for_an_hour_and_energy_is_right_within_half_a_percent(
+    world_of: WorldOf,
+) -> None:
+    world = world_of([20.0] * 12)
+    doctored = doctor(world)
+    await world.run(50)
+    for rack in world.site.fleet("old").rack_names():
+        doctored.add[Metric.ASIC_ENERGY, rack] = 5e12
+    await world.run(60)
+    doctored.add.clear()
+    await world.run(20, final=True)
+    true_kwh = (await world.counters_kwh())[Account.MINING]
+    assert world.totals().energy_kwh[Account.MINING] == pytest.approx(true_kwh, rel=0.005)
+    left_kwh = sum(abs(parked.amount) for parked in parked_of(world.store.parked())) * 1000.0
+    assert left_kwh < true_kwh * 0.005
 
 
 async def test_before_anything_is_observed_nothing_is_accounted_for(world_of: WorldOf) -> None:

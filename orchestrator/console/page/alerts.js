@@ -51,5 +51,16 @@ function collect() {
     const more = suspects.length > 4 ? `; and ${suspects.length - 4} more` : "";
     alerts.push({ level: "warn", title: "Readings that cannot be true", text: `${some}${more}. They are neither counted nor booked.` });
   }
+  const unexplained = Object.entries(observed.unexplained_kw);
+  if (unexplained.length) {
+    const some = unexplained.slice(0, 4).map(([rack, kw]) => `${rack}: ${format.power(kw)}`).join("; ");
+    const more = unexplained.length > 4 ? `; and ${unexplained.length - 4} more` : "";
+    alerts.push({ level: "warn", title: "Power that nobody asked for", text: `${some}${more}, beyond what their setpoints explain.` });
+  }
+  if (observed.estimated.length) {
+    const some = observed.estimated.slice(0, 8).join(", ");
+    const more = observed.estimated.length > 8 ? ` and ${observed.estimated.length - 8} more` : "";
+    alerts.push({ level: "warn", title: "Energy is estimated", text: `${some}${more}: no counter of theirs goes on, so their power is integrated.` });
+  }
   return alerts;
 }

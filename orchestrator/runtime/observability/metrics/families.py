@@ -112,6 +112,12 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _gauge("fleet_racks_awake", "Racks whose setpoint is not sleep.", _FLEET),
             _gauge("fleet_racks_silent", "Racks without a fresh reading.", _FLEET),
             _gauge("fleet_racks_suspect", "Racks with a reading that cannot be true.", _FLEET),
+            _gauge(
+                "fleet_unexplained_watts",
+                "Of its racks that draw more than their setpoint explains, what is beyond it.",
+                _FLEET,
+                unit="watts",
+            ),
             _gauge("fleet_racks_stuck", "Racks that did not follow a power-down in time.", _FLEET),
             _gauge(
                 "pool_power_watts",
@@ -129,6 +135,10 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _gauge("pool_gpus_busy", "GPUs that jobs hold.", _POOL),
             _gauge("pool_nodes_silent", "Nodes without a fresh reading.", _POOL),
             _gauge("pool_nodes_suspect", "Nodes with a reading that cannot be true.", _POOL),
+            _gauge(
+                "devices_estimated",
+                "Racks and nodes whose energy or hash is integrated from power, for want of a counter.",
+            ),
         ),
     ),
     (
@@ -232,6 +242,16 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
         "Energy and money",
         (
             _counter("energy_joules_total", "Energy settled.", _ACCOUNT, unit="joules"),
+            _counter(
+                "energy_estimated_joules_total",
+                "Of it, what is integrated from power for want of a counter.",
+                _ACCOUNT,
+                unit="joules",
+            ),
+            _counter(
+                "parked_total",
+                "Jumps of counters that cannot be true, parked on `unaccounted` until somebody accounts for them.",
+            ),
             _counter("revenue_usd_total", "Revenue settled.", _EARNING, unit="usd"),
             _counter(
                 "energy_cost_usd_total",

@@ -58,6 +58,7 @@ class Gauges:
         self._power(sheet, snapshot)
         self._fleets(sheet, snapshot)
         _pools(sheet, snapshot, jobs)
+        sheet.put("devices_estimated", len(snapshot.estimated))
         _market(sheet, snapshot)
         _inputs(sheet, seen)
         _loop(sheet, seen)
@@ -110,6 +111,14 @@ class Gauges:
         sheet.column(
             "fleet_racks_suspect",
             ((labels, _count_suspect(status.view.rack_modes, snapshot)) for labels, status in rows),
+        )
+        more_kw = snapshot.unexplained_kw
+        sheet.column(
+            "fleet_unexplained_watts",
+            (
+                (labels, sum(more_kw.get(rack, 0.0) for rack in status.view.rack_modes) * 1000.0 if more_kw else 0.0)
+                for labels, status in rows
+            ),
         )
         sheet.column("fleet_racks_stuck", ((labels, len(status.stuck)) for labels, status in rows))
         hashprice = snapshot.hashprice.value
