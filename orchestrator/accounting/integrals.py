@@ -72,18 +72,20 @@ def _carried_on(
     integral: Integral, rate: Reading, read_at: datetime | None, max_age: timedelta, most: float
 ) -> Integral:
     """`read_at`: of the counter; `most`: of the rate."""
-    last, counted_at = integral.rate, integral.counted_at
-    before, after, since = integral.before, integral.after, integral.since
+    last, counted_at, since, before, after = integral
     if read_at is not None and (counted_at is None or read_at > counted_at):
         before, after, since, counted_at = before + after, 0.0, read_at, read_at
-    assert last.at is not None, "only what was read is kept"
-    if rate.believed is None or rate.at is None or rate.at <= last.at:
+    last_at, at, was, value = last.at, rate.at, last.value, rate.value
+    assert last_at is not None, "only what was read is kept"
+    assert was is not None, "only what was read is kept"
+    if rate.quality is Quality.SUSPECT or value is None or at is None or at <= last_at:
         return Integral(last, counted_at, since, before, after)
-    span = rate.at - last.at
+    span = at - last_at
     if span <= max_age:
-        mean = (min(last.believed or 0.0, most) + min(rate.believed, most)) / 2.0
-        # what is of before the counter's reading is in the counter
-        covered = min(max(((counted_at or last.at) - last.at) / span, 0.0), 1.0)
-        amount = max(mean, 0.0) * span.total_seconds()
-        before, after = before + amount * covered, after + amount * (1.0 - covered)
+        amount = max((min(was, most) + min(value, most)) / 2.0, 0.0) * span.total_seconds()
+        if counted_at == at:  # what is of before the counter's reading is in the counter
+            before += amount
+        else:
+            covered = min(max((counted_at - last_at) / span, 0.0), 1.0) if counted_at is not None else 0.0
+            before, after = before + amount * covered, after + amount * (1.0 - covered)
     return Integral(rate, counted_at, since, before, after)
