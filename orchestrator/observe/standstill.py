@@ -17,12 +17,11 @@ from orchestrator.domain.units import HASHES_PER_PH
 from orchestrator.domain.work import Workloads
 
 CONTRADICTED_SHARE = 0.2
-"""Of nameplate: how far the mean by the counter may be from a power that stands still. Both are within a few percent;
-whoever reads them at two moments of a change is off by more, but then power does not stand still."""
+"""Of nameplate: how far the mean by the counter may be from a power that stands still. Both are within a few percent."""
 MOVED_SHARE = 0.1
 """Of nameplate: a smaller change of what was asked, or of the GPUs, may not show."""
-WINDOW = 5
-"""Times the time to verify in: a counter that confirms power for so long is compared anew from there."""
+WINDOW = 10
+"""Times as long as a reading may be late: a counter that does not contradict power for so long is compared anew."""
 OFF_SHARE = 0.1
 """Of nameplate power: a rack that draws less hashes nothing worth the name, so its machines have to warm up."""
 OFF_HASH_SHARE = 0.25
@@ -141,7 +140,7 @@ def _watch(
     )
     reason = _why_still(watch, bounds)
     agreed = not reason and base is not None and counter is not None and counter.value != base.value
-    if agreed and _span(base, counter) >= WINDOW * bounds.patience:
+    if agreed and _span(base, counter) >= WINDOW * max(bounds.max_age, bounds.patience):
         watch = watch._replace(base=counter)
     return watch._replace(power_reason=reason)
 
@@ -151,7 +150,11 @@ def _why_still(watch: Watch, bounds: _Bounds) -> str:
     power, base, counter = watch.power, watch.base, watch.counter
     if base is not None and counter is not None and _span(counter, power) <= bounds.max_age:
         against = _by_counter(power, base, counter, bounds)
-    elif watch.moved_at is not None and power.at is not None and power.at - watch.moved_at >= bounds.patience:
+    elif (
+        watch.moved_at is not None
+        and power.at is not None
+        and power.at - watch.moved_at >= bounds.patience + bounds.max_age
+    ):
         against = f", though {bounds.asked_by} went from {_kw(watch.asked_w)} to {_kw(watch.asked_now_w)}"
     else:
         against = ""
@@ -159,16 +162,20 @@ def _why_still(watch: Watch, bounds: _Bounds) -> str:
 
 
 def _by_counter(power: Reading, base: Reading, counter: Reading, bounds: _Bounds) -> str:
+    """What its counter says against power that stands still; empty where the two may both be true.
+
+    What is read is stamped when it came in, which may be late by as long as a reading stays good: so much of nameplate
+    the counter may be off, beside its share.
+    """
     power_w, rise, span_s = _number(power), _number(counter) - _number(base), _span(base, counter).total_seconds()
-    patience_s = bounds.patience.total_seconds()
+    late_s, nameplate_w = max(bounds.max_age, bounds.patience).total_seconds(), bounds.nameplate_w
     if not rise:  # one that counts whole kWh may well stand still for a while
-        still = span_s >= patience_s and power_w * span_s >= bounds.nameplate_w * patience_s
+        still = power_w * span_s >= nameplate_w * late_s
         return ", and its energy counter stands still as well" if still else ""
-    mean_w = rise / span_s if span_s >= patience_s else power_w
-    jumped = mean_w > bounds.nameplate_w * POSSIBLE_SHARE  # accounting parks it
-    if jumped or abs(mean_w - power_w) <= CONTRADICTED_SHARE * bounds.nameplate_w:
+    jumped = rise > nameplate_w * POSSIBLE_SHARE * (span_s + late_s)  # accounting parks it
+    if jumped or abs(rise - power_w * span_s) <= nameplate_w * (CONTRADICTED_SHARE * span_s + late_s):
         return ""
-    return f", while its energy counter goes on at {_kw(mean_w)}"
+    return f", while its energy counter goes on at {_kw(rise / span_s)}"
 
 
 def _with_hash(fleet: Fleet, watch: Watch, rate: Reading | None, bounds: _Bounds) -> Watch:
