@@ -17,7 +17,7 @@ from orchestrator.domain.units import HASHES_PER_PH
 from orchestrator.domain.work import Workloads
 
 CONTRADICTED_SHARE = 0.2
-"""Of nameplate: how far the mean by the counter may be from a power that stands still. Both are within a few percent."""
+"""Of nameplate: how far the mean by the counter may be from power that stands still. Both are within a few percent."""
 MOVED_SHARE = 0.1
 """Of nameplate: a smaller change of what was asked, or of the GPUs, may not show."""
 WINDOW = 10
