@@ -72,7 +72,7 @@ def watched(site: Site, telemetry: Telemetry, workloads: Workloads, before: Watc
     found: dict[str, Watch] = {}
     powers, counters = telemetry.readings(Metric.ASIC_POWER), telemetry.readings(Metric.ASIC_ENERGY)
     rates, gpus = telemetry.readings(Metric.ASIC_HASHRATE), telemetry.readings(Metric.GPU_POWER)
-    patience, max_age = site.controls.verify_within, site.stale.telemetry_max_age
+    patience, max_age = max(site.controls.up_within, site.controls.down_within), site.stale.telemetry_max_age
     for fleet in site.fleets:
         view = workloads.fleets.get(fleet.name)
         if view is None:

@@ -22,10 +22,11 @@ def unexplained(site: Site, workloads: Workloads, telemetry: Telemetry, now: dat
     """kW by rack, of fleets that had the time to follow: what is drawn beyond the setpoint's nameplate, where neither
     tuning nor error explains it."""
     powers, max_age = telemetry.readings(Metric.ASIC_POWER), site.stale.telemetry_max_age
+    follows_within = max(site.controls.up_within, site.controls.down_within)
     found: dict[str, float] = {}
     for fleet in site.fleets:
         view = workloads.fleets.get(fleet.name)
-        if view is None or now < max(view.last_up_at, view.last_down_at) + site.controls.verify_within:
+        if view is None or now < max(view.last_up_at, view.last_down_at) + follows_within:
             continue
         most_w = {mode: explained_kw(fleet, mode) * 1000.0 for mode in set(view.rack_modes.values())}
         for rack, mode in view.rack_modes.items():

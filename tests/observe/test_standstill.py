@@ -15,7 +15,8 @@ from orchestrator.domain.work import FleetView, Workloads
 from orchestrator.observe.plausibility import judged, suspects_of
 from orchestrator.observe.standstill import Watches, watched
 from orchestrator.sim.racks.asic_rack import NO_FAULTS, FaultRates, RackModel
-from tests.scenes import LONG_AGO, NOW, small_site
+from tests.scenes import LONG_AGO, NOW
+from tests.sites import small_site
 
 SITE = small_site()
 OLD = SITE.fleet("old")

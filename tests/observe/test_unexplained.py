@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.site import SLEEP, Site
-from tests.scenes import NOW, Scene, small_site
+from tests.scenes import NOW, Scene
+from tests.sites import small_site
 
 RACK = "old/rack-1"
 OLD = small_site().fleet("old")
