@@ -14,7 +14,6 @@ from typing import TypeVar
 import numpy as np
 
 from orchestrator.optimizer.bound import bound
-from orchestrator.optimizer.first_step import values_alone
 from orchestrator.optimizer.kernels.arrays import Racks, Supply, Tasks
 from orchestrator.optimizer.plan import make_plan
 from orchestrator.optimizer.problem import Problem
@@ -127,9 +126,10 @@ def main() -> None:
         seconds, again = timed(partial(make_plan, problem, plan.duals))
         print(f"warm {jobs:6d} jobs: {seconds:5.2f} s, gap {again.gap:.2%}")
     quarter = make_problem(300, 96, 4, asked.load, step_h=0.25)
-    _, duals = values_alone(quarter, None)
-    seconds_each = [timed(lambda: values_alone(quarter, duals))[0] for _ in range(100)]
-    print(f"values alone, 300 jobs x 96 x 4 fleets, warm: median {statistics.median(seconds_each) * 1e3:.2f} ms")
+    duals = make_plan(quarter).duals
+    for title, before in (("warm", duals), ("cold", None)):
+        seconds_each = [timed(partial(make_plan, quarter, before))[0] for _ in range(100)]
+        print(f"{title} 300 jobs x 96 x 4 fleets: median {statistics.median(seconds_each) * 1e3:.2f} ms")
     month = make_problem(9_000, 2_976, 4, asked.load, step_h=0.25, windows=True)
     seconds, usd = timed(lambda: bound(month))
     print(f"bound of a month, 9,000 jobs x 2,976: {seconds:5.2f} s, {usd:,.0f} USD, peak {peak_mb():.0f} MB")

@@ -8,6 +8,7 @@ from typing import Protocol
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.charge_lines import Charged
 from orchestrator.accounting.ledger import MeterMark, Posting
+from orchestrator.accounting.unaccounted import Resolution
 from orchestrator.domain.decision import Ack, Breach, Decision, Move, Outcome
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price, PriceBook
@@ -89,7 +90,9 @@ class ObservationRecord:
     """Names of inputs that were stale or missing."""
 
 
-Record = ObservationRecord | Decision | Outcome | Posting | MeterMark | Curtailment | Breach | JobRecord | Price
+Record = (
+    ObservationRecord | Decision | Outcome | Posting | MeterMark | Curtailment | Breach | JobRecord | Price | Resolution
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class Store(Protocol):
 
         Postings add to their line; marks, outcomes, curtailments, breaches and job records replace the one with
         their key; a price replaces those of its market that it overlaps; decisions and observations are written
-        once, and again changes nothing.
+        once, and again changes nothing; a resolution is written once, and again is an error.
         """
         ...
 
@@ -135,6 +138,16 @@ class Store(Protocol):
 
     def ledger(self, start: datetime, end: datetime) -> Sequence[Posting]:
         """Ledger lines of intervals with `start <= line.start < end`, summed, by start, account, subject."""
+        ...
+
+    def parked(self) -> Sequence[Posting]:
+        """Every ledger line of the accounts `unaccounted` and `unaccounted_resolved`, by start, account, subject."""
+        ...
+
+    def resolution(self, resolution_id: str) -> Resolution | None: ...
+
+    def resolutions(self, limit: int) -> Sequence[Resolution]:
+        """What was accounted for by somebody, the newest first."""
         ...
 
     def observations(self, start: datetime, end: datetime) -> Sequence[ObservationRecord]:

@@ -6,9 +6,9 @@ from typing import Any
 from aiohttp import web
 
 from benchmarks.cluster.site import MODE, Size, job_name, make_site
-from orchestrator.adapters.telemetry.prometheus import time_query, value_query
-from orchestrator.adapters.telemetry.series import SERIES
+from orchestrator.adapters.telemetry.promql import time_query, twice_queries, value_query
 from orchestrator.domain.observation import Metric
+from orchestrator.domain.series_presets import MOCK_MAP
 from orchestrator.domain.site import SLEEP
 
 RACK_METRICS = {
@@ -30,9 +30,10 @@ class Meters:
         self._site = make_site(size)
         self._began = time.time()
         self._answers = {}
-        for series in SERIES.values():
+        for series in MOCK_MAP.series:
             self._answers[value_query(series)] = (series.metric, False)
             self._answers[time_query(series)] = (series.metric, True)
+        self._twice = twice_queries(MOCK_MAP.series)
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> str:
@@ -51,6 +52,8 @@ class Meters:
             await self._runner.cleanup()
 
     async def _query(self, request: web.Request) -> web.Response:
+        if request.query["query"] in self._twice:
+            return web.json_response({"status": "success", "data": {"resultType": "vector", "result": []}})
         metric, when = self._answers[request.query["query"]]
         now = time.time()
         value = now if when else self._value(metric, now)

@@ -20,6 +20,9 @@ class Account(StrEnum):
     CREDIT = "sla_credit"
     UNACCOUNTED = "unaccounted"
     """What a counter says and cannot be true, by meter: neither energy nor money until somebody accounts for it."""
+    RESOLVED = "unaccounted_resolved"
+    """What somebody has accounted for since: the same lines with the opposite sign, so that nothing parked is lost from
+    the record."""
 
 
 _FIXED = frozenset(account.value for account in Account)
@@ -49,6 +52,10 @@ class Posting:
     days, negative where a counter fell."""
     revenue_usd: float = 0.0
     credit_usd: float = 0.0
+    estimated_kwh: float = 0.0
+    """Of `energy_kwh`: integrated from power for want of a counter."""
+    estimated_usd: float = 0.0
+    """Of `revenue_usd`: earned by hash that is integrated from the hashrate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,14 @@ class MeterMark:
     metric: Metric
     subject: str
     value: float
+    """In the counter's unit, as read at `at`; 0 where it was never read."""
     at: datetime
+    estimated: float = 0.0
+    """Posted beyond `value`, from power, which the counter has not made up for yet; in its unit."""
+    estimated_to: datetime | None = None
+    """Up to when; None where nothing was."""
+    counted: bool = True
+    """False where the counter was never read: then all that is posted is from power, up to `at`."""
 
 
 @dataclass(frozen=True, slots=True)

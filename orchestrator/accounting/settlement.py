@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from orchestrator.accounting.billing import JobRecord, interruption_credit, new_record, record_for, settle_job
-from orchestrator.accounting.charge_lines import SITE, Posted, block_mark, post_charges
+from orchestrator.accounting.charge_lines import CORRECTED, SITE, Posted, block_mark, post_charges
+from orchestrator.accounting.integrals import Integrals, carried_on
 from orchestrator.accounting.ledger import MeterMark, Posting
 from orchestrator.accounting.metering import intervals, meter
 from orchestrator.accounting.power_cost import block_kw
+from orchestrator.accounting.unaccounted import Parked, Resolution, Way, book, booked_amount, take_off
 from orchestrator.domain.market import current_price
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.site import Site
@@ -37,9 +39,18 @@ class Books:
     """What is posted of the charges; empty where there are none."""
     price: tuple[datetime, float] | None = None
     """Interval start and USD/MWh at the last settlement."""
+    integrals: Integrals = field(default_factory=dict)
+    """Of power and hashrate since then; a restart begins with none."""
+    estimated: frozenset[str] = frozenset()
+    """Racks and nodes of which something was posted then for want of a counter."""
 
     def job(self, view: JobView, now: datetime) -> JobRecord:
         return record_for(self.jobs, view) or new_record(view, now)
+
+
+def followed(site: Site, books: Books, telemetry: Telemetry) -> Books:
+    """The books with what was read; each round, so that what has no counter can be settled by its power."""
+    return replace(books, integrals=carried_on(site, books.integrals, telemetry))
 
 
 def settlement_due(books: Books, snapshot: Snapshot, workloads: Workloads) -> bool:
@@ -61,8 +72,14 @@ def settle(
     charges."""
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
-    postings, marks = meter(
-        site, telemetry, books.marks, snapshot.book, pue=snapshot.pue, hashprice_usd_per_ph_day=hashprice
+    postings, marks, integrals, estimated = meter(
+        site,
+        telemetry,
+        books.marks,
+        snapshot.book,
+        pue=snapshot.pue,
+        hashprice_usd_per_ph_day=hashprice,
+        integrals=books.integrals,
     )
     charge_postings, charged, block_marks = _settle_charges(site, books, snapshot, postings)
     marks.extend(block_marks)
@@ -74,7 +91,7 @@ def settle(
         before = jobs.get(name)
         if before is not None and before.outcome != "open" and view.phase.ended:
             continue
-        progress = telemetry.get(Metric.JOB_PROGRESS, name).value
+        progress = telemetry.get(Metric.JOB_PROGRESS, name).believed
         record, job_postings = settle_job(
             view, site.tenant(view.job.tenant), books.job(view, snapshot.at), progress, price, snapshot.at
         )
@@ -88,6 +105,8 @@ def settle(
         settled_at=snapshot.at,
         charged=charged,
         price=(snapshot.price.interval_start, snapshot.price.usd_per_mwh),
+        integrals=integrals,
+        estimated=estimated,
     )
 
 
@@ -104,6 +123,55 @@ def _settle_charges(
     if ahead:
         return postings, charged, [block_mark(mark, charges, snapshot.at)]
     return postings, charged, [replace(mark, at=snapshot.at)] if mark is not None else []
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody asks to be done with all that is parked of a meter."""
+
+    id: str
+    meter: str
+    way: Way
+    amount: float | None
+    """To book, in the meter's unit; None: what is parked."""
+    reason: str
+    person: str
+
+    def is_what(self, done: Resolution) -> bool:
+        """Whether `done` is the answer to this very request."""
+        mine = (self.id, self.meter, self.way, self.amount, self.reason, self.person)
+        return mine == (done.id, done.meter, done.way, done.asked, done.reason, done.person)
+
+
+def account_for(
+    site: Site, books: Books, asked: Asked, parked: Parked, snapshot: Snapshot
+) -> tuple[Resolution, list[Posting], Books]:
+    """Book or write off what is parked of a meter: the resolution, its lines and the books after it.
+
+    ResolutionError where it can't be booked. A charge's line is corrected for as long as a late reading corrects it.
+    """
+    hashprice = snapshot.hashprice.value
+    assert hashprice is not None, "the stale policy gives a hashprice"
+    amount, booked = 0.0, list[Posting]()
+    if asked.way is Way.BOOK:
+        amount = booked_amount(site, parked, asked.amount, snapshot.at)
+        booked.extend(book(site, parked, amount, pue=snapshot.pue, hashprice_usd_per_ph_day=hashprice))
+    corrected = [line for line in booked if line.start >= snapshot.at - CORRECTED]
+    charges, charged = post_charges(site.grid.charges, books.charged, None, snapshot.at, (), corrected)
+    resolution = Resolution(
+        id=asked.id,
+        at=snapshot.at,
+        meter=asked.meter,
+        way=asked.way,
+        asked=asked.amount,
+        parked=parked.amount,
+        booked=amount,
+        cost_usd=sum(line.cost_usd for line in booked),
+        revenue_usd=sum(line.revenue_usd for line in booked),
+        reason=asked.reason,
+        person=asked.person,
+    )
+    return resolution, [*take_off(parked), *booked, *charges], replace(books, charged=charged)
 
 
 def interrupt(site: Site, books: Books, view: JobView, snapshot: Snapshot) -> tuple[list[Settled], Books]:

@@ -25,9 +25,24 @@ from orchestrator.api.routes import (
     prices,
     site,
     state,
+    unaccounted,
 )
 
-_NOUNS = (site, state, prices, plan, observations, fleets, jobs, decisions, curtailments, breaches, log_levels, events)
+_NOUNS = (
+    site,
+    state,
+    prices,
+    plan,
+    observations,
+    fleets,
+    jobs,
+    decisions,
+    curtailments,
+    breaches,
+    unaccounted,
+    log_levels,
+    events,
+)
 
 
 def create_app(desk: Desk, *, api_key: str | None) -> FastAPI:

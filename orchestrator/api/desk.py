@@ -8,6 +8,8 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from orchestrator.accounting.billing import JobRecord
+from orchestrator.accounting.settlement import Asked
+from orchestrator.accounting.unaccounted import Resolution
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price
 from orchestrator.domain.site import Site
@@ -118,6 +120,13 @@ class Desk(Protocol):
 
     async def cancel(self, curtailment_id: str) -> bool:
         """End an order now; False if there is none by that id that is still running."""
+        ...
+
+    async def account_for(self, asked: Asked, seen: float | None) -> Resolution:
+        """Book or write off all that is parked of a meter; `seen` is what was seen of it, None for whatever it is.
+
+        The same request again gives the same resolution. Returns when it is on record. Raises DeskRefusalError.
+        """
         ...
 
     async def push_prices(self, prices: Sequence[Price]) -> int:

@@ -25,13 +25,10 @@ from orchestrator.forecast.price_history import price_track
 from orchestrator.forecast.price_model import fit_model
 from orchestrator.observe.columns import Floats, Ints
 from orchestrator.optimizer.formulate import caps_ahead
-from orchestrator.optimizer.plan import make_plan
-from orchestrator.optimizer.plan_policy import Known, due, from_now, problem_for, steps_ahead, values_for
+from orchestrator.optimizer.plan_policy import Known, due, from_now, plan_for, problem_for, steps_ahead
 from orchestrator.optimizer.warm_start import Duals
 
 PATTERN_EVERY = timedelta(days=1)
-GAP_EVERY = timedelta(days=1)
-"""A whole plan, with its proven gap, is made once in so long; the values of each interval need none."""
 
 
 class Planning:
@@ -100,10 +97,9 @@ class Planning:
             caps=self._caps,
             before=self._before,
         )
-        problem = problem_for(known)
-        if instant.index % round(GAP_EVERY / self._history.step) == 0:
-            self._gaps.append(make_plan(problem).gap)
-        found, self._before = values_for(known, problem)
+        plan, found = plan_for(known, problem_for(known))
+        self._before = plan.duals
+        self._gaps.append(plan.gap)
         unknown = no_plan(len(instant.fleets), len(self._workload))
         stay, wake = unknown.job_stay, unknown.job_wake.copy()
         stay[instant.job_rows], wake[instant.job_rows] = found.job_stay, found.job_wake

@@ -1,4 +1,4 @@
-"""`wattshift check | demo | serve | backtest | status | plan | curtail | log-level`.
+"""`wattshift check | demo | serve | backtest | status | plan | curtail | unaccounted | log-level`.
 
 Commands import what they need when they run, so that `check` and `status` answer at once.
 """
@@ -12,6 +12,7 @@ from orchestrator.cli.asking import asking
 from orchestrator.cli.backtesting import backtesting
 from orchestrator.cli.checking import checking
 from orchestrator.cli.running import running
+from orchestrator.cli.unaccounted import unaccounted
 from orchestrator.runtime.client.terminal import console
 from orchestrator.runtime.observability import logs
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 for group in (checking, running, backtesting, asking):
     app.add_typer(group)
+app.add_typer(unaccounted, name="unaccounted")
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ HERE = "http://127.0.0.1:8080"
 
 
 @contextmanager
-def _key() -> Iterator[str | None]:
+def api_key() -> Iterator[str | None]:
     """The API key to ask with. What the controller refuses while the block runs ends the command."""
     from orchestrator.runtime.client.client import ClientError
 
@@ -34,7 +34,7 @@ def status(url: Url = HERE) -> None:
     """Print what the site draws, earns and does now."""
     from orchestrator.runtime.client.client import show_status
 
-    with _key() as key:
+    with api_key() as key:
         show_status(url, key, console)
 
 
@@ -43,7 +43,7 @@ def plan(url: Url = HERE) -> None:
     """Print what the site plans for the next 24 hours, and how good that provably is."""
     from orchestrator.runtime.client.plan_table import show_plan
 
-    with _key() as key:
+    with api_key() as key:
         show_plan(url, key, console)
 
 
@@ -60,7 +60,7 @@ def curtail(
     """Order the site or a feeder to stay under a limit for a while, or cancel such an order."""
     from orchestrator.runtime.client.client import cancel_order, send_order
 
-    with _key() as key:
+    with api_key() as key:
         if cancel is not None:
             cancel_order(url, key, cancel, console)
         else:
@@ -88,7 +88,7 @@ def log_level(
     """Print what the controller says in its log, or change it for a while."""
     from orchestrator.runtime.client.log_level_client import change_level, show_levels
 
-    with _key() as key:
+    with api_key() as key:
         if logger is None:
             show_levels(url, key, console)
         elif level is None:

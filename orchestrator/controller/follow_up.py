@@ -66,22 +66,22 @@ def conclude(
 def verify_pending(site: Site, draft: State, snapshot: Snapshot) -> list[Record]:
     """Outcomes of actions that the meter shows now, or that it should show by now and does not."""
     outcomes: list[Record] = []
-    within = site.controls.verify_within
+    controls = site.controls
     for target, pending in list(draft.pending.items()):
-        outcome = check(pending, snapshot, within)
+        outcome = check(pending, snapshot, controls)
         if outcome.state is OutcomeState.MEASURED:
             del draft.pending[target]
         elif outcome.state is OutcomeState.LATE:
             del draft.pending[target]
             if without_effect(pending, snapshot):
-                leave_alone(draft, pending, snapshot, within)
+                leave_alone(draft, pending, snapshot, controls.verify_within)
             if pending.action.direction is Direction.DOWN:
                 draft.late[target] = replace(pending, outcome=outcome)
         else:
             continue
         outcomes.append(outcome)
     for target, pending in list(draft.late.items()):
-        if check(pending, snapshot, within).state is OutcomeState.MEASURED:
+        if check(pending, snapshot, controls).state is OutcomeState.MEASURED:
             del draft.late[target]
     return outcomes
 

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from math import isclose
 
 from orchestrator.accounting.billing import JobRecord
-from orchestrator.accounting.settlement import settle, settlement_due
+from orchestrator.accounting.settlement import Asked, account_for, followed, settle, settlement_due
+from orchestrator.accounting.unaccounted import Resolution, ResolutionError, parked_of
 from orchestrator.controller.back_off import holding, worth_sending
 from orchestrator.controller.deciding import acting_on
 from orchestrator.controller.follow_up import (
@@ -22,6 +24,7 @@ from orchestrator.controller.follow_up import (
     follow_breaches,
     verify_pending,
 )
+from orchestrator.controller.lapse import taken_over
 from orchestrator.controller.observed import new_prices, observation, trigger_of
 from orchestrator.controller.past import Past, read_past
 from orchestrator.controller.restart import close_restart
@@ -48,6 +51,7 @@ from orchestrator.explain.decision_record import write_up
 from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
 from orchestrator.observe.plausibility import judged
+from orchestrator.observe.standstill import watched
 from orchestrator.ports import (
     MetricSource,
     PriceSource,
@@ -172,6 +176,34 @@ class Controller:
             await self._answer(now)
             return True
 
+    async def account_for(self, asked: Asked, seen: float | None) -> Resolution:
+        """Book or write off all that is parked of a meter. The same request again is answered by what came of it, and
+        changes nothing.
+
+        `seen` is what whoever asks has seen of it, in the meter's unit; None: whatever it is. ResolutionError where
+        there is nothing, something else than was seen, or it can't be booked.
+        """
+        async with self._lock:
+            done = self.doors.store.resolution(asked.id)
+            if done is not None:
+                if not asked.is_what(done):
+                    raise ResolutionError(f"{asked.id} is another resolution, of {done.meter} by {done.person}")
+                return done
+            if self.snapshot is None:
+                raise ResolutionError("nothing is observed yet, so nothing can be booked")
+            parked = next((it for it in parked_of(self.doors.store.parked()) if it.meter == asked.meter), None)
+            if parked is None:
+                raise ResolutionError(f"nothing is parked of {asked.meter!r}")
+            if seen is not None and not isclose(seen, parked.amount, rel_tol=1e-9, abs_tol=1e-12):
+                raise ResolutionError(
+                    f"{parked.amount!r} {parked.unit} are parked of {asked.meter} by now, not {seen!r}: look again"
+                )
+            draft = self._state.copy()
+            resolution, lines, draft.books = account_for(self.site, draft.books, asked, parked, self.snapshot)
+            self._record([resolution, *lines])
+            self._state = draft
+            return resolution
+
     def _keep(self, order: Curtailment) -> None:
         self._record([order])
         self._state.curtailments[order.id] = order
@@ -209,7 +241,8 @@ class Controller:
             doors.metrics.read(now),
             doors.workloads.observe(now),
         )
-        telemetry = judged(self.site, telemetry)
+        workloads = await taken_over(self.site, doors.workloads, workloads, now)
+        telemetry, draft.watches = watched(self.site, judged(self.site, telemetry), workloads, draft.watches)
         self._watch.done(Part.OBSERVE)
         self.synced = workloads.synced
         if not workloads.synced:
@@ -234,16 +267,20 @@ class Controller:
             *find_interruptions(self.site, draft, self.workloads, workloads, snapshot),
         ]
         snapshot = holding(draft, snapshot)
+        draft.books = followed(self.site, draft.books, telemetry)
         if final or settlement_due(draft.books, snapshot, workloads):
             settled, draft.books = settle(self.site, draft.books, snapshot, workloads, telemetry)
             records.extend(settled)
+        snapshot = replace(snapshot, estimated=draft.books.estimated)
         self._watch.done(Part.ASSESS)
         trigger, trigger_at = trigger_of(draft, snapshot, trigger)
         records.append(observation(self.site, draft, snapshot))
         desired = self._policy(self.site, snapshot)
         reasons = Reasons(snapshot, desired)
         records.extend(follow_breaches(self.site, draft, snapshot, desired, self._started_at))
-        moves = worth_sending(draft, plan_moves(self.site, snapshot, desired), snapshot)
+        draft.ramp = draft.ramp.at_time(self.site, snapshot.at)
+        moves = worth_sending(draft, plan_moves(self.site, snapshot, desired, draft.ramp), snapshot)
+        draft.ramp = draft.ramp.after(snapshot, (planned.change_kw for planned in moves.now))
         decision = write_up(snapshot, desired, reasons, moves, trigger, trigger_at)
         if decision is not None:
             records.append(decision)

@@ -25,6 +25,7 @@ from orchestrator.explain.plan_view import PlanState, PlanView
 from orchestrator.forecast.arrivals import PastJobs, arrivals_by_pool, patterns_by_pool
 from orchestrator.forecast.forecast import BesidePrices, live_outlook
 from orchestrator.forecast.outlook import PlanValues
+from orchestrator.observe.assumed import assumed_share
 from orchestrator.observe.columns import fleet_columns, job_columns
 from orchestrator.optimizer.formulate import caps_ahead
 from orchestrator.optimizer.plan_policy import STEP, Known, due, from_now, named, plan_for, problem_for, steps_ahead
@@ -57,13 +58,13 @@ class Planner:
         self._site = site
         self._zone = ZoneInfo(site.timezone)
         self._answer: Answer | None = None
-        self._problem = ""
+        self._problem = self._blocked = ""
         self._asked_at: datetime | None = None
         self._asked_for: tuple[object, ...] = ()
 
     @property
     def state(self) -> PlanState:
-        return PlanState(self._answer.view if self._answer is not None else None, self._problem)
+        return PlanState(self._answer.view if self._answer is not None else None, self._problem, self._blocked)
 
     def values(self, now: datetime) -> PlanValues | None:
         """What the plan in force says; None where there is none that reaches to `now`."""
@@ -74,6 +75,24 @@ class Planner:
         """A plan is old, or what it was made for has changed: jobs, limits, or what is held."""
         age = snapshot.at - self._asked_at if self._asked_at is not None else None
         return due(age, changed=self._asked_for != _occasion(snapshot))
+
+    def blocked(self, snapshot: Snapshot) -> bool:
+        """Whether too little is seen for the plan that is due; `state` says so from now on, until one may be made.
+
+        What is not seen counts at its most and cannot be moved: a plan of such a site shares out power that there is
+        as if there were none.
+        """
+        share, most = assumed_share(snapshot), self._site.stale.plan_max_assumed_share
+        self._blocked = (
+            f"{share:.1%} of the site's power is not measured, more than the {most:.1%} that a plan may assume"
+            if share > most
+            else ""
+        )
+        return bool(self._blocked)
+
+    def unblock(self) -> None:
+        """No plan is due any more, so nothing is in its way."""
+        self._blocked = ""
 
     def question(self, snapshot: Snapshot, past: Past) -> Question:
         """What to plan on now; it counts as asked."""

@@ -1,13 +1,15 @@
 """What a controller keeps between rounds."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from orchestrator.accounting.settlement import Books
+from orchestrator.dispatch.ramp import NO_RAMP, Ramp
 from orchestrator.domain.decision import Breach, BreachKind, Decision, Outcome
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PriceBook
 from orchestrator.domain.target import Target
+from orchestrator.observe.standstill import Watches
 from orchestrator.observe.verify import Pending
 from orchestrator.ports import Memory, ObservationRecord
 
@@ -38,6 +40,9 @@ class State:
     book: PriceBook
     """Of prices, what is on record."""
     last_price: tuple[datetime, float] | None = None
+    ramp: Ramp = NO_RAMP
+    watches: Watches = field(default_factory=dict)
+    """Of the devices' readings; replaced as a whole each round."""
 
     @staticmethod
     def of(memory: Memory) -> "State":

@@ -69,6 +69,7 @@ def warm(site: Site, at_s: float) -> FleetColumns:
         at_step=at_step,
         movable=np.array([fleet.racks for fleet in site.fleets], dtype=np.int64),
         held=np.zeros(count, dtype=np.bool_),
+        dark=np.zeros(count, dtype=np.bool_),
         draw_share=np.ones(count),
         woken_at=moved_at,
         slept_at=moved_at.copy(),

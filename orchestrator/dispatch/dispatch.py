@@ -141,7 +141,7 @@ def _target_mix(
     exceeded: a meter that fails is no reason to stop earning.
     """
     fleet, view = status.fleet, status.view
-    unmoved = status.silent | status.stuck
+    unmoved = status.unmoved
     if len(unmoved) == fleet.racks and stays:
         return view.racks
     mix = RackMix.of_steps(fleet.racks - len(unmoved), [step.to_mode for step in steps], at_step)

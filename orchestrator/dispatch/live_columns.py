@@ -59,9 +59,7 @@ class FleetRows:
     plain: Flags
     """All racks follow, in modes on the hull of their fleet's: `at_step` says everything of them."""
     unmoved: Ints
-    """Racks that are silent or stuck."""
-    strongest_kw: Floats
-    """Of one rack in its strongest mode."""
+    """Racks that no choice moves."""
 
 
 class LiveColumns:
@@ -184,7 +182,9 @@ def fleet_rows(site: Site, fleets: Mapping[str, FleetStatus], before: FleetRows 
     new = [
         row
         for row, (status, was) in enumerate(zip(statuses, before.statuses, strict=True))
-        if status.view is not was.view or status.silent != was.silent or status.stuck != was.stuck
+        if status.view is not was.view
+        or status.unmoved != was.unmoved
+        or (status.dark_since is None) != (was.dark_since is None)
     ]
     if any(statuses[row].fleet is not before.statuses[row].fleet for row in range(len(statuses))):
         return _all_fleet_rows(site, names, statuses, [hull(status.fleet) for status in statuses])
@@ -224,12 +224,11 @@ def _all_fleet_rows(
             [_plain(status, of_fleet) for status, of_fleet in zip(statuses, steps, strict=True)],
             dtype=np.bool_,
         ),
-        unmoved=np.array([len(status.silent | status.stuck) for status in statuses], dtype=np.int64),
-        strongest_kw=np.array([status.fleet.rack_nameplate_kw for status in statuses], dtype=np.float64),
+        unmoved=np.array([len(status.unmoved) for status in statuses], dtype=np.int64),
     )
 
 
 def _plain(status: FleetStatus, steps: tuple[ModeStep, ...]) -> bool:
-    if status.silent or status.stuck or status.fleet.racks != len(status.view.rack_modes):
+    if status.unmoved or status.fleet.racks != len(status.view.rack_modes):
         return False
     return status.view.racks.keys() <= {SLEEP, *(step.to_mode for step in steps)}

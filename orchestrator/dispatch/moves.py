@@ -1,10 +1,11 @@
 """From what should run to what may be moved now: power-downs at once, power-ups as far as measured room allows."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor
 
 from orchestrator.dispatch.desired import Desired
+from orchestrator.dispatch.ramp import FREE, NO_RAMP, Bucket, Ramp, above_a_cap, fewer_racks, in_the_dark
 from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.headroom import left_beside_kw
 from orchestrator.domain.limits import Cap
@@ -32,8 +33,11 @@ class Moves:
     """Whose power-up waits for room to be measured or GPUs to be free."""
 
 
-def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
-    """The moves to send now. A fleet that goes both down and up goes down first and up in a later round."""
+def plan_moves(site: Site, snapshot: Snapshot, desired: Desired, ramp: Ramp = NO_RAMP) -> Moves:
+    """The moves to send now. A fleet that goes both down and up goes down first and up in a later round.
+
+    No faster than `ramp`, but for what goes down because a cap is exceeded.
+    """
     fleets = [target.name for target in desired.changes if target.kind is Kind.FLEET]
     jobs = [target.name for target in desired.changes if target.kind is Kind.JOB]
     downs = [
@@ -41,16 +45,19 @@ def plan_moves(site: Site, snapshot: Snapshot, desired: Desired) -> Moves:
         *_job_downs(snapshot, desired, jobs),
         *_limit_downs(snapshot, desired),
     ]
+    going_down = {planned.move.target for planned in downs}
+    if ramp.down is not FREE and not above_a_cap(snapshot):
+        downs = list(_ramped(snapshot, downs, ramp.down))
     raised = any(desired.gpu_limit_w[name] > pool.gpu_limit_w for name, pool in snapshot.pools.items())
     if not desired.changes and not raised:
         return Moves(now=tuple(downs), waiting=())  # nothing goes up: no need to know the room for it
-    going_down = {planned.move.target for planned in downs}
     room = MeasuredRoom.measured(site, snapshot)
+    room.ramp = ramp.up
     ups: list[PlannedMove] = []
     held: list[Target] = []
     # Customers' throttled GPUs get the room before mining does.
     for target in (*(Target.pool(name) for name in snapshot.pools), *desired.order):
-        if target in going_down:
+        if target in going_down or in_the_dark(snapshot, target):
             continue
         if target.kind is Kind.FLEET:
             planned, wanted = _fleet_up(snapshot, desired, target.name, room)
@@ -72,6 +79,8 @@ class MeasuredRoom:
     grid_kw: float
     feeder_kw: dict[str, float]
     gpus: dict[str, int]
+    ramp: Bucket = FREE
+    """Whose rate it is filled at; no cap."""
 
     @staticmethod
     def measured(site: Site, snapshot: Snapshot) -> "MeasuredRoom":
@@ -91,11 +100,32 @@ class MeasuredRoom:
     def units(self, feeder: str, unit_kw: float) -> int:
         if unit_kw <= 0:
             return 1 << 30
-        return max(floor(min(self.grid_kw, self.feeder_kw[feeder]) / unit_kw + 1e-9), 0)
+        units = max(floor(min(self.grid_kw, self.feeder_kw[feeder]) / unit_kw + 1e-9), 0)
+        return min(units, self.ramp.units(unit_kw))
 
     def take(self, feeder: str, kw: float) -> None:
         self.grid_kw -= kw
         self.feeder_kw[feeder] -= kw
+        self.ramp = self.ramp.less(kw)
+
+
+def _ramped(snapshot: Snapshot, downs: Iterable[PlannedMove], bucket: Bucket) -> Iterator[PlannedMove]:
+    """Those that the ramp lets go now, a fleet as far as it does."""
+    for planned in downs:
+        move = planned.move
+        if not isinstance(move, SetFleet):
+            if not bucket.units(-planned.change_kw):
+                continue
+            bucket = bucket.less(-planned.change_kw)
+            yield planned
+            continue
+        status = snapshot.fleets[move.fleet]
+        part = fewer_racks(status, move, bucket, snapshot.pue)
+        if part is None:
+            continue
+        change_kw = (status.fleet.setpoint_kw(part.racks) - status.fleet.setpoint_kw(status.view.racks)) * snapshot.pue
+        bucket = bucket.less(-change_kw)
+        yield replace(planned, move=part, change_kw=change_kw)
 
 
 def _fleet_downs(snapshot: Snapshot, desired: Desired, names: Iterable[str]) -> Iterator[PlannedMove]:
@@ -209,8 +239,8 @@ def _limit_up(
     if limit_w <= status.gpu_limit_w:
         return None, False
     change_kw = _limit_change_kw(status, snapshot, limit_w)
-    room_kw = min(room.grid_kw, room.feeder_kw[status.pool.feeder])
-    if change_kw > room_kw:  # as far up as there is room for
+    room_kw = min(room.grid_kw, room.feeder_kw[status.pool.feeder], room.ramp.left_kw)
+    if change_kw > max(room_kw, 0.0):  # as far up as there is room for; one that nobody draws by needs none
         raised_w = int((limit_w - status.gpu_limit_w) * max(room_kw, 0.0) / change_kw)
         if raised_w < 1:
             return None, True

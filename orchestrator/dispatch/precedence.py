@@ -1,4 +1,4 @@
-"""Who wins, as a list that is walked: safety limits > grid orders > operator overrides > SLA > profit.
+"""Who wins, as a list that is walked: safety limits > safe power > grid orders > operator overrides > SLA > profit.
 
 A rule can say three things. It stands for the caps on power of one authority: all caps hold, so at each place the
 tightest counts (`caps_that_hold`). It claims that something runs: claims are served in the order of the list, each as
@@ -37,6 +37,8 @@ class Rule:
 
 
 SAFETY_LIMITS = Rule("safety limits", caps=Authority.SITE, claims=(), stops=frozenset(Rank))
+SAFE_POWER = Rule("safe power", caps=Authority.SAFE_POWER, claims=(), stops=frozenset({Rank.DUE, Rank.WORTH}))
+"""Of a site that nobody has seen for longer than its hold (`observe.safe_power`): what is guaranteed goes on."""
 GRID_ORDERS = Rule("grid orders", caps=Authority.ORDER, claims=(), stops=frozenset({Rank.DUE, Rank.WORTH}))
 """No order interrupts what is guaranteed."""
 OPERATOR_OVERRIDES = Rule("operator overrides", caps=Authority.OVERRIDE, claims=(), stops=GRID_ORDERS.stops)
@@ -45,7 +47,7 @@ OPERATOR_OVERRIDES = Rule("operator overrides", caps=Authority.OVERRIDE, claims=
 SLA = Rule("SLA", caps=None, claims=(Rank.GUARANTEED, Rank.DUE), stops=frozenset())
 PROFIT = Rule("profit", caps=None, claims=(Rank.WORTH,), stops=frozenset())
 
-PRECEDENCE = (SAFETY_LIMITS, GRID_ORDERS, OPERATOR_OVERRIDES, SLA, PROFIT)
+PRECEDENCE = (SAFETY_LIMITS, SAFE_POWER, GRID_ORDERS, OPERATOR_OVERRIDES, SLA, PROFIT)
 """The highest first."""
 
 

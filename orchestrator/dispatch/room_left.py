@@ -42,19 +42,19 @@ def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, 
     pool_statuses = [snapshot.pools[pool.name] for pool in site.pools]
 
     racks = np.array([status.fleet.racks for status in fleets.statuses], dtype=np.float64)
-    silent = np.array([len(status.silent) for status in fleets.statuses], dtype=np.float64)
-    asleep_kw = fleets.columns.asleep_kw
-    moved_kw = asleep_kw * (racks - fleets.unmoved) + fleets.strongest_kw * fleets.unmoved
-    moved_kw += [status.excess_kw for status in fleets.statuses]
+    moved_kw = fleets.columns.asleep_kw * (racks - fleets.unmoved)
+    moved_kw += [status.unmoved_kw + status.excess_kw for status in fleets.statuses]
     held_kw = np.array([status.committed_kw for status in fleets.statuses])
     np.add.at(fixed_kw, fleets.columns.feeder, np.where(fleets.columns.held, held_kw, moved_kw))
-    np.add.at(assumed_kw, fleets.columns.feeder, (fleets.strongest_kw - asleep_kw) * silent)
+    of_fleets_kw = np.array([status.assumed_kw for status in fleets.statuses], dtype=np.float64)
+    np.add.at(assumed_kw, fleets.columns.feeder, of_fleets_kw)
 
     of_feeders = [loads[place] for place in places]
     metered = np.array([load.metered for load in of_feeders], dtype=np.bool_)
     fixed_kw -= np.array([load.assumed_kw - load.silent_racks_kw for load in of_feeders]) / pue
     for status, feeder in zip(pool_statuses, pools.feeder, strict=True):
-        pool, unseen = status.pool, 0 if metered[feeder] else len(status.silent)  # their jobs are chosen between below
+        # A silent node else draws its jobs' share, counted with them.
+        pool, unseen = status.pool, 0 if metered[feeder] else len(status.unknown)
         idle_kw = (pool.nodes - unseen) * pool.node_idle_kw
         fixed_kw[feeder] += idle_kw + unseen * pool.node_nameplate_kw + status.excess_kw
         assumed_kw[feeder] += (pool.node_nameplate_kw - pool.node_idle_kw) * unseen

@@ -15,6 +15,8 @@ class Authority(StrEnum):
 
     SITE = "site"
     """What wires, breakers and the connection can carry."""
+    SAFE_POWER = "safe_power"
+    """What a site is brought to that nobody has seen for too long (`observe.safe_power`)."""
     ORDER = "order"
     OVERRIDE = "override"
 
@@ -36,7 +38,12 @@ class Cap:
         return _SOURCES[self.by].format(at=self.at, id=self.id)
 
 
-_SOURCES = {Authority.SITE: "{at}", Authority.ORDER: "curtailment {id}", Authority.OVERRIDE: "override {id}"}
+_SOURCES = {
+    Authority.SITE: "{at}",
+    Authority.SAFE_POWER: "safe power of a site that nobody sees",
+    Authority.ORDER: "curtailment {id}",
+    Authority.OVERRIDE: "override {id}",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,20 +132,25 @@ class Sample:
 class Telemetry:
     """All samples of one moment, by metric and subject. Immutable."""
 
-    __slots__ = ("_readings", "at")
+    __slots__ = ("_readings", "at", "refused")
 
     def __init__(self, at: datetime, samples: Iterable[Sample] = ()) -> None:
         readings: dict[Metric, dict[str, Reading]] = {}
         for sample in samples:
             readings.setdefault(sample.metric, {})[sample.subject] = sample.reading
         self.at = at
+        self.refused: Mapping[str, str] = _NOTHING
+        """By subject, why its newest value is no reading: it keeps the one before."""
         self._readings: Mapping[Metric, Mapping[str, Reading]] = readings
 
     @staticmethod
-    def of(at: datetime, readings: Mapping[Metric, Mapping[str, Reading]]) -> "Telemetry":
+    def of(
+        at: datetime, readings: Mapping[Metric, Mapping[str, Reading]], refused: Mapping[str, str] | None = None
+    ) -> "Telemetry":
         """Readings by metric and subject as they are; nobody changes them afterwards."""
         telemetry = Telemetry(at)
         telemetry._readings = readings
+        telemetry.refused = refused or _NOTHING
         return telemetry
 
     def get(self, metric: Metric, subject: str) -> Reading:
@@ -168,6 +173,7 @@ class Telemetry:
                 metric: {subject: reading.graded(now, max_age) for subject, reading in readings.items()}
                 for metric, readings in self._readings.items()
             },
+            self.refused,
         )
 
     def __iter__(self) -> Iterator[Sample]:
@@ -181,4 +187,5 @@ class Telemetry:
         return sum(len(readings) for readings in self._readings.values())
 
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _NONE: Mapping[str, Reading] = MappingProxyType({})

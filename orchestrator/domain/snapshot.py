@@ -35,8 +35,11 @@ class Lowered:
     """A power-down that a rack was asked for."""
 
     at: datetime
+    """While its source is down it is put off: nobody could have seen it follow."""
     follows_below_kw: float
     """Measured power under which the rack has followed: halfway down."""
+    from_kw: float
+    """What it may draw until it is seen to follow: the most that it was asked since it was last seen to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,10 @@ class FleetStatus:
     fleet: Fleet
     view: FleetView
     counted_kw: float
-    """Measured power; racks without a fresh reading at nameplate."""
+    """Measured power; racks without a fresh reading at the most that they may draw (`stale_policy`)."""
     committed_kw: float
     """What may be drawn under the accepted setpoint: measured where a rack has settled, else the higher of measured
-    and setpoint power, rack by rack."""
+    and setpoint power, rack by rack; what was asked down and is not seen to follow as before."""
     draw_share: float
     """Measured power of settled awake racks as a share of their nameplate, as last seen; 1 before that."""
     hashrate_phs: float | None
@@ -65,7 +68,31 @@ class FleetStatus:
     efficiency_j_per_th: Mapping[str, float] = field(default_factory=dict)
     """Measured, by rack; of those that hash and are not silent."""
     silent_kw: float = 0.0
-    """Of `counted_kw` and `committed_kw`, what silent racks count for."""
+    """Of `counted_kw`, `committed_kw` and `unmoved_kw`, what silent racks count for that are not on trust."""
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    """Measured power by rack; of those that are not silent."""
+    raised: Mapping[str, datetime] = field(default_factory=dict)
+    """Racks that were asked up and have not been read since, and when they were asked."""
+    defiant: frozenset[str] = frozenset()
+    """Stuck racks that were seen not to follow when they were last read; the others of `stuck` are silent."""
+    never_read: frozenset[str] = frozenset()
+    """Silent racks that have not been read since we started: nobody knows what they follow."""
+    dark_since: datetime | None = None
+    """Since when most of its racks are silent, which is taken for one source that is down; None where it is not."""
+    on_trust: frozenset[str] = frozenset()
+    """Silent racks of a source that is down, held on their accepted setpoints: they are moved like the others, and
+    none of the fleet goes up."""
+    measured_kw: float = 0.0
+    """The newest readings alone, whatever their age; racks asked up and not read since at their setpoint."""
+    unmoved_kw: float = 0.0
+    """What the racks that no choice moves count at."""
+    assumed_kw: float = 0.0
+    """Of `unmoved_kw` what nobody measures: beyond sleep of silent racks, beyond their reading of stuck ones."""
+
+    @property
+    def unmoved(self) -> frozenset[str]:
+        """Racks that no choice moves: stuck ones, and silent ones but those on trust."""
+        return (self.silent - self.on_trust) | self.stuck
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +118,29 @@ class PoolStatus:
     pool: GpuPool
     gpu_limit_w: float
     counted_kw: float
-    """Measured node power; nodes without a fresh reading at nameplate."""
+    """Measured node power; silent nodes at what is left for them of `expected_kw`, never read ones at nameplate."""
     committed_kw: float
     """The higher of counted power and what the running jobs may draw at the power limit."""
     silent: frozenset[str]
     excess_kw: float = 0.0
-    """Measured power beyond idle nodes and the running jobs' full draw."""
+    """Measured power beyond idle nodes and the running jobs' full draw; as last seen while nodes are silent."""
     expected_kw: float = 0.0
     """Idle nodes and the running jobs' full draw at the power limit."""
     silent_kw: float = 0.0
     """Of `counted_kw`, what silent nodes count for."""
+    never_read: frozenset[str] = frozenset()
+    """Silent nodes that have not been read since we started."""
+    dark_since: datetime | None = None
+    """Since when most of its nodes are silent, which is taken for one source that is down; None where it is not."""
+    most_kw: float = 0.0
+    """The highest `expected_kw` since the source is down; as it is now else."""
+    read_from: datetime | None = None
+    """When the oldest of the fresh readings was measured; None where there is none."""
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Nodes that count at nameplate: never read, though others of the pool are."""
+        return self.never_read if self.dark_since is None else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +152,10 @@ class Snapshot:
     outdoor: Reading
     pue: float
     power: Power
-    """As counted against the caps: measured, with nameplate where a reading is stale."""
+    """As counted against the caps: measured, and where it is not the most that may be drawn."""
     measured: Power
-    """The newest readings alone, whatever their age; what has none is left out."""
+    """The newest readings alone, whatever their age; what has none is left out. A rack that was asked up and not read
+    since is at its setpoint: an older reading is of what it was asked before."""
     limits: Limits
     fleets: Mapping[str, FleetStatus]
     pools: Mapping[str, PoolStatus]
@@ -145,6 +186,11 @@ class Snapshot:
     def unmeasured(self, place: Target) -> list[str]:
         """What keeps power there from being known: nothing where there is a fresh meter."""
         return [] if self.meters.kw(place) is not None else self.silent_meters
+
+    unexplained_kw: Mapping[str, float] = field(default_factory=dict)
+    """Racks that draw more than their setpoint explains, and by how much, IT power."""
+    estimated: frozenset[str] = frozenset()
+    """Racks and nodes whose energy or hash was posted from power at the last settlement, for want of a counter."""
 
     @property
     def silent_meters(self) -> list[str]:

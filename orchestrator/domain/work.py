@@ -142,6 +142,9 @@ class Workloads:
     fleets: Mapping[str, FleetView] = field(default_factory=dict)
     jobs: Mapping[str, JobView] = field(default_factory=dict)
     pools: Mapping[str, PoolView] = field(default_factory=dict)
+    lapsed_at: datetime | None = None
+    """When the lease on the setpoints ran out that nobody has renewed since: agents have put their racks to sleep,
+    whatever the setpoints say. None while it holds."""
 
 
 Placement = Mapping[str, Sequence[int]]

@@ -86,8 +86,8 @@ def _without_plan(state: PlanState, moment: Moment) -> str:
         text = f"The last plan, of {made}, reached only to {end}"
     else:
         text = "There is no plan yet"
-    if state.problem:
-        text += f" ({state.problem.rstrip('.')})"
+    if state.why_none:
+        text += f" ({state.why_none.rstrip('.')})"
     return f"{text}: the price now decides alone."
 
 

@@ -98,8 +98,11 @@ def plan_view(
         profit_usd=plan.profit_usd,
         bound_usd=plan.bound_usd,
         gap=plan.gap,
+        sound=plan.sound,
         seconds_to_make=made.seconds,
-        broken_promises=tuple(told(site, promise, start, step) for promise in plan.broken),
+        broken_promises=tuple(
+            told(site, promise, start, step) for promise in plan.broken if plan.sound or promise.cause.proven
+        ),
         fleets=Lazily(fleets, of_fleet),
         jobs=Lazily(jobs, of_job),
     )

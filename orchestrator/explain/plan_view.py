@@ -62,7 +62,9 @@ class PlanView:
     bound_usd: float
     """No plan could earn more, on the same forecasts and of the jobs that are known."""
     gap: float
-    """(bound - profit) / |bound|: 0.01 is 1 %."""
+    """As `Plan.gap`: 0.01 is 1 %."""
+    sound: bool
+    """The gap is small enough for promises to be told from where the plan has its jobs."""
     seconds_to_make: float
     """On the wall."""
     broken_promises: tuple[str, ...]
@@ -79,3 +81,11 @@ class PlanState:
     """None before the first plan."""
     problem: str = ""
     """Why the newest attempt failed or is late; empty when it was made. The last plan stays in force."""
+    blocked: str = ""
+    """Why none is made though one is due; empty while none is due or nothing is in its way. The last one stays in force
+    until its end."""
+
+    @property
+    def why_none(self) -> str:
+        """What keeps a new plan from coming, or did."""
+        return self.blocked or self.problem

@@ -77,8 +77,12 @@ def _fleet_reason(snapshot: Snapshot, desired: Desired, status: FleetStatus) -> 
             text = f"{fleet.model} on, {racks.text()}: {kept}"
     if status.stuck:
         text += f"; {len(status.stuck)} racks do not follow and count at full power"
-    if status.silent:
-        text += f"; {len(status.silent)} racks are silent and count at nameplate"
+    if status.on_trust and status.dark_since is not None:
+        text += f"; not seen since {status.dark_since:%H:%M:%S} UTC and held on its setpoints: nothing of it goes up"
+    elif status.never_read:
+        text += f"; {len(status.never_read)} racks are silent and count at nameplate"
+    elif status.silent:
+        text += f"; {len(status.silent)} racks are silent and count at the most that they were asked"
     return text
 
 

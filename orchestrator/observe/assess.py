@@ -1,7 +1,7 @@
 """From raw readings to one snapshot of the site: what is counted, what is committed, what is silent or stuck."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orchestrator.accounting.billing import JobRecord
@@ -10,14 +10,19 @@ from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import PriceBook, current_price
 from orchestrator.domain.metered import NO_METERS
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
-from orchestrator.domain.site import GpuPool, Site
-from orchestrator.domain.snapshot import PoolStatus, Power, Snapshot
+from orchestrator.domain.site import Site
+from orchestrator.domain.snapshot import Power, Snapshot
+from orchestrator.domain.target import GRID_CONNECTION
 from orchestrator.domain.work import Workloads
 from orchestrator.observe.fleet_status import fleet_status
 from orchestrator.observe.job_status import interruptions_last_hour, job_statuses
 from orchestrator.observe.meters import observe_meters
 from orchestrator.observe.plausibility import suspects_of
+from orchestrator.observe.pool_status import pool_status
+from orchestrator.observe.safe_power import safe_cap
+from orchestrator.observe.silence import silences
 from orchestrator.observe.stale_policy import or_assumed, outdoor_or_assumed
+from orchestrator.observe.unexplained import unexplained
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +52,40 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
     outdoor = outdoor_or_assumed(inputs.outdoor, now, site.stale)
     assert outdoor.value is not None, "an assumed temperature has a value"
     pue = site.cooling.pue(outdoor.value)
+    silence, site_dark = silences(site, workloads.fleets, telemetry, before, now)
     fleets = {
         fleet.name: fleet_status(
-            site, fleet, workloads.fleets[fleet.name], telemetry, before.fleets.get(fleet.name) if before else None, now
+            site,
+            fleet,
+            workloads.fleets[fleet.name],
+            telemetry,
+            silence[fleet.name],
+            before.fleets.get(fleet.name) if before else None,
+            now,
         )
         for fleet in site.fleets
         if fleet.name in workloads.fleets
     }
     open_jobs = {name: view for name, view in workloads.jobs.items() if not view.phase.ended}
-    pools = {pool.name: _pool_status(site, pool, workloads, telemetry, now) for pool in site.pools}
-    jobs = job_statuses(site, open_jobs, telemetry, inputs.job_records, before.jobs if before else {})
+    pools = {
+        pool.name: pool_status(
+            site, pool, workloads, telemetry, silence[pool.name], before.pools.get(pool.name) if before else None, now
+        )
+        for pool in site.pools
+    }
+    dark_pools = {name for name, status in pools.items() if status.dark_since is not None}
+    jobs = job_statuses(site, open_jobs, telemetry, inputs.job_records, before.jobs if before else {}, dark_pools)
     meters = observe_meters(site, telemetry, workloads, pue, before.meters if before else NO_METERS, now)
+    limits = limits_now(site, inputs.curtailments, now)
+    if meters.kw(GRID_CONNECTION) is not None:
+        site_dark = None  # its devices are held for as long as that, and what they draw together is measured
+    safe = safe_cap(site, site_dark, fleets.values(), pools.values(), jobs.values(), pue, now)
     stale = [
         *(["price"] if price.reading.quality is not Quality.FRESH else []),
         *(["hashprice"] if hashprice.quality is not Quality.FRESH else []),
         *(["temperature"] if outdoor.quality is not Quality.FRESH else []),
         *(f"rack {rack}" for status in fleets.values() for rack in sorted(status.silent)),
-        *(f"node {node}" for pool_status in pools.values() for node in sorted(pool_status.silent)),
+        *(f"node {node}" for status_of_pool in pools.values() for node in sorted(status_of_pool.silent)),
         *meters.silent,
     ]
     return Snapshot(
@@ -81,15 +103,11 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
         ),
         measured=_power(
             site,
-            {
-                fleet.name: _sum_kw(telemetry, Metric.ASIC_POWER, fleet.rack_names())
-                for fleet in site.fleets
-                if fleet.name in fleets
-            },
+            {name: status.measured_kw for name, status in fleets.items()},
             {pool.name: _sum_kw(telemetry, Metric.NODE_POWER, pool.node_names()) for pool in site.pools},
             pue,
         ),
-        limits=limits_now(site, inputs.curtailments, now),
+        limits=limits if safe is None else replace(limits, caps=(*limits.caps, safe)),
         fleets=fleets,
         pools=pools,
         jobs=jobs,
@@ -98,37 +116,8 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
         stale=tuple(stale),
         suspect={**suspects_of(telemetry), **meters.suspect},
         meters=meters,
+        unexplained_kw=unexplained(site, workloads, telemetry, now),
         interruptions_last_hour=interruptions_last_hour(inputs.job_records.values(), now),
-    )
-
-
-def _pool_status(site: Site, pool: GpuPool, workloads: Workloads, telemetry: Telemetry, now: datetime) -> PoolStatus:
-    max_age = site.stale.telemetry_max_age
-    view = workloads.pools.get(pool.name)
-    gpu_limit_w = view.gpu_limit_w if view is not None else pool.gpu_power_w
-    counted = 0.0
-    silent: set[str] = set()
-    powers = telemetry.readings(Metric.NODE_POWER)
-    for node in pool.node_names():
-        reading = powers.get(node)
-        if reading is None or reading.value is None or not reading.graded(now, max_age).fresh:
-            silent.add(node)
-            counted += pool.node_nameplate_kw
-        else:
-            counted += reading.value / 1000.0
-    jobs = [view for view in workloads.jobs.values() if view.job.pool == pool.name]
-    expected_kw = pool.idle_kw + sum(pool.rise_kw(view.gpus, gpu_limit_w) for view in jobs if view.phase.holds_gpus)
-    settled_before = now - site.controls.verify_within
-    at_rest = all(view.changed_at <= settled_before for view in jobs)
-    return PoolStatus(
-        pool=pool,
-        gpu_limit_w=gpu_limit_w,
-        counted_kw=counted,
-        committed_kw=max(counted, expected_kw),
-        silent=frozenset(silent),
-        excess_kw=max(counted - expected_kw, 0.0) if at_rest and not silent else 0.0,
-        expected_kw=expected_kw,
-        silent_kw=pool.node_nameplate_kw * len(silent),
     )
 
 

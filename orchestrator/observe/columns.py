@@ -85,6 +85,7 @@ class RackState:
     """(fleets, S)"""
     movable: Ints
     held: Flags
+    dark: Flags
     draw_share: Floats
     woken_at: Floats
     slept_at: Floats
@@ -99,6 +100,8 @@ class FleetColumns:
     movable: Ints
     """Racks that follow their setpoint."""
     held: Flags
+    dark: Flags
+    """The source of its readings is down: no rack goes up."""
     step_count: Ints
     rise_kw: Floats
     """(fleets, S): rise of one rack, nameplate."""
@@ -192,6 +195,7 @@ def columns_of_fleets(
         at_step=at_step,
         movable=_whole(sum(racks.values()) for racks in movable),
         held=np.array([bool(status.view.held) for status in statuses], dtype=np.bool_),
+        dark=np.array([status.dark_since is not None for status in statuses], dtype=np.bool_),
         draw_share=_real(status.draw_share for status in statuses),
         woken_at=_real(status.view.last_wake_at.timestamp() for status in statuses),
         slept_at=_real(status.view.last_sleep_at.timestamp() for status in statuses),
@@ -223,6 +227,7 @@ def columns_at(
         racks=_whole(fleet.racks for fleet in fleets),
         movable=state.movable,
         held=state.held,
+        dark=state.dark,
         step_count=_whole(map(len, steps)),
         rise_kw=rise_kw,
         rise_hs=rise_hs,
@@ -247,7 +252,7 @@ def _real(values: Iterable[float]) -> Floats:
 
 def movable_racks(status: FleetStatus) -> RackMix:
     """The racks that follow their setpoint."""
-    unmoved, view = status.silent | status.stuck, status.view
+    unmoved, view = status.unmoved, status.view
     if not unmoved:
         return view.racks
     return RackMix.counted(status.fleet, (mode for rack, mode in view.rack_modes.items() if rack not in unmoved))

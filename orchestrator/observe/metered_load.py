@@ -79,7 +79,7 @@ class _Parts:
 
     @staticmethod
     def of(site: Site, snapshot: Snapshot, fleets: Iterable[FleetStatus], pools: Iterable[PoolStatus]) -> "_Parts":
-        pue, lately = snapshot.pue, snapshot.at - site.controls.verify_within
+        pue, lately = snapshot.pue, snapshot.at - site.controls.up_within
         committed = said = seen = silent_nodes = assumed = least = 0.0
         for fleet in fleets:
             committed += fleet.committed_kw

@@ -7,7 +7,7 @@ more than the devices is believed: they may be more than those that are summed.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from orchestrator.domain.metered import NO_METERS, MeterStatus, SiteMeters, place_of
@@ -99,7 +99,7 @@ def _meter(
         status = _suspect(
             status, f"{_mw(reading.value / 1000.0)} come by; at most {_mw(most_kw)} can be drawn behind it"
         )
-    elif status.doubted_since is not None and now - status.doubted_since >= site.controls.verify_within:
+    elif status.doubted_since is not None and now - status.doubted_since >= _shown_within(site):
         status = _suspect(status, doubt)
     if was is None or was.since is None:
         return replace(status, since=now if status.kw is not None else None)
@@ -126,10 +126,15 @@ def _suspect(status: MeterStatus, reason: str) -> MeterStatus:
 
 def _at_rest(site: Site, workloads: Workloads, now: datetime) -> bool:
     """Nothing has moved for long enough that meter and devices are of one state, whenever each was read."""
-    settled = now - site.controls.verify_within
+    settled = now - _shown_within(site)
     return all(max(view.last_up_at, view.last_down_at) <= settled for view in workloads.fleets.values()) and all(
         job.changed_at <= settled for job in workloads.jobs.values() if not job.phase.ended
     )
+
+
+def _shown_within(site: Site) -> timedelta:
+    """By then every move shows, up or down."""
+    return max(site.controls.up_within, site.controls.down_within)
 
 
 def _mw(kw: float) -> str:

@@ -16,6 +16,10 @@ LEAST_POWER_SHARE = 0.5
 """Of the power that a hashrate takes at the best efficiency of the fleet's modes: nobody hashes for less."""
 GPUS_OVER_NODE = 1.1
 """A node's GPUs draw no more than this share of what the node draws: they are a part of it."""
+NODE_BESIDE_GPUS = 2.0
+"""What a node draws beside its GPUs is no more than this many times its overhead in the site file."""
+GPU_SHARE = 0.2
+"""Of what its GPUs can draw: so much may be missing of their sum, as of a GPU that its driver lost."""
 TEMPERATURE_C = (-50.0, 200.0)
 
 Suspicion = tuple[Metric, str]
@@ -30,12 +34,13 @@ def judged(site: Site, telemetry: Telemetry) -> Telemetry:
     readings = {metric: dict(telemetry.readings(metric)) for metric in Metric}
     for subject, (metric, reason) in found:
         readings[metric][subject] = replace(readings[metric][subject], quality=Quality.SUSPECT, reason=reason)
-    return Telemetry.of(telemetry.at, readings)
+    return Telemetry.of(telemetry.at, readings, telemetry.refused)
 
 
 def suspects_of(telemetry: Telemetry) -> Mapping[str, str]:
-    """Why, by rack or node: of several readings of one device that are suspect the first."""
-    found: dict[str, str] = {}
+    """Why, by rack, node or job: of several readings of one that are suspect the first. What is no reading at all comes
+    before: it has left the one before it, which grows old."""
+    found: dict[str, str] = dict(telemetry.refused)
     for metric in _JUDGED:
         for subject, reading in telemetry.readings(metric).items():
             if reading.quality is Quality.SUSPECT:
@@ -106,10 +111,17 @@ def _of_node(pool: GpuPool, power: Reading | None, gpus: Reading | None) -> Iter
         yield Metric.NODE_POWER, _too_much(power_w, most_w)
     elif gpus_w is not None and power_w * GPUS_OVER_NODE < gpus_w and _together(power, gpus):
         yield Metric.NODE_POWER, f"{_kw(power_w)} drawn, and {_kw(gpus_w)} by its GPUs, which are a part of it"
+    elif gpus_w is not None and _together(power, gpus):
+        beside_w = pool.node_overhead_w * NODE_BESIDE_GPUS + most_gpus_w * GPU_SHARE
+        if power_w > gpus_w * GPUS_OVER_NODE + beside_w:
+            yield (
+                Metric.NODE_POWER,
+                f"{_kw(power_w)} drawn, and {_kw(gpus_w)} by its GPUs, which leaves too much for the rest",
+            )
 
 
 def _value(reading: Reading | None) -> float | None:
-    return reading.value if reading is not None else None
+    return reading.believed if reading is not None else None  # what is suspect as it comes proves nothing of others
 
 
 def _together(one: Reading | None, other: Reading | None) -> bool:

@@ -1,4 +1,7 @@
-"""What is assumed where an input is too old: the stale policies of the site file, applied to one reading."""
+"""What is assumed where a single figure is too old: the stale policies of the site file, applied to one reading.
+
+Prices have their own (`domain.market`), and devices theirs (`silence`).
+"""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

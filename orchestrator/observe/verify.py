@@ -20,10 +20,11 @@ from orchestrator.domain.decision import (
     SetFleet,
 )
 from orchestrator.domain.limits import Cap, Limits
-from orchestrator.domain.site import Site
+from orchestrator.domain.site import Controls, Site
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
+from orchestrator.observe.proof import Evidence, Mark, evidence
 
 TOLERANCE = 0.02
 """Share of the expected power by which a measured power-down may be off."""
@@ -53,10 +54,6 @@ def power_before(action: Action, snapshot: Snapshot) -> float:
     return status.counted_kw if status is not None else 0.0
 
 
-Mark = tuple[object, ...]
-"""What of a driver's view changes when a move takes effect, whatever the meter says."""
-
-
 def mark_of(move: Move, snapshot: Snapshot) -> Mark | None:
     """How what is moved shows in the driver's view; None where it is not there any more."""
     if isinstance(move, SetFleet):
@@ -76,21 +73,22 @@ def without_effect(pending: Pending, snapshot: Snapshot) -> bool:
     return pending.before is not None and pending.before == mark_of(pending.action.move, snapshot)
 
 
-def check(pending: Pending, snapshot: Snapshot, verify_within: timedelta) -> Outcome:
+def check(pending: Pending, snapshot: Snapshot, controls: Controls) -> Outcome:
     """The action's outcome as of this snapshot: still acknowledged, measured, or late."""
     outcome = pending.outcome
-    if _measured(pending, snapshot):
+    if _measured(pending, snapshot, controls):
         return replace(outcome, state=OutcomeState.MEASURED, measured_at=snapshot.at)
-    if snapshot.at - pending.since > verify_within:
+    within = controls.down_within if pending.action.direction is Direction.DOWN else controls.up_within
+    if snapshot.at - pending.since > within:
         if without_effect(pending, snapshot):
-            detail = f"accepted, and nothing has changed after {verify_within.total_seconds():.0f} s"
+            detail = f"accepted, and nothing has changed after {within.total_seconds():.0f} s"
             return replace(outcome, state=OutcomeState.LATE, detail=detail)
         status = _status(pending.action, snapshot)
         silent = len(status.silent) if status is not None else 0
         counted = f"{status.counted_kw:.0f} kW counted" if status is not None else "no longer there"
-        detail = f"{counted} after {verify_within.total_seconds():.0f} s, {pending.before_kw:.0f} kW before"
+        detail = f"{counted} after {within.total_seconds():.0f} s, {pending.before_kw:.0f} kW before"
         if silent:
-            detail += f"; {silent} meters are silent and count at nameplate"
+            detail += f"; {silent} meters are silent, which proves nothing"
         return replace(outcome, state=OutcomeState.LATE, detail=detail)
     return outcome
 
@@ -105,7 +103,7 @@ def _status(action: Action, snapshot: Snapshot) -> FleetStatus | PoolStatus | No
     return snapshot.pools.get(job.job.pool) if job is not None else None
 
 
-def _measured(pending: Pending, snapshot: Snapshot) -> bool:
+def _measured(pending: Pending, snapshot: Snapshot, controls: Controls) -> bool:
     action, move = pending.action, pending.action.move
     status = _status(action, snapshot)
     if status is None:
@@ -116,11 +114,20 @@ def _measured(pending: Pending, snapshot: Snapshot) -> bool:
         phase = snapshot.jobs[move.job].view.phase
         if phase is not (JobPhase.PAUSED if isinstance(move, PauseJob) else JobPhase.RUNNING):
             return False
-    change_kw = action.change_kw / snapshot.pue
-    expected_kw = status.fleet.setpoint_kw(status.view.racks) if isinstance(status, FleetStatus) else status.expected_kw
-    if action.direction is Direction.DOWN:
-        return status.counted_kw <= max(expected_kw * (1.0 + TOLERANCE), expected_kw - TOLERANCE * change_kw)
-    return status.counted_kw >= min(pending.before_kw + RISE_SHARE * change_kw, RISE_SHARE * expected_kw)
+    seen = evidence(pending.before, status)
+    # A full interval has to lie between: what was read at the moment of the answer is of before.
+    proven_from = (pending.outcome.acknowledged_at or pending.since) + controls.tick
+    return seen is not None and seen.read_from >= proven_from and _shows(pending, seen, snapshot.pue)
+
+
+def _shows(pending: Pending, seen: Evidence, pue: float) -> bool:
+    """The watts are gone, or there."""
+    change_kw = pending.action.change_kw / pue
+    if pending.action.direction is Direction.DOWN:
+        return seen.kw <= max(seen.expected_kw * (1.0 + TOLERANCE), seen.expected_kw - TOLERANCE * change_kw)
+    if seen.moved_alone:
+        return seen.kw >= RISE_SHARE * seen.expected_kw
+    return seen.kw >= min(pending.before_kw + RISE_SHARE * change_kw, RISE_SHARE * seen.expected_kw)
 
 
 def above_caps(snapshot: Snapshot, due: Limits) -> tuple[Cap, ...]:

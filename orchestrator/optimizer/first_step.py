@@ -1,4 +1,4 @@
-"""What a plan says of its first step: the prices at which fleets and jobs are switched, with the plan or without it."""
+"""What a plan says of its first step: the prices at which fleets and jobs are switched."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -9,8 +9,7 @@ from orchestrator.optimizer.price_paths import fleet_switches
 from orchestrator.optimizer.problem import Problem
 from orchestrator.optimizer.shadow_prices import FIRST_RATE, LAST_RATE, WARM_RATE, find_prices
 from orchestrator.optimizer.thresholds import Thresholds, thresholds
-from orchestrator.optimizer.unkept_promises import with_room_for_promises
-from orchestrator.optimizer.warm_start import Duals, duals_of, start_of
+from orchestrator.optimizer.warm_start import Duals, start_of
 
 DELAY_USD_PER_GPU_H2 = 0.0036
 """What an hour's delay costs, for each GPU-hour put off. It is not in what a plan earns: without it, work is put off
@@ -44,16 +43,6 @@ def search(problem: Problem, before: Duals | None, cold: int = COLD_ITERATIONS, 
     for_bound = find_prices(problem, start, cold, FIRST_RATE, LAST_RATE, 0.0)
     prices = find_prices(problem, for_bound, warm, WARM_RATE, LAST_RATE, DELAY_USD_PER_GPU_H2)
     return Search(prices, for_bound, is_warm)
-
-
-def values_alone(problem: Problem, before: Duals | None, paths: Floats | None = None) -> tuple[Thresholds, Duals]:
-    """The thresholds that a plan of `problem` has, in row order, and prices for the next time, without the plan.
-
-    `paths` (P, T), USD/MWh: ways that prices may go, if more is known of them than what is expected.
-    """
-    problem = with_room_for_promises(problem)
-    prices = search(problem, before).prices
-    return switched(problem, prices, paths), duals_of(problem, prices)
 
 
 def switched(problem: Problem, prices: Prices, paths: Floats | None) -> Thresholds:

@@ -24,6 +24,12 @@ from orchestrator.optimizer.warm_start import Duals, duals_of
 Floats = NDArray[np.float64]
 
 
+SOUND_GAP = 0.03
+"""With a larger one a plan is made again from no prices, and no promise is called broken for where it has jobs."""
+LEAST_MARGIN = 0.05
+"""Of revenue and energy together: a gap is held against no less than this."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effort:
     """How long to look. The more, the smaller the gap."""
@@ -77,8 +83,18 @@ class Plan:
 
     @property
     def gap(self) -> float:
-        """How far the profit may be from the best, as a share of the bound."""
-        return (self.bound_usd - self.profit_usd) / max(abs(self.bound_usd), 1.0)
+        """How far the profit may be from the best, as a share of the bound.
+
+        Where next to nothing is to be earned, as a share of `LEAST_MARGIN` of what is turned over: a site that takes
+        10,000 USD and pays 9,990 for energy is no worse planned for a bound of 10 USD than for one of 1,000.
+        """
+        turnover_usd = abs(self.revenue_usd) + abs(self.energy_usd)
+        return (self.bound_usd - self.profit_usd) / max(abs(self.bound_usd), LEAST_MARGIN * turnover_usd, 1.0)
+
+    @property
+    def sound(self) -> bool:
+        """Its gap is a number, and small."""
+        return self.gap <= SOUND_GAP
 
 
 EFFORT = Effort()
@@ -104,6 +120,7 @@ def make_plan(
     `paths` (P, T), USD/MWh: ways that prices may go, over which the racks' thresholds are taken.
 
     Where what must run does not fit under a cap it runs all the same, the rest stays off, and the plan says so.
+    Raises ArithmeticError where what plans earn is not a number.
     """
     asked = problem
     problem = with_room_for_promises(problem)
@@ -164,7 +181,8 @@ def _best_primal(
         profit = usd - energy_usd(supply, moved_kw.sum(axis=0))
         if profit > best_usd:
             best, best_usd = _Primal(placed, in_time_h, mined, usd, moved_kw, fleet_kw), profit
-    assert best is not None, "an effort has a scaling"
+    if best is None:
+        raise ArithmeticError("no plan can be told from another: what they earn is not a number")
     return best
 
 

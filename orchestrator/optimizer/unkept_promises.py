@@ -37,6 +37,11 @@ class Cause(StrEnum):
     WORTH = "worth"
     """What it needs is worth more to others, or held by them."""
 
+    @property
+    def proven(self) -> bool:
+        """So whatever is planned: figures of site and job say it. The rest hang on where a plan has its jobs."""
+        return self not in {Cause.HELD, Cause.WORTH}
+
 
 @dataclass(frozen=True, slots=True)
 class BrokenPromise:

@@ -33,11 +33,12 @@ def duals_of(problem: Problem, prices: Prices) -> Duals:
 
 
 def fits(problem: Problem, before: Duals) -> bool:
-    """Whether the prices are of a site and a grid of steps like the problem's, and overlap it."""
+    """Whether the prices are numbers, of a site and a grid of steps like the problem's, and overlap it."""
     rows = 2 + len(problem.supply.feeder_kw) + len(problem.supply.pool_feeder)
     gone = (problem.start - before.start) / problem.step_s
     same = before.scarce.shape == (rows, problem.steps) and abs(before.step_s - problem.step_s) < 1e-6
-    return same and -1.0 < gone < problem.steps
+    numbers = bool(np.isfinite(before.scarce).all() and np.isfinite(before.work).all())
+    return same and numbers and -1.0 < gone < problem.steps
 
 
 def warm_start(problem: Problem, before: Duals) -> Prices:

@@ -20,6 +20,8 @@ from orchestrator.ports import MetricSource, SeriesSource
 from orchestrator.settings import values
 from orchestrator.settings.values import Settings
 
+DeviceMetrics = ScrapedMetrics | PrometheusMetrics
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -62,12 +64,15 @@ def read_price_files(feed: values.FilePrices) -> tuple[PriceFile, ...]:
 
 
 def open_metrics(settings: Settings, targets: Path, client: httpx.AsyncClient, clock: SiteClock) -> OpenSource:
-    """The site's telemetry: a Prometheus server, or the built-in scraper on the targets in a folder, and its meters."""
+    """The site's telemetry: what is read of its devices, and its meters."""
+    return with_meters(open_devices(settings, targets, client, clock), settings.site.meters(), clock)
+
+
+def open_devices(settings: Settings, targets: Path, client: httpx.AsyncClient, clock: SiteClock) -> DeviceMetrics:
+    """What is read of the devices: by a Prometheus server, or by the built-in scraper on the targets in a folder."""
     if isinstance(settings.telemetry, values.PrometheusMetrics):
-        devices: OpenSource = PrometheusMetrics(settings.telemetry.url, client, clock)
-    else:
-        devices = ScrapedMetrics(targets, client, clock)
-    return with_meters(devices, settings.site.meters(), clock)
+        return PrometheusMetrics(settings.telemetry.url, client, clock, settings.series)
+    return ScrapedMetrics(targets, client, clock, settings.series)
 
 
 def open_prices(settings: Settings, client: httpx.AsyncClient) -> ReplayedPrices | PolledPrices | PushedPrices:

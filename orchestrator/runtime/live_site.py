@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from orchestrator.accounting.billing import JobRecord
+from orchestrator.accounting.settlement import Asked
+from orchestrator.accounting.unaccounted import Resolution, ResolutionError
 from orchestrator.adapters.prices.pushed import PushedPrices
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.adapters.store import StoreAheadError, StoreInUseError
@@ -243,6 +245,12 @@ class LiveSite:
 
     async def cancel(self, curtailment_id: str) -> bool:
         return await self._controller.cancel(curtailment_id, self.now())
+
+    async def account_for(self, asked: Asked, seen: float | None) -> Resolution:
+        try:
+            return await self._controller.account_for(asked, seen)
+        except ResolutionError as error:
+            raise DeskRefusalError(str(error)) from error
 
     async def push_prices(self, prices: Sequence[Price]) -> int:
         if not isinstance(self._prices, PushedPrices):

@@ -17,7 +17,7 @@ def new_order(site: Site, snapshot: Snapshot | None, asked: AskedOrder, now: dat
         shed_kw=asked.shed_kw,
         start=now,
         until=asked.until,
-        response=site.controls.verify_within,
+        response=site.controls.down_within,
         reason=asked.reason,
         source=asked.source,
     )

@@ -9,6 +9,7 @@ from datetime import datetime
 from orchestrator.controller.past import Past
 from orchestrator.controller.planner import Answer, Planner, answer
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.explain.plan_view import PlanState
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ class PlanWorker:
 
     def __init__(self, planner: Planner, past: Callable[[datetime], Awaitable[Past]], tell: Callable[[], None]) -> None:
         """`past` gives what was seen up to a time. `tell` is called on the event loop when a plan has come into
-        force or failed."""
+        force or failed, and when what keeps it from being made comes or goes."""
         self._planner = planner
         self._past = past
         self._tell = tell
@@ -26,9 +27,26 @@ class PlanWorker:
         self._making: asyncio.Task[None] | None = None
 
     def consider(self, snapshot: Snapshot) -> None:
-        """Begin a plan if one is due and none is under way."""
-        if (self._making is None or self._making.done()) and self._planner.due(snapshot):
+        """Begin a plan if one is due, none is under way, and enough of the site is seen."""
+        if self._making is not None and not self._making.done():
+            return
+        before = self._planner.state.blocked
+        if not self._planner.due(snapshot):
+            self._planner.unblock()
+        elif not self._planner.blocked(snapshot):
             self._making = asyncio.create_task(self._make(snapshot), name="plan")
+        self._tell_blocked(before, self._planner.state)
+
+    def _tell_blocked(self, before: str, state: PlanState) -> None:
+        """Once when it begins and once when it ends, however the share goes up and down between."""
+        if bool(before) == bool(state.blocked):
+            return
+        if state.blocked:
+            stays = "the last one stays in force" if state.view is not None else "dispatch goes by the price now"
+            log.warning("no plan is made: %s; %s", state.blocked, stays)
+        else:
+            log.info("enough of the site is measured again for a plan")
+        self._tell()
 
     async def _make(self, snapshot: Snapshot) -> None:
         """Whatever goes wrong with a plan, the last one stays in force and the loop goes on."""

@@ -1,6 +1,6 @@
 """Whether the control loop goes round, and what it lacks to decide well. Ages and ticks are seconds on the wall."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from orchestrator.api.desk import Readiness
 from orchestrator.domain.observation import Quality
@@ -39,15 +39,22 @@ def of_site(snapshot: Snapshot | None, ticked_s: float | None, tick_s: float, *,
         Readiness(
             "telemetry",
             ok=not silent and not snapshot.suspect,
-            detail=_telemetry(silent, snapshot.suspect),
+            detail=_telemetry(snapshot),
         ),
     ]
 
 
-def _telemetry(silent: Sequence[str], suspect: Mapping[str, str]) -> str:
-    """Who does not answer, and who says what cannot be true: five of each by name."""
+def _telemetry(snapshot: Snapshot) -> str:
+    """Who does not answer, and who says what cannot be true: five of each by name; and whose source is down."""
+    silent, suspect = snapshot.silent_meters, snapshot.suspect
     parts = [f"{len(silent)} silent: {', '.join(silent[:5])}"] if silent else []
     if suspect:
         told = [f"{device} ({why})" for device, why in list(suspect.items())[:5]]
         parts.append(f"{len(suspect)} suspect: {', '.join(told)}")
+    dark = [
+        *(f"fleet {name}" for name, status in snapshot.fleets.items() if status.dark_since is not None),
+        *(f"pool {name}" for name, status in snapshot.pools.items() if status.dark_since is not None),
+    ]
+    if dark:
+        parts.append(f"no source of readings for {', '.join(dark[:5])}")
     return "; ".join(parts) or "all devices answer"

@@ -3,6 +3,7 @@
 from orchestrator.settings.load import load_settings
 from orchestrator.settings.problems import Problem, SettingsError
 from orchestrator.settings.schema import settings_schema
+from orchestrator.settings.series_map import QUANTITIES
 from orchestrator.settings.values import (
     Cluster,
     ConstantSeries,
@@ -20,6 +21,7 @@ from orchestrator.settings.values import (
 )
 
 __all__ = [
+    "QUANTITIES",
     "Cluster",
     "ConstantSeries",
     "CsvSeries",

@@ -70,7 +70,7 @@ def _schema_at(loc: Path) -> Mapping[str, Any]:
         elif "oneOf" in node:
             node = _resolved({"$ref": node["discriminator"]["mapping"][part]})
         else:
-            node = _resolved(node["properties"][part])
+            node = _resolved(node.get("properties", {}).get(part) or node["additionalProperties"])
     return node
 
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from orchestrator.domain.site import SLEEP
+from orchestrator.settings.crosscheck_series import check_series
 from orchestrator.settings.document import Path
 from orchestrator.settings.meters import check_meters
 from orchestrator.settings.problems import NOTHING, Found, shown
@@ -60,12 +61,23 @@ def cross_check(document: object, folder: FilePath, found: Found, *, prometheus_
     _either(document, "weather", "temperature_c", found)
     _timezones(document, found)
     _cluster(document, prometheus_given, found)
+    check_series(
+        document.get("telemetry"),
+        _names(fleets),
+        _names(pools),
+        found,
+        promql=prometheus_given or _value(document.get("telemetry"), "kind") == "prometheus",
+    )
     _files(document, folder, found)
 
 
 def _items(document: Mapping[str, object], key: str) -> dict[Path, object]:
     items = document.get(key)
     return {(key, index): item for index, item in enumerate(items)} if isinstance(items, list) else {}
+
+
+def _names(items: Mapping[Path, object]) -> frozenset[str]:
+    return frozenset(str(name) for name in (_value(item, "name") for item in items.values()) if name is not None)
 
 
 def _sound(model: type[_Section], items: Mapping[Path, object]) -> list[tuple[Path, _Section]]:
@@ -137,9 +149,11 @@ def _cooling(cooling: CoolingSection, found: Found) -> None:
 
 
 def _controls(controls: ControlsSection, found: Found) -> None:
-    if controls.verify_within_s < controls.tick_s:
-        allowed = f"at least tick_s, {controls.tick_s:g}: it is looked at once a tick"
-        found.add(("controls", "verify_within_s"), shown(controls.verify_within_s), allowed)
+    for key in ("verify_within_s", "verify_up_s", "verify_down_s"):
+        within_s = getattr(controls, key)
+        if within_s is not None and within_s < controls.tick_s:
+            allowed = f"at least tick_s, {controls.tick_s:g}: it is looked at once a tick"
+            found.add(("controls", key), shown(within_s), allowed)
     if controls.lease_s < 3 * controls.tick_s:
         allowed = f"at least 3 x tick_s, {3 * controls.tick_s:g}: it is renewed once a tick"
         found.add(("controls", "lease_s"), shown(controls.lease_s), allowed)

@@ -24,6 +24,7 @@ from orchestrator.settings.document import parse
 from orchestrator.settings.environment import STORE_URL, STORE_URL_ALLOWED, Overrides, read_environment
 from orchestrator.settings.meters import metering_point
 from orchestrator.settings.problems import Found, Problem, SettingsError, shown
+from orchestrator.settings.series_map import series_map
 from orchestrator.settings.values import (
     Cluster,
     ConstantSeries,
@@ -101,6 +102,7 @@ def _settings(file: schema.SiteFile, folder: Path, overrides: Overrides, found: 
         hashprice=_series(file.hashprice.usd_per_ph_day, file.hashprice.file, "UTC", folder),
         weather=_series(file.weather.temperature_c, file.weather.file, weather_zone, folder),
         telemetry=telemetry,
+        series=series_map(file.telemetry, site, found),
         state_dir=state_dir,
         store_url=_absolute(store_url, folder),
         api_key=overrides.api_key,
@@ -126,12 +128,7 @@ def _site(file: schema.SiteFile, found: Found) -> Site:
     return Site(
         name=file.name,
         timezone=file.timezone,
-        grid=Grid(
-            file.grid.limit_kw,
-            file.grid.measurement_uncertainty,
-            file.grid.charges(file.timezone),
-            metering_point(file.grid.meter, ("grid", "meter"), found),
-        ),
+        grid=_grid(file, found),
         feeders=tuple(
             Feeder(feeder.name, feeder.limit_kw, metering_point(feeder.meter, ("feeders", index, "meter"), found))
             for index, feeder in enumerate(file.feeders)
@@ -169,13 +166,31 @@ def _site(file: schema.SiteFile, found: Found) -> Site:
             temperature_assume_c=file.stale.temperature_assume_c,
             hashprice_max_age=_span(file.stale.hashprice_max_age_s),
             hashprice_assume_usd_per_ph_day=file.stale.hashprice_assume_usd_per_ph_day,
+            plan_max_assumed_share=file.stale.plan_max_assumed_share,
+            telemetry_hold=_span(file.stale.telemetry_hold_s),
+            telemetry_safe_kw=file.stale.telemetry_safe_kw,
         ),
         controls=Controls(
             tick=_span(file.controls.tick_s),
             verify_within=_span(file.controls.verify_within_s),
             lease=_span(file.controls.lease_s),
             price_persistence=_span(file.controls.price_persistence_s),
+            verify_up=_span_or_none(file.controls.verify_up_s),
+            verify_down=_span_or_none(file.controls.verify_down_s),
+            lapse_over=_span(file.controls.lapse_over_s),
         ),
+    )
+
+
+def _grid(file: schema.SiteFile, found: Found) -> Grid:
+    grid, ramp = file.grid, file.grid.ramp_kw_per_min
+    return Grid(
+        limit_kw=grid.limit_kw,
+        measurement_uncertainty=grid.measurement_uncertainty,
+        charges=grid.charges(file.timezone),
+        meter=metering_point(grid.meter, ("grid", "meter"), found),
+        ramp_up_kw_per_min=ramp.up if ramp is not None else None,
+        ramp_down_kw_per_min=ramp.down if ramp is not None else None,
     )
 
 
@@ -197,6 +212,10 @@ def _fleet(fleet: schema.FleetSection) -> Fleet:
 
 def _span(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
+
+
+def _span_or_none(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else _span(seconds)
 
 
 def _prices(file: schema.SiteFile, folder: Path) -> PriceFeed:

@@ -52,6 +52,13 @@ class PpaSection(ChargeSection):
         return Ppa(self.block_kw, self.price_usd_per_mwh, self.sell_back_spread_usd_per_mwh)
 
 
+class RampSection(Section):
+    """How fast the site's power may move; what goes down for a cap waits for no ramp."""
+
+    up: Annotated[SiteKw | None, Field(description="Up, kW in a minute; left out: as fast as room is measured.")] = None
+    down: Annotated[SiteKw | None, Field(description="Down, kW in a minute; left out: at once.")] = None
+
+
 class GridSection(Section):
     """The grid connection."""
 
@@ -63,6 +70,7 @@ class GridSection(Section):
     meter: Annotated[
         MeterSection | None, Field(description="Meter of the connection; if left out devices are summed.")
     ] = None
+    ramp_kw_per_min: Annotated[RampSection | None, Field(description="How fast power may move.")] = None
     ppa: Annotated[PpaSection | None, Field(description="Power bought ahead; if left out all is at market price.")] = (
         None
     )
@@ -188,19 +196,53 @@ class StaleSection(Section):
             json_schema_extra={"unit": "USD/MWh"},
         ),
     ]
-    telemetry_max_age_s: Annotated[Seconds, Field(description="An older power reading counts at nameplate, s.")]
+    telemetry_max_age_s: Annotated[
+        Seconds, Field(description="A device with an older power reading is silent: it counts at its setpoint, s.")
+    ]
+    telemetry_hold_s: Annotated[
+        SecondsOrNone,
+        Field(description="How long the site is held as it is while the source of its readings is down, s."),
+    ] = 900.0
+    telemetry_safe_kw: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=10_000_000,
+            description="What it is then brought to, kW at the grid, never below what guaranteed jobs take; "
+            "left out: just that.",
+            json_schema_extra={"unit": "kW"},
+        ),
+    ] = None
     temperature_max_age_s: Annotated[Seconds, Field(description="An older temperature is replaced, s.")]
     temperature_assume_c: Annotated[Temperature, Field(description="By this one, degC.")]
     hashprice_max_age_s: Annotated[Seconds, Field(description="An older hashprice is replaced, s.")]
     hashprice_assume_usd_per_ph_day: Annotated[Hashprice, Field(description="By this one, USD per PH/s per day.")]
+    plan_max_assumed_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="No plan is made while devices with more than this share of the site's nameplate power have no "
+            "fresh reading; 1: one is made whatever is seen.",
+        ),
+    ] = 0.1
 
 
 class ControlsSection(Section):
     """How the controller paces itself."""
 
     tick_s: Annotated[float, Field(ge=0.1, le=3600, description="Time between two looks, s.")]
-    verify_within_s: Annotated[Seconds, Field(description="By then a power-down must show in the meter, s.")]
+    verify_within_s: Annotated[Seconds, Field(description="By then a move must show in the meter, s.")]
+    verify_up_s: Annotated[
+        Seconds | None, Field(description="The same for power-ups, s; left out: verify_within_s.")
+    ] = None
+    verify_down_s: Annotated[
+        Seconds | None, Field(description="The same for power-downs, s; left out: verify_within_s.")
+    ] = None
     lease_s: Annotated[Seconds, Field(description="Agents without a renewed setpoint sleep after this, s.")]
+    lapse_over_s: Annotated[
+        SecondsOrNone, Field(description="Over which they then fall asleep one after the other, s; 0: all at once.")
+    ] = 0.0
     price_persistence_s: Annotated[
         Seconds, Field(description="How long the price now is taken to last when a restart is weighed, s.")
     ]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator.settings.quantities import FilePath, Hashprice, HttpUrl, Section, Temperature, Text, Timezone
+from orchestrator.settings.series_section import MappedSection
 
 
 class FilePriceSection(Section):
@@ -54,13 +55,13 @@ class WeatherSection(Section):
     ] = None
 
 
-class ScrapeSection(Section):
+class ScrapeSection(MappedSection):
     """The built-in scraper."""
 
     kind: Literal["scrape"]
 
 
-class PrometheusSection(Section):
+class PrometheusSection(MappedSection):
     """A Prometheus server."""
 
     kind: Literal["prometheus"]

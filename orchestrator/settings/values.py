@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.domain.series import SeriesMap
 from orchestrator.domain.site import Site
 
 
@@ -99,6 +100,8 @@ class Settings:
     weather: SeriesFeed
     """Outdoor temperature, degC."""
     telemetry: MetricFeed
+    series: SeriesMap
+    """Which series telemetry is read from, whichever way."""
     state_dir: Path
     """Where the controller keeps its state; made when first needed."""
     store_url: str = field(repr=False)

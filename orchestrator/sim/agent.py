@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -40,6 +41,8 @@ class Setpoints:
     """Mode or SLEEP by rack, `fleet/rack-n`."""
     gpu_limit_w: Mapping[str, float]
     """By pool."""
+    lapse_over_s: float = 0.0
+    """Racks whose lease is out fall asleep over this time, one after the other."""
 
 
 def parse_setpoints(text: str) -> Setpoints:
@@ -51,6 +54,7 @@ def parse_setpoints(text: str) -> Setpoints:
             lease_until=utc(datetime.fromisoformat(document["lease_until"])),
             racks={str(rack): str(mode) for rack, mode in document["racks"].items()},
             gpu_limit_w=power_limits(document["gpu_limit_w"]),
+            lapse_over_s=lapse_over_s(document),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a setpoints document: {error!r}") from error
@@ -62,6 +66,14 @@ def power_limits(by_pool: Mapping[object, float]) -> dict[str, float]:
     if not all(math.isfinite(limit) and limit > 0.0 for limit in limits.values()):
         raise ValueError("gpu_limit_w: a power limit is a positive number of watts")
     return limits
+
+
+def lapse_over_s(document: Mapping[str, Any]) -> float:
+    """The `lapse_over_s` of a setpoints document, 0 where it has none; ValueError unless it is a number from 0 on."""
+    over_s = float(document.get("lapse_over_s", 0.0))
+    if not (math.isfinite(over_s) and over_s >= 0.0):
+        raise ValueError("lapse_over_s: a number of seconds from 0 on")
+    return over_s
 
 
 def bad_reads_metric(count: int) -> Metric:

@@ -16,6 +16,7 @@ from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.units import utc
 from orchestrator.domain.work import FleetView, Job, PoolView, Workloads
 from orchestrator.sim.gpus.gpu_node import NodeModel
+from orchestrator.sim.lapse import lapse_s
 from orchestrator.sim.meters.meter_model import Drawn, MeterBank, PueCurve
 from orchestrator.sim.racks.asic_rack import FaultRates, RackModel
 from orchestrator.sim.spread import Spread
@@ -97,10 +98,13 @@ class VirtualSite:
             self._now = max(change[0], self._now)
             self._jobs.change(change[1], self._now)
         self._now = end
-        if self._lease_until <= end and not self._lapsed:
-            self._lapsed = True
-            for rack in self._racks.values():  # a lost controller must not leave power on that nobody watches
-                rack.set_mode(SLEEP, self._lease_until)
+        self._lapsed = self._lease_until <= end
+        if self._lapsed:
+            over_s = self.site.controls.lapse_over.total_seconds()
+            for name, rack in self._racks.items():  # a lost controller must not leave power on that nobody watches
+                at = self._lease_until + lapse_s(name, over_s)
+                if at <= end and rack.setpoint != SLEEP:
+                    rack.set_mode(SLEEP, at)
 
     def submit(self, job: Job, now: datetime) -> None:
         """A tenant hands in a job; of two with one name the first holds. ValueError if it could never run here."""
@@ -115,6 +119,7 @@ class VirtualSite:
             fleets={fleet.name: self._fleet_view(fleet.name) for fleet in self.site.fleets},
             jobs=self._jobs.views(self._now),
             pools={pool: PoolView(pool, limit_w) for pool, limit_w in self._limit_w.items()},
+            lapsed_at=_instant(self._lease_until) if self._lapsed else None,
         )
 
     async def renew(self, until: datetime, now: datetime) -> None:
@@ -196,14 +201,15 @@ class VirtualSite:
         )
         for rack, mode in chosen.items():
             change_kw = fleet.rack_kw(mode) - fleet.rack_kw(self._setpoints[rack])
+            moved_at = _instant(self._lease_until) if self._lapsed and mode == SLEEP else self.now
             if change_kw > 0.0:
-                self._moved_up[fleet.name] = self.now
+                self._moved_up[fleet.name] = moved_at
             elif change_kw < 0.0:
-                self._moved_down[fleet.name] = self.now
+                self._moved_down[fleet.name] = moved_at
             if mode != self._setpoints[rack] and SLEEP in (mode, self._setpoints[rack]):
-                (self._put_to_sleep if mode == SLEEP else self._woken)[fleet.name] = self.now
+                (self._put_to_sleep if mode == SLEEP else self._woken)[fleet.name] = moved_at
             self._setpoints[rack] = mode
-            if not self._lapsed:
+            if mode == SLEEP or not self._lapsed:
                 self._racks[rack].set_mode(mode, self._now)
         return ""
 

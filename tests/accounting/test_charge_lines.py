@@ -35,7 +35,7 @@ class Site:
         self.lines: list[Posting] = []
 
     def settle(self, kwh: float, at: datetime, read_at: datetime | None = None) -> list[Posting]:
-        metered, new = meter(
+        metered, new, *_ = meter(
             SITE, read(rack(kwh / 1.1, read_at or at)), self.marks, self.prices, pue=1.1, hashprice_usd_per_ph_day=60.0
         )
         self.marks.update({(mark.metric, mark.subject): mark for mark in new})

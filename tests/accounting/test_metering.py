@@ -74,7 +74,7 @@ def posted(readings: Sequence[Readings], prices: PriceBook) -> tuple[list[Postin
     marks: Marks = {}
     postings: list[Posting] = []
     for reading in readings:
-        lines, new = meter(SITE, read(reading), marks, prices, pue=1.1, hashprice_usd_per_ph_day=60.0)
+        lines, new, *_ = meter(SITE, read(reading), marks, prices, pue=1.1, hashprice_usd_per_ph_day=60.0)
         postings.extend(lines)
         marks.update({(mark.metric, mark.subject): mark for mark in new})
     return postings, marks

@@ -29,7 +29,7 @@ def posted(*readings: Readings) -> list[Posting]:
     marks: dict[tuple[Metric, str], MeterMark] = {}
     postings: list[Posting] = []
     for reading in readings:
-        lines, new = meter(SITE, read(reading), marks, book(50.0), pue=1.1, hashprice_usd_per_ph_day=60.0)
+        lines, new, *_ = meter(SITE, read(reading), marks, book(50.0), pue=1.1, hashprice_usd_per_ph_day=60.0)
         postings.extend(lines)
         marks.update({(mark.metric, mark.subject): mark for mark in new})
     return postings

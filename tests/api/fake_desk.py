@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.ledger import Posting
+from orchestrator.accounting.settlement import Asked
+from orchestrator.accounting.unaccounted import Resolution
 from orchestrator.api import AskedOrder, ClockInfo, DeskRefusalError, Event, EventHub, Readiness
 from orchestrator.domain.decision import (
     Action,
@@ -106,6 +108,8 @@ class FakeStore:
         self.decided: list[Decided] = []
         self.seen: list[ObservationRecord] = []
         self.broken: list[Breach] = []
+        self.parked_lines: list[Posting] = []
+        self.resolved: list[Resolution] = []
 
     def record(self, records: Sequence[Record]) -> None:
         raise AssertionError("the API must not write to the store")
@@ -124,6 +128,15 @@ class FakeStore:
 
     def ledger(self, start: datetime, end: datetime) -> Sequence[Posting]:
         raise AssertionError("no route reads the ledger yet")
+
+    def parked(self) -> Sequence[Posting]:
+        return self.parked_lines
+
+    def resolution(self, resolution_id: str) -> Resolution | None:
+        raise AssertionError("the controller reads it, not the API")
+
+    def resolutions(self, limit: int) -> Sequence[Resolution]:
+        return self.resolved[:limit]
 
     def observations(self, start: datetime, end: datetime) -> Sequence[ObservationRecord]:
         return [record for record in self.seen if start <= record.at < end]
@@ -209,6 +222,9 @@ class FakeDesk:
                 self._publish("curtailment")
                 return True
         return False
+
+    async def account_for(self, asked: Asked, seen: float | None) -> Resolution:
+        raise DeskRefusalError(f"nothing is parked of {asked.meter!r}")
 
     async def push_prices(self, prices: Sequence[Price]) -> int:
         if not self.pushed_source:

@@ -47,6 +47,7 @@ def make_plan(site: Site, jobs: Mapping[str, JobStatus], made_at: datetime) -> P
         profit_usd=118_240.0,
         bound_usd=119_310.0,
         gap=0.009,
+        sound=True,
         seconds_to_make=1.4,
         broken_promises=(),
         fleets={fleet.name: _fleet(fleet, worth[fleet.name], starts, prices, end) for fleet in site.fleets},

@@ -25,6 +25,7 @@ GET_PATHS = (
     "observations",
     "curtailments",
     "breaches",
+    "unaccounted",
     "log-levels",
 )
 
@@ -177,6 +178,7 @@ def test_the_openapi_document_is_sound(desk: "FakeDesk", api_key: str | None) ->
         "/api/v1/plan/fleets/{name}",
         "/api/v1/plan/jobs/{name}",
         "/api/v1/log-levels/{logger}",
+        "/api/v1/unaccounted/resolutions/{resolution_id}",
         "/healthz",
         "/readyz",
         "/metrics",

@@ -124,6 +124,32 @@ async def test_a_failed_attempt_leaves_the_last_plan_in_force_with_its_age(
     assert (await get(client, "plan"))["old"] is True, "it says nothing of what comes"
 
 
+BLOCKED = "41.0% of the site's power is not measured, more than the 10.0% that a plan may assume"
+
+
+async def test_what_blocks_a_plan_is_told_beside_the_one_in_force(client: httpx.AsyncClient, desk: "FakeDesk") -> None:
+    desk.planned = PlanState(view_of(desk), blocked=BLOCKED)
+    desk.now += timedelta(hours=2)
+    for plan in (await get(client, "plan"), (await get(client, "state"))["plan"]):
+        assert (plan["blocked"], plan["failed"], plan["problem"]) == (BLOCKED, False, None)
+        assert (plan["made_at"], plan["age_seconds"], plan["old"]) == ("2023-09-06T23:00:00Z", 320.0 + 7200.0, True)
+    text = await printed(client, desk)
+    assert text.startswith(f"Plan of 18:00, 2 h 5 min old\nNo new one is made: {BLOCKED}\n")
+    desk.planned = PlanState(None, blocked=BLOCKED)
+    plan = await get(client, "plan")
+    assert (plan["blocked"], plan["sound"], plan["failed"]) == (BLOCKED, None, False)
+    assert plan["problem"] == f"No plan is made yet: dispatch decides by the price now alone ({BLOCKED})"
+    assert plan["problem"] in await printed(client, desk)
+
+
+async def test_a_plan_with_a_large_gap_is_not_sound(client: httpx.AsyncClient, desk: "FakeDesk") -> None:
+    assert (await get(client, "plan"))["sound"] is True
+    assert "large" not in await printed(client, desk)
+    desk.planned = PlanState(replace(view_of(desk), gap=0.041, sound=False))
+    assert (await get(client, "state"))["plan"]["sound"] is False
+    assert "Its gap is large: of promises only those are told that no plan could keep." in await printed(client, desk)
+
+
 async def test_figures_without_meaning_are_null(client: httpx.AsyncClient, desk: "FakeDesk") -> None:
     view = view_of(desk)
     never = replace(view.fleets["s21"], switch=Switch(math.inf, -math.inf))

@@ -323,7 +323,7 @@ def test_the_controller_may_do_what_the_contract_lists_and_no_more() -> None:
         ("", "configmaps", ()): {"create"},
         ("", "configmaps", setpoints): READ | {"patch"},
         ("coordination.k8s.io", "leases", ()): {"create"},
-        ("coordination.k8s.io", "leases", setpoints): {"patch"},
+        ("coordination.k8s.io", "leases", setpoints): {"get", "patch"},
         ("coordination.k8s.io", "leases", leader): {"list", "patch"},
         ("events.k8s.io", "events", ()): {"create"},
     }

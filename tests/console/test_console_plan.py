@@ -131,6 +131,25 @@ async def test_a_plan_that_is_old_or_failed_is_seen_to_be(page: Page, served: "S
     await expect(alerts.locator("div", has_text="ends late")).to_have_count(3)
 
 
+BLOCKED = "41.0% of the site's power is not measured, more than the 10.0% that a plan may assume"
+
+
+async def test_what_blocks_a_plan_is_seen_beside_the_age_of_the_one_in_force(
+    page: Page, served: "Served", desk: "FakeDesk"
+) -> None:
+    await page.goto(served.url)
+    await planned_drawn(page)
+    alerts, line = page.locator("#alerts"), page.locator("#plan-line")
+    desk.observe(1.0, minutes=40.0)
+    desk.plan_again(PlanState(replace(view_of(desk), gap=0.041, sound=False), blocked=BLOCKED))
+    await expect(alerts).to_contain_text(f"{BLOCKED}. The one of 18:00 stays in force, 45 min old.")
+    await expect(line).to_contain_text("45 min old")
+    await expect(line).to_contain_text("not sound: only promises that no plan could keep are told · no new one is made")
+    await expect(line).to_have_attribute("data-level", "warn")
+    desk.plan_again(PlanState(None, blocked=BLOCKED))
+    await expect(alerts).to_contain_text(f"by the price now alone ({BLOCKED})")
+
+
 async def test_a_site_without_a_plan_is_drawn_up_to_now(page: Page, served: "Served", desk: "FakeDesk") -> None:
     desk.planned = PlanState(None)
     await page.goto(served.url)

@@ -2,13 +2,11 @@
 
 import asyncio
 import json
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Protocol
 
@@ -25,64 +23,11 @@ from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job
 from orchestrator.ports import MetricSource
 from orchestrator.sim.virtual import VirtualSite
+from tests.exporter import Exporter
 from tests.prometheus_server import prometheus_server
 
 START = datetime(2023, 9, 6, 18, 0, tzinfo=UTC)
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
-
-
-class Exporter:
-    """A metrics endpoint of this test: what it answers is set by the test, also while it runs."""
-
-    def __init__(self, port: int = 0) -> None:
-        self.page: Callable[[], str] = lambda: ""
-        self.status = 200
-        self.missing_bytes = 0
-        """How much less than announced is sent."""
-        self._answering = threading.Event()
-        self._answering.set()
-        self._server = _Server(("127.0.0.1", port), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
-
-    @property
-    def target(self) -> str:
-        return f"127.0.0.1:{self._server.server_port}"
-
-    def hang(self) -> None:
-        """Accept requests and answer none, as a stopped process does."""
-        self._answering.clear()
-
-    def wake(self) -> None:
-        self._answering.set()
-
-    def close(self) -> None:
-        self.wake()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _handler(exporter) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the handler's self is another
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                exporter._answering.wait()
-                body = exporter.page().encode()
-                with suppress(OSError):  # the scraper has gone
-                    self.send_response(exporter.status)
-                    self.send_header("Content-Type", "text/plain; version=0.0.4")
-                    self.send_header("Content-Length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body[: len(body) - exporter.missing_bytes])
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        return Handler
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
 
 
 class World(Protocol):
@@ -217,20 +162,6 @@ class ScrapedWorld:
         return f"hpc_job_progress_gpu_seconds{labels} 1200\nhpc_job_checkpoint_gpu_seconds{labels} 900\n"
 
 
-@contextmanager
-def prometheus(folder: Path, targets: Path) -> Iterator[str]:
-    """A Prometheus server that scrapes `targets` five times a second; yields its URL. Its end is the fixture's."""
-    config = (
-        "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
-        "scrape_configs:\n"
-        "  - job_name: site\n"
-        "    honor_labels: true\n"
-        f"    file_sd_configs: [{{files: ['{targets}/*.json'], refresh_interval: 1s}}]\n"
-    )
-    with prometheus_server(folder, config, ready_within_s=60.0) as server:
-        yield server.url
-
-
 @pytest.fixture(scope="module")
 def exporters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScrapedWorld]:
     world = ScrapedWorld(tmp_path_factory.mktemp("targets"))
@@ -244,8 +175,16 @@ def exporters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScrapedWorld
 @pytest.fixture(scope="module")
 def prometheus_url(exporters: ScrapedWorld, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One server for all tests, since it takes 5 s to find its first target."""
-    with prometheus(tmp_path_factory.mktemp("prometheus"), exporters.targets) as url:
-        yield url
+    config = (
+        "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
+        "scrape_configs:\n"
+        "  - job_name: site\n"
+        "    honor_labels: true\n"
+        f"    file_sd_configs: [{{files: ['{exporters.targets}/*.json'], refresh_interval: 1s}}]\n"
+    )
+    folder = tmp_path_factory.mktemp("prometheus")
+    with prometheus_server(folder, config, ready_within_s=60.0) as server:
+        yield server.url
 
 
 @asynccontextmanager

@@ -25,7 +25,8 @@ import orchestrator
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.charge_lines import CORRECTED
 from orchestrator.accounting.ledger import Account, MeterMark, Posting, totals
-from orchestrator.adapters.store import SqlStore
+from orchestrator.accounting.unaccounted import Resolution, Way
+from orchestrator.adapters.store import SqlStore, StoreError
 from orchestrator.domain.decision import (
     Action,
     Breach,
@@ -218,6 +219,32 @@ def test_the_newest_outcome_of_an_action_replaces_the_one_before(store: Store) -
     assert store.decision(made.id) == (made, (measured,))
 
 
+def resolution(name: str = "r-1", at: datetime = NOW) -> Resolution:
+    return Resolution(
+        name, at, "asic_energy_joules_total s21/rack-0", Way.BOOK, None, 0.5, 0.5, 20.0, 0.0, "swap", "ada"
+    )
+
+
+def test_what_is_parked_and_what_was_accounted_for_is_read_back(store: Store) -> None:
+    parked = Posting(NOW, Account.UNACCOUNTED, "asic_energy_joules_total s21/rack-0", 312.0, "real_time", quantity=0.5)
+    taken = replace(parked, account=Account.RESOLVED, quantity=-0.5)
+    later = replace(resolution("r-2", NOW + MINUTE), way=Way.WRITE_OFF, asked=0.25)
+    store.record([parked, posting(), resolution()])
+    store.record([taken, later])
+    assert list(store.parked()) == [parked, taken]
+    assert list(store.resolutions(10)) == [later, resolution()]
+    assert list(store.resolutions(1)) == [later]
+    assert store.resolution("r-1") == resolution()
+    assert store.resolution("none such") is None
+
+
+def test_a_resolution_is_written_once_and_its_lines_with_it(store: Store) -> None:
+    store.record([resolution(), posting(1.0)])
+    with pytest.raises(StoreError):
+        store.record([resolution(), posting(2.0)])
+    assert ledger_of(store) == [posting(1.0)]
+
+
 # --- all or nothing
 
 
@@ -255,7 +282,7 @@ def test_all_is_there_after_reopening(open_store: OpenStore) -> None:
     outcome = Outcome(made.actions[0].id, OutcomeState.SENT, sent_at=NOW)
     marks = (
         MeterMark(Metric.ASIC_ENERGY, "s21/rack-0", 10.5, NOW),
-        MeterMark(Metric.NODE_ENERGY, "h100-node-0", 3.5, NOW),
+        MeterMark(Metric.NODE_ENERGY, "h100-node-0", 3.5, NOW, 1.5, NOW + MINUTE, counted=False),
     )
     came = Arrival("h100", 8, 7200.0, NOW - 2 * MINUTE, NOW - MINUTE)
     job = JobRecord("train", "acme", 10.0, 2.5, 1, NOW - MINUTE, "open", came)

@@ -356,7 +356,8 @@ async def test_every_family_of_the_table_is_exported_with_its_labels_and_promtoo
     assert seen["plan_age_seconds"] == 120.0
     assert seen["input_age_seconds{input=telemetry}"] == 120.0, "no round has gone since"
     assert 0.0 <= seen["plan_gap_ratio"] < 1.0
-    assert seen["plan_failed"] == seen["plan_broken_promises"] == 0.0
+    assert seen["plan_failed"] == seen["plan_blocked"] == seen["plan_broken_promises"] == 0.0
+    assert seen["plan_sound"] == 1.0
     families = {family.name: family for family in text_string_to_metric_families(page(world))}
     exported = {name.removeprefix("wattshift_") for name in families if not name.startswith("process_")}
     assert "process_resident_memory_bytes" in families
@@ -370,6 +371,8 @@ async def test_every_family_of_the_table_is_exported_with_its_labels_and_promtoo
                 assert not label.values or sample.labels[label.name] in label.values
     world.planned = replace(world.planned, problem="it took too long")
     assert scrape(world)["plan_failed"] == 1.0
+    world.planned = replace(world.planned, problem="", blocked="nothing is measured")
+    assert (scrape(world)["plan_failed"], scrape(world)["plan_blocked"]) == (0.0, 1.0)
     check_by(promtool, page(world))
 
 

@@ -223,18 +223,14 @@ def _fixed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
         if status.view.held:
             yield fleet.feeder, status.committed_kw
             continue
-        unmoved = status.silent | status.stuck
         asleep_kw = fleet.rack_kw(SLEEP)
-        yield fleet.feeder, asleep_kw * (fleet.racks - len(unmoved))
-        if unmoved:
-            strongest_kw = fleet.rack_kw(fleet.modes[-1].name)
-            yield fleet.feeder, strongest_kw * len(unmoved)
-        yield fleet.feeder, status.excess_kw
+        yield fleet.feeder, asleep_kw * (fleet.racks - len(status.unmoved))
+        yield fleet.feeder, status.unmoved_kw + status.excess_kw
     for pool_status in snapshot.pools.values():
         pool = pool_status.pool
-        silent = len(pool_status.silent)
-        idle_kw = (pool.nodes - silent) * pool.node_idle_kw
-        yield pool.feeder, idle_kw + silent * pool.node_nameplate_kw + pool_status.excess_kw
+        unknown = len(pool_status.unknown)
+        idle_kw = (pool.nodes - unknown) * pool.node_idle_kw
+        yield pool.feeder, idle_kw + unknown * pool.node_nameplate_kw + pool_status.excess_kw
     for job in snapshot.jobs.values():
         if job.view.held and job.view.phase is JobPhase.RUNNING:
             job_pool = snapshot.pools[job.job.pool]
@@ -292,12 +288,10 @@ def _given_up_first(tranche: Tranche) -> tuple[bool, float, Target]:
 def _assumed(snapshot: Snapshot) -> Iterator[tuple[str, float]]:
     """IT power by feeder that is counted for racks and nodes only because nobody measures them."""
     for status in snapshot.fleets.values():
-        fleet = status.fleet
-        beyond_sleep_kw = fleet.rack_kw(fleet.modes[-1].name) - fleet.rack_kw(SLEEP)
-        yield fleet.feeder, beyond_sleep_kw * len(status.silent)
+        yield status.fleet.feeder, status.assumed_kw
     for pool_status in snapshot.pools.values():
         pool = pool_status.pool
-        yield pool.feeder, (pool.node_nameplate_kw - pool.node_idle_kw) * len(pool_status.silent)
+        yield pool.feeder, (pool.node_nameplate_kw - pool.node_idle_kw) * len(pool_status.unknown)
 
 
 def _pays(site: Site, status: FleetStatus, snapshot: Snapshot, values: PlanValues | None, price: float) -> bool:
@@ -333,7 +327,7 @@ def _racks(
     fleet = status.fleet
     if status.view.held:
         return {mode: count for mode, count in status.view.racks.items() if count}
-    unmoved = status.silent | status.stuck
+    unmoved = status.unmoved
     by_step: dict[tuple[str, str], int] = {}
     for tranche, units in taken:
         assert tranche.step is not None, "fleet tranches carry their step"

@@ -76,7 +76,7 @@ def fleet_tranches(
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
     steps = mode_steps(fleet, hashprice, snapshot.pue)
-    unmoved = status.silent | status.stuck
+    unmoved = status.unmoved
     modes = [mode for rack, mode in view.rack_modes.items() if rack not in unmoved]
     power_w = {SLEEP: fleet.sleep_w, **{mode.name: mode.power_w for mode in fleet.modes}}
     keep_on = now < view.last_wake_at + fleet.min_on

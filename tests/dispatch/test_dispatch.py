@@ -208,13 +208,39 @@ def test_an_order_does_not_hide_a_connection_that_is_too_low(scene: Scene) -> No
 
 
 def test_no_guaranteed_job_is_given_up_because_meters_are_silent(scene: Scene) -> None:
-    """Every rack counts at nameplate, which is more than the connection gives; nothing of it is measured."""
-    scene.site = replace(scene.site, grid=Grid(2500.0, 0.01))
+    """Half the racks were never read and count at nameplate, which is more than the connection gives."""
+    scene.site = replace(scene.site, grid=Grid(1700.0, 0.01))
     scene.job("train", "bank", 160)
-    scene.kw = dict.fromkeys((name for _, name in (*scene.site.racks(), *scene.site.nodes())))
+    nodes = [name for _, name in scene.site.nodes()][:20]
+    scene.kw = dict.fromkeys(["old/rack-0", "old/rack-1", "new/rack-0", "new/rack-1", *nodes])
+    assert scene.snapshot().power.grid_kw > 1700.0
     desired = decided(scene)
     assert desired.jobs.keys() == {"train"}
     assert desired.racks == {"old": ASLEEP, "new": ASLEEP}
+
+
+def test_what_nobody_sees_is_shed_only_as_far_as_setpoints_exceed_a_cap(scene: Scene) -> None:
+    """All is dark: the accepted setpoints are what counts, 3008 kW with the job's."""
+    scene.job("train", "bank", 160)
+    scene.kw = dict.fromkeys((name for _, name in (*scene.site.racks(), *scene.site.nodes())))
+    as_it_is = decided(scene)
+    assert as_it_is.racks == {"old": {"normal": 4}, "new": {"normal": 4}}
+    scene.site = replace(scene.site, grid=Grid(2500.0, 0.01))
+    desired = decided(scene)
+    assert desired.jobs.keys() == {"train"}
+    assert desired.racks["new"] == {"normal": 4}
+    assert desired.racks["old"].awake == 2, "two of 300 kW make up for 730 kW less"
+
+
+def test_nothing_is_put_to_sleep_in_favour_of_a_fleet_that_nobody_sees(scene: Scene) -> None:
+    """The new fleet is worth more, and would take the place of the old one; but it cannot go up."""
+    scene.site = replace(scene.site, grid=Grid(1700.0, 0.01))
+    scene.racks = {"old": {"normal": 4}, "new": ASLEEP}
+    scene.price = 50.0
+    assert decided(scene).racks["new"].awake > 0
+    scene.kw = dict.fromkeys(f"new/rack-{number}" for number in range(4))
+    desired = decided(scene)
+    assert desired.racks == {"old": {"normal": 4}, "new": ASLEEP}
 
 
 def test_a_silent_rack_counts_at_its_strongest_nameplate(scene: Scene) -> None:

@@ -140,15 +140,15 @@ def any_scene(scene_of: Callable[[Site], Scene], site: Site, now: datetime) -> s
 
 def drawn_kw(snapshot: Snapshot, desired: Desired, *, feeder: str | None = None, optional: bool = True) -> float:
     """Grid power of the desired state: awake racks at the share of their nameplate that is measured of their fleet,
-    silent and stuck racks, and silent nodes, at their strongest.
+    racks that no choice moves at what they may draw.
 
     Without what is `optional` it is what cannot be switched off: sleeping racks, idle nodes, guaranteed jobs that run.
     """
     kw = 0.0
     for name, status in snapshot.fleets.items():
-        fleet, unmoved = status.fleet, status.silent | status.stuck
+        fleet, unmoved = status.fleet, status.unmoved
         if feeder in (None, fleet.feeder):
-            kw += len(unmoved) * fleet.rack_kw(fleet.modes[-1].name)
+            kw += status.unmoved_kw
             kw += (fleet.racks - len(unmoved)) * fleet.rack_kw(SLEEP)
             if optional:
                 awake_kw = sum((fleet.rack_kw(m) - fleet.rack_kw(SLEEP)) * n for m, n in desired.racks[name].items())

@@ -41,6 +41,7 @@ def overridden(scene: Scene, limit_kw: float, at: Target = GRID_CONNECTION) -> D
 def test_the_list_is_the_order() -> None:
     assert [rule.name for rule in PRECEDENCE] == [
         "safety limits",
+        "safe power",
         "grid orders",
         "operator overrides",
         "SLA",

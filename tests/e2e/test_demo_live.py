@@ -259,7 +259,7 @@ class TestOnARunningSite:
             fleet = next(fleet for fleet in steady.get("/api/v1/fleets")["fleets"] if fleet["name"] == "s21")
             assert fleet["silent_racks"] == 1
             assert steady.status("/readyz") == 503
-            # It counts at nameplate, more than any machine is measured at, and the loop keeps its pace.
+            # It counts at what its setpoint lets it draw, more than any is measured at, and the loop keeps its pace.
             assert seen["grid"]["power_kw"] > seen["measured_kw"]
             rounds = len(steady.get("/api/v1/observations")["observations"])
             watch = Stopwatch(steady.process.pid)
@@ -271,7 +271,7 @@ class TestOnARunningSite:
             order = {"limit_kw": 700, "for_minutes": 600, "reason": "a test"}
             answer = steady.post("/api/v1/curtailments", order)
             assert answer.status_code == 201, answer.text
-            steady.wait_observed(lambda seen: seen["grid"]["power_kw"] <= 700, "700 kW with the rack at nameplate")
+            steady.wait_observed(lambda seen: seen["grid"]["power_kw"] <= 700, "700 kW with the rack at its setpoint")
             assert steady.get("/api/v1/decisions/latest")["actions"]
         finally:
             os.kill(pid, signal.SIGCONT)

@@ -63,7 +63,9 @@ def made(target: TargetPlan | None, problem: str = "") -> PlanState:
     )
     targets = {} if target is None else {"it": target}
     fleets = {"s21-xp": target} if target is not None else {}
-    return PlanState(PlanView(START, END, STEP, steps, 10.0, 11.0, 0.1, 1.0, (), fleets=fleets, jobs=targets), problem)
+    return PlanState(
+        PlanView(START, END, STEP, steps, 10.0, 11.0, 0.1, False, 1.0, (), fleets=fleets, jobs=targets), problem
+    )
 
 
 def moment(price_usd_per_mwh: float, now: datetime = NOON, free: int = 64) -> Moment:
@@ -223,6 +225,11 @@ def test_an_old_plan_tells_its_age() -> None:
             PlanState(None, "forecasts lack prices."),
             NOON,
             "There is no plan yet (forecasts lack prices): the price now decides alone.",
+        ),
+        (
+            PlanState(None, "forecasts lack prices.", "half the site is not measured"),
+            NOON,
+            "There is no plan yet (half the site is not measured): the price now decides alone.",
         ),
         (
             made(None, "the worker died"),

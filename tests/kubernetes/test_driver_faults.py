@@ -16,6 +16,8 @@ import pytest
 from orchestrator.adapters.workloads.kubernetes import keys
 from orchestrator.adapters.workloads.kubernetes.api import ClusterApi, ClusterError, Document
 from orchestrator.adapters.workloads.kubernetes.driver import ClusterSite
+from orchestrator.adapters.workloads.kubernetes.setpoints.objects import lease_object
+from orchestrator.controller.lapse import taken_over
 from orchestrator.domain.decision import Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
@@ -31,6 +33,7 @@ PODS = "/api/v1/namespaces/test/pods"
 JOBS = "/apis/batch/v1/namespaces/test/jobs"
 WORKLOADS = "/apis/kueue.x-k8s.io/v1beta1/namespaces/test/workloads"
 SETPOINTS = "/api/v1/namespaces/test/configmaps/w-setpoints"
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/test/leases/w-setpoints"
 FOREVER = "2100-01-01T00:00:00Z"
 
 
@@ -111,6 +114,27 @@ async def test_a_new_leader_finishes_what_the_one_before_began(fake_api: FakeApi
     async with running(cluster_api, at_once(three_rack_site())) as driver:
         await until(driver, lambda seen: seen.fleets["s21"].racks.awake == 1)
     assert fake_api.objects[f"{DEPLOYMENTS}/s21"]["spec"]["replicas"] == 1
+
+
+async def test_a_new_leader_learns_that_the_lease_has_run_out_and_wakes_nothing_by_renewing_it(
+    fake_api: FakeApi, cluster_api: ClusterApi
+) -> None:
+    out_at = datetime.now(UTC) - timedelta(minutes=2)
+    await fake_api.put(SETPOINTS, {"metadata": {"name": "w-setpoints"}, "data": {"setpoints.json": racks(awake=3)}})
+    await fake_api.put(f"{DEPLOYMENTS}/s21", fleet_object("s21", 3))
+    await fake_api.put(LEASE, lease_object("w-setpoints", "before", out_at, out_at - timedelta(minutes=5)))
+    site = at_once(three_rack_site())
+    async with running(cluster_api, site) as driver:
+        seen = await until(driver, lambda seen: seen.fleets["s21"].racks.awake == 3)
+        assert seen.lapsed_at == out_at
+        now = datetime.now(UTC)
+        taken = await taken_over(site, driver, seen, now)
+        assert taken.fleets["s21"].racks.awake == 0
+        assert taken.fleets["s21"].last_sleep_at == out_at, "its minimum off time counts from then"
+        await driver.renew(now + timedelta(minutes=5), now)
+        assert (await driver.observe(now)).lapsed_at is None
+    modes = json.loads(fake_api.objects[SETPOINTS]["data"]["setpoints.json"])["racks"]
+    assert set(modes.values()) == {SLEEP}
 
 
 @pytest.mark.parametrize(("move", "says"), REFUSED_MOVES, ids=str)

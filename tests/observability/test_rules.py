@@ -129,7 +129,11 @@ def test_a_runbook_gives_commands_and_options_that_there_are(page: Path) -> None
     commands = typer.main.get_group(app).commands
     for name, rest in re.findall(r"(?m)(?:`|^    |bin/)wattshift (\w+)([^`\n]*)", page.read_text()):
         assert name in commands
-        known = {option for parameter in commands[name].params for option in parameter.opts}
+        command = commands[name]
+        if isinstance(command, typer.core.TyperGroup):
+            assert rest.split()[0] in command.commands
+            command = command.commands[rest.split()[0]]
+        known = {option for parameter in command.params for option in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", rest.partition("#")[0])) <= known
 
 

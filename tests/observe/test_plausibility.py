@@ -144,3 +144,15 @@ def test_a_mode_that_hashes_nothing_bounds_no_power() -> None:
     idle = replace(SITE, fleets=(replace(old, modes=(Mode("idle", 300.0, 0.0),), default_mode="idle"),))
     telemetry = read((Metric.ASIC_POWER, RACK, 30_000.0), (Metric.ASIC_HASHRATE, RACK, 0.0))
     assert judged(idle, telemetry) is telemetry
+
+
+def test_what_comes_as_suspect_stays_so_and_proves_nothing_of_others() -> None:
+    """GPUs that an exporter shows twice say nothing against their node."""
+    reason = "16 series of DCGM_FI_DEV_POWER_USAGE, 8 are expected"
+    twice = Reading(2 * 5600.0, "W", NOW, Quality.SUSPECT, reason)
+    node = Reading(7400.0, "W", NOW, Quality.FRESH)
+    telemetry = judged(
+        SITE, Telemetry(NOW, [Sample(Metric.GPU_POWER, NODE, twice), Sample(Metric.NODE_POWER, NODE, node)])
+    )
+    assert telemetry.get(Metric.NODE_POWER, NODE) == node
+    assert suspects_of(telemetry) == {NODE: f"{Metric.GPU_POWER.value}: {reason}"}

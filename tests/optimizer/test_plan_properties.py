@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.optimizer.bound import bound
-from orchestrator.optimizer.first_step import values_alone
 from orchestrator.optimizer.kernels.arrays import Floats
 from orchestrator.optimizer.plan import Effort, make_plan
 from orchestrator.optimizer.problem import Problem
@@ -168,7 +167,7 @@ def test_a_warm_start_knows_jobs_again_by_key_and_moves_prices_on() -> None:
 def test_thresholds_stop_a_rack_in_a_spike_and_keep_it_where_a_restart_costs_more() -> None:
     problem = small_problem(5, jobs=0, fleets=1, step_h=0.25, room=2.0)
     flat = problem.supply._replace(price_usd_per_mwh=np.full(12, 10.0), sell_usd_per_mwh=np.full(12, 10.0))
-    found, _ = values_alone(replace(problem, supply=flat), None)
+    found = make_plan(replace(problem, supply=flat), None, QUICK).thresholds
     racks = problem.racks
     worth = racks.rise_phs[0, 0] / 24.0 * 55.0 / racks.rise_kw[0, 0] / flat.pue[0] * 1000.0
     assert found.fleet_stay[0] > worth  # to stop for a step costs a warm-up after it

@@ -73,6 +73,29 @@ def test_the_example_has_room_for_turbo_when_cool_and_none_when_hot(example_path
     assert (normal_kw + hpc_kw) * site.cooling.pue(40) > usable_kw
 
 
+def test_a_file_without_hold_ramps_and_limits_of_their_own_has_those_of_before(example_path: Path) -> None:
+    site = load_settings(example_path, {}).site
+    assert (site.grid.ramp_up_kw_per_min, site.grid.ramp_down_kw_per_min) == (None, None)
+    controls = site.controls
+    assert (controls.up_within, controls.down_within) == (controls.verify_within, controls.verify_within)
+    assert controls.lapse_over == timedelta(0)
+    assert (site.stale.telemetry_hold, site.stale.telemetry_safe_kw) == (timedelta(minutes=15), None)
+
+
+def test_hold_safe_power_ramps_and_time_limits_are_read(edited: Edit) -> None:
+    file = edited(
+        ("  limit_kw: 100000", "  limit_kw: 100000\n  ramp_kw_per_min: {up: 500, down: 2000}"),
+        ("\nstale:", "\nstale:\n  telemetry_hold_s: 300\n  telemetry_safe_kw: 20000"),
+        ("\ncontrols:", "\ncontrols:\n  verify_up_s: 90\n  verify_down_s: 30\n  lapse_over_s: 60"),
+    )
+    site = load_settings(file, {}).site
+    assert (site.grid.ramp_up_kw_per_min, site.grid.ramp_down_kw_per_min) == (500.0, 2000.0)
+    assert (site.stale.telemetry_hold, site.stale.telemetry_safe_kw) == (timedelta(minutes=5), 20_000.0)
+    controls = site.controls
+    assert (controls.up_within, controls.down_within) == (timedelta(seconds=90), timedelta(seconds=30))
+    assert controls.lapse_over == timedelta(minutes=1)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "at", "key", "value", "allowed"),
     [
@@ -135,6 +158,22 @@ def test_the_example_has_room_for_turbo_when_cool_and_none_when_hot(example_path
         ),
         ("  file: hashprice-2023-09.csv", "  {}", "", "hashprice", "nothing", "usd_per_ph_day and file"),
         ("verify_within_s: 60", "verify_within_s: 1", "", "controls.verify_within_s", "1.0", "tick_s, 5"),
+        (
+            "verify_within_s: 60",
+            "verify_within_s: 60\n  verify_up_s: 2",
+            "verify_up_s",
+            "controls.verify_up_s",
+            "2.0",
+            "tick_s, 5",
+        ),
+        (
+            "  limit_kw: 100000",
+            "  limit_kw: 100000\n  ramp_kw_per_min: {up: 0}",
+            "ramp_kw_per_min",
+            "grid.ramp_kw_per_min.up",
+            "0",
+            "above 0",
+        ),
         ("lease_s: 300", "lease_s: 10", "lease_s: 10", "controls.lease_s", "10.0", "3 x tick_s, 15"),
         ("limit_kw: 27000", "limit_kw: 50", "limit_kw: 50", "feeders[0].limit_kw", "50.0", "asleep and idle"),
         ("limit_kw: 100000", "limit_kw: 2000", "limit_kw: 2000", "grid.limit_kw", "2000.0", "asleep and idle"),

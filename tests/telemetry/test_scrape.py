@@ -12,9 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.adapters.telemetry import series
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.clock import SiteClock, wall_clock
-from orchestrator.domain.observation import Metric
+from orchestrator.domain.observation import Metric, Quality
+from orchestrator.domain.series import Combine, Label, Series, SeriesMap, Whole
+from orchestrator.observe.plausibility import suspects_of
 
 NODE = 'kepler_platform_watts{{Hostname="{0}"}} {1}\n'
 
@@ -98,6 +101,70 @@ async def test_a_folder_that_is_not_there_yet_has_no_targets(tmp_path: Path) -> 
     assert len(telemetry) == 0
 
 
+async def test_a_line_without_labels_is_told_and_leaves_the_others_good(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "orchestrator.adapters.telemetry.scrape")
+    site.pages["a"] = b"kepler_platform_watts 5\n" + NODE.format("a", 2100).encode()
+    for _ in range(3):
+        assert await site.watts("a") == 2100.0
+    assert "kepler_platform_watts has no label 'Hostname', but instance" in site.source.problems["a"]
+    (told,) = caplog.messages
+    assert told.startswith("telemetry from exporters fails: a: kepler_platform_watts has no label 'Hostname'")
+    site.pages["a"] = NODE.format("a", 2100).encode()
+    await site.watts("a")
+    assert caplog.messages == [told, "telemetry from exporters comes again"]
+
+
+async def test_an_exporter_that_is_replaced_is_no_second_one_for_a_while(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await site.watts("a") == 2000.0
+    site.pages["b"] = NODE.format("a", 2200).encode()
+    for _ in range(3):
+        reading = (await site.source.read(datetime.now(UTC))).get(Metric.NODE_POWER, "a")
+        assert (reading.value, reading.quality) == (2200.0, Quality.FRESH)
+    monkeypatch.setattr(series, "OVERLAP_S", 0.0)
+    reading = (await site.source.read(datetime.now(UTC))).get(Metric.NODE_POWER, "a")
+    assert reading.quality is Quality.SUSPECT
+    assert reading.reason.startswith("2 series of kepler_platform_watts for one device")
+    (site.folder / "b.json").unlink()
+    reading = (await site.source.read(datetime.now(UTC))).get(Metric.NODE_POWER, "a")
+    assert (reading.value, reading.quality) == (2000.0, Quality.FRESH)
+
+
+async def test_a_part_whose_exporter_has_stopped_is_silent_and_not_as_it_was(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    wholes = {"n": Whole(2, 1000.0)}
+    power = Series(Metric.NODE_POWER, "psu_watts", (Label("node"),), ("psu",), Combine.SUM, wholes=wholes)
+    async with site.client:
+        mapping = SeriesMap((power,), timedelta(seconds=0.0))
+        source = ScrapedMetrics(tmp_path, site.client, site.clock, mapping, timeout_s=0.2)
+        for host, watts in (("a", 300), ("b", 400)):
+            site.pages[host] = f'psu_watts{{node="n",psu="{host}"}} {watts}\n'.encode()
+        site.pages["b"] = b"psu_watts"
+        reading = (await source.read(datetime.now(UTC))).get(Metric.NODE_POWER, "n")
+        assert reading.value == 300.0 + 1000.0
+        assert source.notes == {"kepler_platform_watts n": "psu_watts of n: 1 of 2 answer; the others count at 1000 W"}
+        await source.close()
+
+
+async def test_labels_of_the_target_are_those_of_its_series_where_they_have_none(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    groups = [{"targets": ["a"], "labels": {"node": "n", "job": "gpu"}}, {"targets": ["b"]}]
+    (tmp_path / "a.json").write_text(json.dumps(groups))
+    site.pages["a"] = b'watts{psu="0"} 300\nhpc_job_progress_gpu_seconds{tenant="lab"} 7\n'
+    site.pages["b"] = b'watts{node="m"} 500\n'
+    power = Series(Metric.NODE_POWER, "watts", (Label("node"),))
+    progress = Series(Metric.JOB_PROGRESS, "hpc_job_progress_gpu_seconds", (Label("job"),))
+    async with site.client:
+        source = ScrapedMetrics(tmp_path, site.client, site.clock, SeriesMap((power, progress)), timeout_s=5.0)
+        telemetry = await source.read(datetime.now(UTC))
+        assert telemetry.subjects(Metric.NODE_POWER) == ("m", "n")
+        assert telemetry.subjects(Metric.JOB_PROGRESS) == ()  # a series without its job's name is of no job
+        await source.close()
+
+
 async def test_one_bad_value_leaves_the_others_of_the_page_good(site: Site) -> None:
     gpu = 'DCGM_FI_DEV_POWER_USAGE{{Hostname="a",gpu="{0}"}} {1}\n'
     site.pages["a"] = (NODE.format("a", 2100) + gpu.format(0, 650) + gpu.format(1, "NaN")).encode()
@@ -115,6 +182,24 @@ async def test_a_time_that_is_to_come_makes_no_reading(site: Site, ahead: timede
     telemetry = await site.source.read(datetime.now(UTC))
     assert telemetry.get(Metric.ASIC_POWER, "s21/rack-0").value is None
     assert "a" in site.source.problems
+
+
+async def test_a_value_that_is_no_reading_is_named_until_a_good_one_comes(site: Site) -> None:
+    site.pages["a"] = NODE.format("a", 2100).encode()
+    await site.source.read(datetime.now(UTC))
+    site.pages["a"] = (NODE.format("a", -5) + NODE.format("c", "+Inf")).encode()
+    telemetry = await site.source.read(datetime.now(UTC))
+    assert telemetry.get(Metric.NODE_POWER, "a").value == 2100.0  # which grows old
+    assert suspects_of(telemetry) == {"a": "kepler_platform_watts is -5 W", "c": "kepler_platform_watts is inf W"}
+    labels = '{fleet="s21",rack="rack-0"}'
+    seen = time.time() + 36_000.0
+    site.pages["a"] = (
+        NODE.format("a", 2200) + f"asic_power_watts{labels} 34000\nasic_last_seen_timestamp_seconds{labels} {seen}\n"
+    ).encode()
+    found = suspects_of(await site.source.read(datetime.now(UTC)))
+    assert found.keys() == {"c", "s21/rack-0"}
+    assert "which is to come" in found["s21/rack-0"]
+    assert suspects_of(await site.source.read(datetime.now(UTC) + timedelta(days=1))) == {}
 
 
 LINES = st.lists(

@@ -108,12 +108,14 @@ securityContext:
 {{- if hasKey $site "mock" -}}
 {{- fail "site.mock: is for devices as processes of one machine; on a cluster they are pods: mock.enabled" -}}
 {{- end -}}
+{{- $given := $site.telemetry | default dict -}}
 {{- if and .Values.prometheus.enabled .Values.prometheus.url -}}
 {{- fail "prometheus.enabled, prometheus.url: give one of the two" -}}
 {{- else if .Values.prometheus.enabled -}}
-{{- $_ = set $site "telemetry" (dict "kind" "prometheus" "url" (printf "http://%s-prometheus:%v" $name .Values.prometheus.service.port)) -}}
+{{- $url := printf "http://%s-prometheus:%v" $name .Values.prometheus.service.port -}}
+{{- $_ = set $site "telemetry" (merge (dict "kind" "prometheus" "url" $url) $given) -}}
 {{- else if .Values.prometheus.url -}}
-{{- $_ = set $site "telemetry" (dict "kind" "prometheus" "url" .Values.prometheus.url) -}}
+{{- $_ = set $site "telemetry" (merge (dict "kind" "prometheus" "url" .Values.prometheus.url) $given) -}}
 {{- else if ne (dig "telemetry" "kind" "" $site) "prometheus" -}}
 {{- fail "site.telemetry: a Prometheus is needed on a cluster; set prometheus.enabled, prometheus.url, or telemetry.kind and url of the site" -}}
 {{- end -}}

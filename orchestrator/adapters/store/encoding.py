@@ -1,6 +1,7 @@
 """Domain values as rows, and back. The one place that knows both."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from sqlalchemy import RowMapping
 
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.ledger import Account, MeterMark, Posting
+from orchestrator.accounting.unaccounted import Resolution, Way
 from orchestrator.adapters.store.tables import PLANNED
 from orchestrator.domain.decision import (
     Action,
@@ -199,6 +201,8 @@ def ledger_rows(postings: Iterable[Posting]) -> list[Row]:
                 "quantity": 0.0,
                 "revenue_usd": 0.0,
                 "credit_usd": 0.0,
+                "estimated_kwh": 0.0,
+                "estimated_usd": 0.0,
             },
         )
         row["energy_kwh"] += posting.energy_kwh
@@ -206,6 +210,8 @@ def ledger_rows(postings: Iterable[Posting]) -> list[Row]:
         row["quantity"] += posting.quantity
         row["revenue_usd"] += posting.revenue_usd
         row["credit_usd"] += posting.credit_usd
+        row["estimated_kwh"] += posting.estimated_kwh
+        row["estimated_usd"] += posting.estimated_usd
     return list(lines.values())
 
 
@@ -218,11 +224,19 @@ def posting_of(row: RowMapping) -> Posting:
 
 
 def mark_row(mark: MeterMark) -> Row:
-    return {"metric": mark.metric.value, "subject": mark.subject, "value": mark.value, "at": mark.at}
+    return {**asdict(mark), "metric": mark.metric.value}
 
 
 def mark_of(row: RowMapping) -> MeterMark:
     return MeterMark(**{**row, "metric": Metric(row["metric"])})
+
+
+def resolution_row(resolution: Resolution) -> Row:
+    return {**asdict(resolution), "way": resolution.way.value}
+
+
+def resolution_of(row: RowMapping) -> Resolution:
+    return Resolution(**{**row, "way": Way(row["way"])})
 
 
 def curtailment_row(order: Curtailment) -> Row:

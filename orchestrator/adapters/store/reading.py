@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func
 
 from orchestrator.accounting.charge_lines import CORRECTED, Charged
 from orchestrator.accounting.ledger import Account, Posting
+from orchestrator.accounting.unaccounted import Resolution
 from orchestrator.adapters.store import encoding, tables
 from orchestrator.domain.decision import Breach, BreachState, Decision, Outcome, OutcomeState
 from orchestrator.domain.market import BEHIND, Price
@@ -121,6 +122,29 @@ def ledger(connection: Connection, start: datetime, end: datetime) -> tuple[Post
         .order_by(line.start, line.account, line.subject, line.price_usd_per_mwh)
     )
     return tuple(encoding.posting_of(row) for row in _rows(connection, query))
+
+
+def parked(connection: Connection) -> tuple[Posting, ...]:
+    """See `Store.parked`."""
+    line = tables.ledger.c
+    query = (
+        select(tables.ledger)
+        .where(line.account.in_([Account.UNACCOUNTED.value, Account.RESOLVED.value]))
+        .order_by(line.start, line.account, line.subject, line.price_usd_per_mwh)
+    )
+    return tuple(encoding.posting_of(row) for row in _rows(connection, query))
+
+
+def resolution(connection: Connection, resolution_id: str) -> Resolution | None:
+    query = select(tables.resolutions).where(tables.resolutions.c.id == resolution_id)
+    return next((encoding.resolution_of(row) for row in _rows(connection, query)), None)
+
+
+def resolutions(connection: Connection, limit: int) -> tuple[Resolution, ...]:
+    """See `Store.resolutions`."""
+    table = tables.resolutions
+    query = select(table).order_by(table.c.at.desc(), table.c.id.desc()).limit(limit)
+    return tuple(encoding.resolution_of(row) for row in _rows(connection, query))
 
 
 def observations(connection: Connection, start: datetime, end: datetime) -> tuple[ObservationRecord, ...]:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, delete
 from sqlalchemy.exc import DBAPIError
 
 from orchestrator.accounting.ledger import Posting
+from orchestrator.accounting.unaccounted import Resolution
 from orchestrator.adapters.store import reading, tables
 from orchestrator.adapters.store.bring_up import bring_up
 from orchestrator.adapters.store.engine import database_file, engine_for, name_of, read_url, snapshot_reader
@@ -133,6 +134,21 @@ class SqlStore:
         """See `Store.ledger`."""
         with named(self._where, "read"), self._reader.begin() as connection:
             return reading.ledger(connection, start, end)
+
+    def parked(self) -> Sequence[Posting]:
+        """See `Store.parked`."""
+        with named(self._where, "read"), self._reader.begin() as connection:
+            return reading.parked(connection)
+
+    def resolution(self, resolution_id: str) -> Resolution | None:
+        """The one of that id; None if there is none."""
+        with named(self._where, "read"), self._reader.begin() as connection:
+            return reading.resolution(connection, resolution_id)
+
+    def resolutions(self, limit: int) -> Sequence[Resolution]:
+        """See `Store.resolutions`."""
+        with named(self._where, "read"), self._reader.begin() as connection:
+            return reading.resolutions(connection, limit)
 
     def observations(self, start: datetime, end: datetime) -> Sequence[ObservationRecord]:
         """See `Store.observations`."""

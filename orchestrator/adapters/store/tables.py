@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    true,
 )
 
 from orchestrator.domain.units import utc
@@ -117,6 +119,26 @@ ledger = Table(
     Column("quantity", Double, nullable=False),
     Column("revenue_usd", Double, nullable=False),
     Column("credit_usd", Double, nullable=False),
+    Column("estimated_kwh", Double, nullable=False, server_default="0"),
+    Column("estimated_usd", Double, nullable=False, server_default="0"),
+    Index("ledger_account_start", "account", "start"),
+)
+
+resolutions = Table(
+    "resolutions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("meter", String, nullable=False),
+    Column("way", String, nullable=False),
+    Column("asked", Double),
+    Column("parked", Double, nullable=False),
+    Column("booked", Double, nullable=False),
+    Column("cost_usd", Double, nullable=False),
+    Column("revenue_usd", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("person", String, nullable=False),
+    Index("resolutions_at", "at"),
 )
 
 meter_marks = Table(
@@ -126,6 +148,9 @@ meter_marks = Table(
     Column("subject", String, primary_key=True),
     Column("value", Double, nullable=False),
     Column("at", UtcTime, nullable=False),
+    Column("estimated", Double, nullable=False, server_default="0"),
+    Column("estimated_to", UtcTime),
+    Column("counted", Boolean, nullable=False, server_default=true()),
 )
 
 curtailments = Table(

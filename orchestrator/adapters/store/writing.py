@@ -9,6 +9,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.ledger import MeterMark, Posting
+from orchestrator.accounting.unaccounted import Resolution
 from orchestrator.adapters.store import encoding, tables
 from orchestrator.adapters.store.errors import UnknownActionError
 from orchestrator.adapters.store.upsert import insert_into
@@ -17,7 +18,9 @@ from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price
 from orchestrator.ports import ObservationRecord, Record
 
-AMOUNTS = frozenset({"energy_kwh", "cost_usd", "quantity", "revenue_usd", "credit_usd"})
+AMOUNTS = frozenset(
+    {"energy_kwh", "cost_usd", "quantity", "revenue_usd", "credit_usd", "estimated_kwh", "estimated_usd"}
+)
 """Columns of the ledger that add up."""
 LONGEST = timedelta(days=1)
 """A price's interval."""
@@ -39,6 +42,7 @@ class Statements:
     job: Insert
     overlapped: Delete
     price: Insert
+    resolution: Insert
 
     @staticmethod
     def of(dialect: Dialect) -> "Statements":
@@ -54,6 +58,7 @@ class Statements:
             job=_replace(dialect, tables.jobs),
             overlapped=_overlapped(),
             price=_replace(dialect, tables.prices),
+            resolution=insert(tables.resolutions),
         )
 
 
@@ -82,6 +87,8 @@ def write(connection: Connection, statements: Statements, records: Sequence[Reco
     overlapped = [{f"new_{name}": row[name] for name in ("market", "start", "until")} for row in prices]
     _many(connection, statements.overlapped, [{**row, "oldest": row["new_start"] - LONGEST} for row in overlapped])
     _many(connection, statements.price, prices)
+    resolutions = [encoding.resolution_row(item) for item in records if isinstance(item, Resolution)]
+    _many(connection, statements.resolution, resolutions)
 
 
 def _many(connection: Connection, statement: Insert | Delete, rows: list[encoding.Row]) -> None:

@@ -10,7 +10,7 @@ class FileTargets:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._seen: dict[str, tuple[tuple[int, int], frozenset[str]]] = {}
+        self._seen: dict[str, tuple[tuple[int, int], Mapping[str, Mapping[str, str]]]] = {}
         self._problems: dict[str, str] = {}
 
     @property
@@ -29,8 +29,16 @@ class FileTargets:
             self._read_file(name, file)
         return frozenset().union(*(targets for _, targets in self._seen.values()))
 
+    def labels(self, target: str) -> Mapping[str, str]:
+        """What a Prometheus server would put on the target's series where they have no such label: its own labels and
+        `instance`. Not `job`: a series without the name of its job is of none."""
+        of_target = {
+            name: value for _, targets in self._seen.values() for name, value in targets.get(target, {}).items()
+        }
+        return {"instance": target, **of_target}
+
     def _read_file(self, name: str, file: Path) -> None:
-        old_signature, old_targets = self._seen.get(name, ((0, 0), frozenset[str]()))
+        old_signature, old_targets = self._seen.get(name, ((0, 0), dict[str, Mapping[str, str]]()))
         try:
             stat = file.stat()
             signature = (stat.st_mtime_ns, stat.st_ino)
@@ -45,13 +53,18 @@ class FileTargets:
             self._problems[name] = f"no file_sd document: {error}"
 
 
-def _targets(text: str) -> frozenset[str]:
+def _targets(text: str) -> Mapping[str, Mapping[str, str]]:
+    """Labels by target."""
     groups = json.loads(text)
     if not isinstance(groups, list):
         raise ValueError("a list of target groups is needed")
-    targets: set[str] = set()
+    targets: dict[str, Mapping[str, str]] = {}
     for group in groups:
         if not isinstance(group, dict) or not isinstance(group.get("targets"), list):
             raise ValueError("a target group has a list of targets")
-        targets.update(str(target) for target in group["targets"])
-    return frozenset(targets)
+        labels = group.get("labels", {})
+        if not isinstance(labels, dict):
+            raise ValueError("the labels of a target group are a mapping")
+        kept = {str(name): str(value) for name, value in labels.items() if name != "job"}
+        targets.update({str(target): kept for target in group["targets"]})
+    return targets

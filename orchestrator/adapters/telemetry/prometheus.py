@@ -4,13 +4,25 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import httpx
 
-from orchestrator.adapters.telemetry.series import LAST_SEEN, RACK, SERIES, LastReadings, Series, instant
+from orchestrator.adapters.telemetry.parts import Part, combined, doubled, place
+from orchestrator.adapters.telemetry.promql import (
+    count_query,
+    example_query,
+    own_labels,
+    time_query,
+    twice_queries,
+    value_query,
+)
+from orchestrator.adapters.telemetry.series import LastReadings, Told, instant
 from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Telemetry
+from orchestrator.domain.series import Series, SeriesMap
+from orchestrator.domain.series_presets import MOCK_MAP
 
 log = logging.getLogger(__name__)
 
@@ -20,43 +32,41 @@ _COMMITTED_S = 0.2
 a scrape that is stored between two queries would give the value of one and the time of another."""
 Element = tuple[Mapping[str, str], float]
 """Labels and value of one element of an instant vector."""
-_LAST_SEEN_QUERY = f"max by ({', '.join(RACK)}) ({LAST_SEEN})"
-
-
-def value_query(series: Series) -> str:
-    """One value a subject. A device scraped twice (its exporter was just restarted) counts once, at its highest."""
-    return f"sum by ({', '.join(series.subject)}) (max by ({', '.join(series.device)}) ({series.metric.value}))"
-
-
-def time_query(series: Series) -> str:
-    """When each subject's value was measured, unix seconds: of the oldest of its devices.
-
-    Asked for because a value is returned for up to 5 minutes after the last scrape as if it were new.
-    """
-    if series.dated:
-        return _LAST_SEEN_QUERY
-    newest = f"max by ({', '.join(series.device)}) (timestamp({series.metric.value}))"
-    return f"min by ({', '.join(series.subject)}) ({newest})"
 
 
 class PrometheusMetrics:
     """Readings of the Prometheus server at `base_url`. One that is down, slow or wrong leaves the last readings."""
 
-    def __init__(self, base_url: str, client: httpx.AsyncClient, clock: SiteClock, timeout_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        client: httpx.AsyncClient,
+        clock: SiteClock,
+        mapping: SeriesMap = MOCK_MAP,
+        timeout_s: float = 1.0,
+    ) -> None:
         self._url = f"{base_url.rstrip('/')}/api/v1/query"
         self._client = client
         self._clock = clock
+        self._mapping = mapping
+        self._twice = twice_queries(mapping.series)
         self._timeout_s = timeout_s
         self._last = LastReadings(clock)
         self._under_way: asyncio.Task[None] | None = None
         self._slow = False
         self._problems: dict[str, str] = {}
-        self._was_told = False
+        self._notes: dict[str, str] = {}
+        self._told = Told(log, "from Prometheus")
 
     @property
     def problems(self) -> Mapping[str, str]:
-        """What is wrong now, by query or metric."""
+        """What is wrong now, by query, metric or device."""
         return dict(self._problems)
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """What is read all the same, and not wholly: parts that do not answer, by device and quantity."""
+        return dict(self._notes)
 
     async def read(self, now: datetime) -> Telemetry:
         if self._under_way is None:
@@ -71,6 +81,15 @@ class PrometheusMetrics:
             self._under_way = None
         return self._last.telemetry(now)
 
+    async def example(self, series: Series) -> Mapping[str, str] | None:
+        """The labels of one of the server's series of that name; None if there is none, or no answer."""
+        try:
+            async with asyncio.timeout(_GIVE_UP_S):
+                answer = await self._ask(example_query(series), time.time())
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, ValueError):
+            return None
+        return own_labels(answer[0][0]) if answer else None
+
     async def close(self) -> None:
         """End the queries that are under way."""
         if self._under_way is not None:
@@ -79,7 +98,10 @@ class PrometheusMetrics:
             self._under_way = None
 
     async def _query_all(self) -> None:
-        queries = {value_query(series) for series in SERIES.values()} | {time_query(s) for s in SERIES.values()}
+        queries = set(self._twice)
+        for series in self._mapping.series:
+            queries |= {value_query(series), time_query(series)}
+            queries |= {query for query in (count_query(series),) if query is not None}
         problems: dict[str, str] = {}
         answers: dict[str, list[Element]] = {}
         moment = time.time() - _COMMITTED_S
@@ -94,23 +116,25 @@ class PrometheusMetrics:
                 problems[query] = str(error) or type(error).__name__
 
         await asyncio.gather(*(ask(query) for query in sorted(queries)))
-        latest = self._last.latest(time.time())
-        times: dict[str, Mapping[str, float]] = {}
-        for series in SERIES.values():
-            query = time_query(series)  # those of a rack are asked for once
-            try:
-                if query not in times:
-                    times[query] = _by_subject(series, answers.get(query, []))
-                self._take(series, answers.get(value_query(series), []), times[query], latest)
-            except ValueError as error:
-                problems[series.metric.value] = str(error)
-        self._problems = problems
-        if problems and not self._was_told:
-            what, problem = next(iter(problems.items()))
-            log.warning("telemetry from Prometheus fails: %s: %s (%d queries in all)", what, problem, len(problems))
-        elif self._was_told and not problems:
-            log.info("telemetry from Prometheus comes again")
-        self._was_told = bool(problems)
+        round_ = _Round(answers, problems, time.time())
+        twice = self._which_twice(answers)
+        for series in self._mapping.series:
+            if value_query(series) in answers:
+                self._take(series, round_, twice.get(series.name, {}))
+        self._problems, self._notes = problems, round_.notes
+        self._told.tell(problems, round_.notes, round_.wall)
+
+    def _which_twice(self, answers: Mapping[str, list[Element]]) -> Mapping[str, Mapping[str, int]]:
+        """How often there is what should be there once, by metric name and device."""
+        found: dict[str, dict[str, int]] = {}
+        for query, group in self._twice.items():
+            by_name = {series.name: series for series in group}
+            for labels, count in answers.get(query, []):
+                series = by_name.get(labels.get("__name__", ""))
+                subject = None if series is None else _subject(series, own_labels(labels))
+                if series is not None and subject is not None:
+                    found.setdefault(series.name, {})[subject] = int(count)
+        return found
 
     async def _ask(self, query: str, moment: float) -> list[Element]:
         """The instant vector at `moment`, unix s; ValueError for other answers."""
@@ -128,34 +152,78 @@ class PrometheusMetrics:
             raise ValueError(f"no answer of a Prometheus server: {error!r}") from error
 
     def _site_time(self, series: Series, unix_s: float) -> datetime:
-        """LAST_SEEN is site time already; a scrape's time is the wall's."""
-        return instant(unix_s) if series.dated else self._clock.at(instant(unix_s).timestamp())
+        """What a device says itself is site time already; a scrape's time is the wall's."""
+        return instant(unix_s) if series.seen is not None else self._clock.at(instant(unix_s).timestamp())
 
-    def _take(self, series: Series, elements: list[Element], times: Mapping[str, float], latest: datetime) -> None:
-        """Put the good readings of one metric on record; ValueError says what was wrong with one of the others.
-
-        `times` are unix seconds by subject.
-        """
-        problem = ""
-        at: dict[float, datetime] = {}  # many are of the same scrape
-        for labels, value in elements:
+    def _take(self, series: Series, round_: "_Round", twice: Mapping[str, int]) -> None:
+        """Put the good readings of one series on record; the problems of the others go to the round's."""
+        times = _by_labels(series, round_.answers.get(time_query(series), []))
+        counting = count_query(series)
+        counts = None if counting is None else _by_labels(series, round_.answers.get(counting, []))
+        parts: dict[str, list[Part]] = {}
+        known, at = self._mapping.known(series.metric), dict[float, datetime]()  # many are of the same scrape
+        for labels, value in round_.answers[value_query(series)]:
+            own = own_labels(labels)
             try:
-                subject = series.subject_of(labels)
-                unix_s = times[subject]
+                subject = series.subject_of(own)
+                if subject is None or (series.wholes is not None and subject not in series.wholes):
+                    if subject is not None and known is not None and subject not in known:
+                        round_.problem(series, subject, f"the site file has no {subject}")
+                    continue
+                key = _key(series, own)
+                unix_s = times[key]
                 if unix_s not in at:
                     at[unix_s] = self._site_time(series, unix_s)
-                self._last.put(series.metric, subject, value, at[unix_s], latest)
+                count = 1 if counts is None else int(counts[key])
+                parts.setdefault(subject, []).append(Part(value, at[unix_s], count))
             except KeyError as error:
-                problem = f"no label or no time of {error}"
+                round_.problem(series, "", f"no label or no time of {error}")
             except ValueError as error:
-                problem = str(error)
-        if problem:
-            raise ValueError(problem)
+                round_.problem(series, "", str(error))
+        latest = self._last.latest(round_.wall)
+        for subject, of_device in parts.items():
+            try:
+                reading = combined(series, subject, of_device)
+                count = twice.get(subject, 1)
+                overlaps = self._last.overlaps(series.metric, subject, round_.wall, twice=count > 1)
+                suspect = doubled(series, count) if count > 1 and not overlaps else reading.suspect
+                if suspect or reading.note:
+                    round_.notes[f"{series.metric.value} {subject}"] = (suspect or reading.note) + place(series)
+                self._last.put(series.metric, subject, reading.value, reading.at, latest, suspect)
+            except ValueError as error:
+                round_.problem(series, subject, str(error))
 
 
-def _by_subject(series: Series, elements: list[Element]) -> Mapping[str, float]:
-    """ValueError for elements without the subject's labels."""
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """The answers of one round of queries, and what was wrong with them."""
+
+    answers: Mapping[str, list[Element]]
+    problems: dict[str, str]
+    wall: float
+    """When they had come, unix s."""
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def problem(self, series: Series, subject: str, text: str) -> None:
+        self.problems[f"{series.metric.value} {subject}".rstrip()] = text + place(series)
+
+
+def _subject(series: Series, labels: Mapping[str, str]) -> str | None:
     try:
-        return {series.subject_of(labels): value for labels, value in elements}
-    except KeyError as error:
-        raise ValueError(f"series without label {error}") from error
+        return series.subject_of(labels)
+    except KeyError:
+        return None
+
+
+def _key(series: Series, labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple([labels[label] for label in series.labels])
+
+
+def _by_labels(series: Series, elements: list[Element]) -> Mapping[tuple[str, ...], float]:
+    """By the labels that name the device; elements without them are left out."""
+    found: dict[tuple[str, ...], float] = {}
+    for labels, value in elements:
+        own = own_labels(labels)
+        if all(label in own for label in series.labels):
+            found[_key(series, own)] = value
+    return found

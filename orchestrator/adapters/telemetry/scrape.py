@@ -1,22 +1,25 @@
 """The built-in scraper: `MetricSource` straight from the exporters, for sites without a Prometheus server."""
 
 import asyncio
-import re
+import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.adapters.telemetry.file_targets import FileTargets
-from orchestrator.adapters.telemetry.series import LAST_SEEN, RACK, SERIES, LastReadings, instant
+from orchestrator.adapters.telemetry.page import Device, Page, PageReader
+from orchestrator.adapters.telemetry.parts import Part, combined, doubled, place
+from orchestrator.adapters.telemetry.series import LastReadings, Told
 from orchestrator.clock import SiteClock
-from orchestrator.domain.observation import Metric, Telemetry
+from orchestrator.domain.observation import Telemetry
+from orchestrator.domain.series import Combine, Series, SeriesMap
+from orchestrator.domain.series_presets import MOCK_MAP
 
-_WANTED = re.compile(rf"^(?:{'|'.join([*SERIES, LAST_SEEN])})[{{ \t].*\n", re.MULTILINE)
+log = logging.getLogger(__name__)
+
 _MAX_BYTES = 16_000_000
 _GIVE_UP_S = 10.0
 """On the wall. A target that lets this pass is asked anew."""
@@ -29,24 +32,45 @@ class ScrapedMetrics:
     it answers; there is never more than one request to it under way.
     """
 
-    def __init__(self, targets_dir: Path, client: httpx.AsyncClient, clock: SiteClock, timeout_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        targets_dir: Path,
+        client: httpx.AsyncClient,
+        clock: SiteClock,
+        mapping: SeriesMap = MOCK_MAP,
+        timeout_s: float = 1.0,
+    ) -> None:
         self._discovery = FileTargets(targets_dir)
         self._client = client
         self._clock = clock
+        self._mapping = mapping
+        self._reader = PageReader(mapping)
+        self._pages: dict[str, Page] = {}
+        """The last of each target."""
+        self._new: dict[str, Page] = {}
+        """Those that came since the last look: judged together, so that what is on two of them shows."""
         self._timeout_s = timeout_s
         self._last = LastReadings(clock)
         self._under_way: dict[str, asyncio.Task[bool]] = {}
         self._slow: set[str] = set()
         self._problems: dict[str, str] = {}
+        self._notes: dict[Device, str] = {}
+        self._told = Told(log, "from exporters")
 
     @property
     def problems(self) -> Mapping[str, str]:
         """What is wrong now, by target or file of targets."""
         return {**self._discovery.problems, **self._problems}
 
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """What is read all the same, and not wholly: parts that do not answer, by device and quantity."""
+        named = ((self._mapping.series[number], subject, note) for (number, subject), note in self._notes.items())
+        return {f"{series.metric.value} {subject}": note for series, subject, note in named}
+
     async def read(self, now: datetime) -> Telemetry:
         targets = self._discovery.read()
-        self._forget((self._under_way.keys() | self._problems.keys() | self._slow) - targets)
+        self._forget((self._under_way.keys() | self._problems.keys() | self._pages.keys() | self._slow) - targets)
         for target in targets - self._under_way.keys():
             self._under_way[target] = asyncio.create_task(self._scrape(target))
         prompt = [task for target, task in self._under_way.items() if target not in self._slow]
@@ -60,7 +84,13 @@ class ScrapedMetrics:
             del self._under_way[target]
             if task.result():
                 self._slow.discard(target)
+        self._take_new()
+        self._told.tell(self.problems, self.notes, time.time())
         return self._last.telemetry(now)
+
+    async def example(self, series: Series) -> Mapping[str, str] | None:
+        """The labels of one of the exporters' series of that name, as they were last read; None if there is none."""
+        return next((page.examples[series.name] for page in self._pages.values() if series.name in page.examples), None)
 
     async def close(self) -> None:
         """End the requests that are under way."""
@@ -71,6 +101,8 @@ class ScrapedMetrics:
     def _forget(self, targets: set[str]) -> None:
         for target in targets:
             self._problems.pop(target, None)
+            self._pages.pop(target, None)
+            self._new.pop(target, None)
             self._slow.discard(target)
             if (task := self._under_way.pop(target, None)) is not None:
                 task.cancel()
@@ -86,11 +118,8 @@ class ScrapedMetrics:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             self._problems[target] = str(error) or type(error).__name__
             return True
-        wrong = self._take(text)
-        if wrong:
-            self._problems[target] = "; ".join(wrong[:3]) + (f"; {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        else:
-            self._problems.pop(target, None)
+        labels, scraped_at = self._discovery.labels(target), self._clock.at(time.time())
+        self._new[target] = self._reader.read(text, labels, scraped_at)
         return True
 
     async def _fetch(self, target: str) -> str:
@@ -107,55 +136,65 @@ class ScrapedMetrics:
             raise ValueError("the last line does not end: truncated, or no metrics")
         return body.decode("utf-8")
 
-    def _take(self, text: str) -> list[str]:
-        """Put every good reading of a scrape on record; returns what was wrong with the others."""
-        wall = time.time()
-        try:
-            lines = list(_lines(text))
-        except (ValueError, KeyError, IndexError) as error:
-            return [f"no metrics: {error}"]
-        if not lines:
-            return ["none of the metrics wanted"]
-        wrong: list[str] = []
-        last_seen: dict[str, float] = {}
-        devices: dict[tuple[Metric, str], dict[tuple[str, ...], float]] = {}
-        for name, labels, value in lines:
+    def _take_new(self) -> None:
+        """Put every good reading on the new pages on record, and what was wrong with the others with the problems."""
+        new, wall = self._new, time.time()
+        self._new = {}
+        self._pages.update({target: page for target, page in new.items() if page.examples})
+        wrong = {target: list(page.wrong) for target, page in new.items()}
+        for device in dict.fromkeys(device for page in new.values() for device in page.parts):
             try:
-                if name == LAST_SEEN:
-                    last_seen["/".join(labels[label] for label in RACK)] = value
-                else:
-                    series = SERIES[name]
-                    device = tuple(labels[label] for label in series.device)
-                    values = devices.setdefault((series.metric, series.subject_of(labels)), {})
-                    values[device] = max(value, values.get(device, value))
-            except KeyError as error:
-                wrong.append(f"{name} has no label {error}")
-        scraped_at, latest = self._clock.at(wall), self._last.latest(wall)
-        for (metric, subject), values in devices.items():
-            try:
-                at = instant(last_seen[subject]) if SERIES[metric.value].dated else scraped_at
-                self._last.put(metric, subject, sum(values.values()), at, latest)
-            except KeyError:
-                wrong.append(f"{subject} has no {LAST_SEEN}")
+                self._put(device, max(page.twice.get(device, 1) for page in new.values()), wall)
             except ValueError as error:
-                wrong.append(str(error))
-        return wrong
+                self._note(device, "")
+                for target, page in new.items():
+                    if device in page.parts:
+                        wrong[target].append(str(error))
+        shown = {device for page in self._pages.values() for device in page.parts}
+        self._notes = {device: note for device, note in self._notes.items() if device in shown}
+        for target, texts in wrong.items():
+            more = f"; {len(texts) - 3} more" if len(texts) > 3 else ""
+            if texts:
+                self._problems[target] = "; ".join(texts[:3]) + more
+            else:
+                self._problems.pop(target, None)
 
+    def _put(self, device: Device, on_page: int, wall: float) -> None:
+        """Put one reading on record; `on_page` is how often one page has what should be there once. ValueError if it
+        can't be one."""
+        number, subject = device
+        series = self._mapping.series[number]
+        parts, on_pages = self._parts(device)
+        reading = combined(series, subject, parts)
+        overlaps = self._last.overlaps(series.metric, subject, wall, twice=on_pages > 1)
+        suspect = reading.suspect
+        if on_page > 1 or (on_pages > 1 and not overlaps):  # no exporter is replaced by itself
+            suspect = doubled(series, max(on_page, on_pages))
+        self._note(device, suspect or reading.note)
+        self._last.put(series.metric, subject, reading.value, reading.at, self._last.latest(wall), suspect)
 
-def _lines(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
-    """Name, labels and value of the samples wanted: picked out before they are parsed, which is what takes time."""
-    for line in _WANTED.findall(text):
-        series, _, rest = line.rpartition("}")
-        value, *timestamp = rest.split()
-        if len(timestamp) > 1:
-            raise ValueError(f"{line.strip()!r} is no sample")
-        yield *_series(series + "}"), float(value)
+    def _note(self, device: Device, note: str) -> None:
+        if note:
+            self._notes[device] = note + place(self._mapping.series[device[0]])
+        else:
+            self._notes.pop(device, None)
 
+    def _parts(self, device: Device) -> tuple[list[Part], int]:
+        """The parts of a device on all pages, and on how many pages the same part is.
 
-@lru_cache(maxsize=100_000)
-def _series(text: str) -> tuple[str, Mapping[str, str]]:
-    """Name and labels; kept, since a series reads the same at every scrape. ValueError if it is none."""
-    for family in text_string_to_metric_families(f"{text} 0\n"):
-        for sample in family.samples:
-            return sample.name, sample.labels
-    raise ValueError(f"{text!r} is no series")
+        Those much older than the newest are of an exporter that has stopped, and are left out.
+        """
+        found: dict[tuple[str, ...], list[Part]] = {}
+        for page in self._pages.values():
+            for key, part in page.parts.get(device, {}).items():
+                found.setdefault(key, []).append(part)
+        newest = max(part.at for parts in found.values() for part in parts)
+        live = [[part for part in parts if newest - part.at <= self._mapping.max_age] for parts in found.values()]
+        series = self._mapping.series[device[0]]
+        best = [
+            max(parts, key=lambda part: part.at if series.combine is Combine.LAST else part.value)
+            for parts in live
+            if parts
+        ]
+        once = series.repeats or series.combine in (Combine.MAX, Combine.LAST)
+        return best, 1 if once else max(map(len, live))

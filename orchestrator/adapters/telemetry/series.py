@@ -1,65 +1,28 @@
-"""What is read from exporters: which series, whose they are, and when they were measured."""
+"""The readings that are on record, whichever way they came, and what has been told of those that were not."""
 
+import logging
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
+from typing import NoReturn
 
 from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
 
-LAST_SEEN = "asic_last_seen_timestamp_seconds"
-"""When the machines of a rack last answered, unix seconds of site time: the time of all that is read of the rack."""
 FORGET_AFTER = timedelta(days=1)
 """Site time after which the last reading of a device that is gone is dropped."""
 SWEEP_EVERY = timedelta(hours=1)
 """Site time between two looks for such."""
+OVERLAP_S = 120.0
+"""On the wall. An exporter that is replaced is scraped twice for less than this: until then the highest counts."""
+_COUNTED = frozenset({"J", "H", "GPU s"})
+"""Units of counters."""
+NOTED_FOR_S = 3600.0
+"""On the wall: what a device lacks comes and goes with every machine that restarts."""
+NAMED_FOR = timedelta(minutes=10)
+"""Site time for which a value that was refused is named, unless it comes again; its series may be gone."""
 _CLOCKS_APART_S = 5.0
 """On the wall; a device's time further ahead than this is no time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One metric. Series with the same `device` labels are one device's; a subject's devices add up."""
-
-    metric: Metric
-    subject: tuple[str, ...]
-    """Labels that name the subject, joined by `/`."""
-    device: tuple[str, ...]
-    """`subject` and the labels that tell its devices apart."""
-    dated: bool
-    """Measured at the rack's LAST_SEEN rather than when it was scraped."""
-
-    def subject_of(self, labels: Mapping[str, str]) -> str:
-        """KeyError if a label is missing."""
-        return "/".join([labels[label] for label in self.subject])
-
-
-RACK = ("fleet", "rack")
-_NODE = ("Hostname",)
-_METER = ("meter",)
-_JOB = ("job",)
-
-SERIES: Mapping[str, Series] = MappingProxyType(
-    {
-        series.metric.value: series
-        for series in (
-            Series(Metric.ASIC_POWER, RACK, RACK, dated=True),
-            Series(Metric.ASIC_ENERGY, RACK, RACK, dated=True),
-            Series(Metric.ASIC_HASHRATE, RACK, RACK, dated=True),
-            Series(Metric.ASIC_HASHES, RACK, RACK, dated=True),
-            Series(Metric.ASIC_TEMPERATURE, RACK, RACK, dated=True),
-            Series(Metric.GPU_POWER, _NODE, (*_NODE, "gpu"), dated=False),
-            Series(Metric.NODE_POWER, _NODE, _NODE, dated=False),
-            Series(Metric.NODE_ENERGY, _NODE, _NODE, dated=False),
-            Series(Metric.METER_POWER, _METER, _METER, dated=False),
-            Series(Metric.METER_ENERGY, _METER, _METER, dated=False),
-            Series(Metric.JOB_PROGRESS, _JOB, _JOB, dated=False),
-            Series(Metric.JOB_CHECKPOINT, _JOB, _JOB, dated=False),
-        )
-    }
-)
 
 
 class LastReadings:
@@ -67,20 +30,50 @@ class LastReadings:
 
     def __init__(self, clock: SiteClock) -> None:
         self._clock = clock
-        self._readings: dict[Metric, dict[str, Reading]] = {series.metric: {} for series in SERIES.values()}
+        self._readings: dict[Metric, dict[str, Reading]] = {metric: {} for metric in Metric}
+        self._doubled: dict[tuple[Metric, str], float] = {}
+        self._refused: dict[tuple[Metric, str], tuple[str, datetime]] = {}
         self._swept_at: datetime | None = None
 
     def latest(self, wall: float) -> datetime:
         """The last time (of the site) that something received at `wall` (unix s) can be of."""
         return self._clock.at(wall + _CLOCKS_APART_S)
 
-    def put(self, metric: Metric, subject: str, value: float, at: datetime, latest: datetime) -> None:
-        """Take in a value of time `at`. ValueError, and no change, if it can't be true or is of after `latest`."""
+    def put(
+        self, metric: Metric, subject: str, value: float, at: datetime, latest: datetime, suspect: str = ""
+    ) -> None:
+        """Take in a value of time `at`. ValueError, and no change, if it can't be true or is of after `latest`: that
+        counts as silence, and `telemetry` names it until a good one comes.
+
+        `suspect` says why it is not believed; empty for one that is. A counter that is not believed is not taken in at
+        all: the next one that is goes on from the last that was.
+        """
+        key = (metric, subject)
+        if suspect and metric.unit in _COUNTED:
+            self._refused[key] = (suspect, latest)
+            raise ValueError(suspect)
         if not math.isfinite(value) or (value < 0.0 and metric is not Metric.ASIC_TEMPERATURE):
-            raise ValueError(f"{metric.value} of {subject} is {value:g} {metric.unit}")
+            self._refuse(metric, subject, f"is {value:g} {metric.unit}", latest)
         if at > latest:
-            raise ValueError(f"{metric.value} of {subject} is of {at.isoformat()}, which is to come")
-        self._readings[metric][subject] = Reading(value=value, unit=metric.unit, at=at, quality=Quality.FRESH)
+            self._refuse(metric, subject, f"is of {at.isoformat()}, which is to come", latest)
+        quality = Quality.SUSPECT if suspect else Quality.FRESH
+        self._readings[metric][subject] = Reading(value, metric.unit, at, quality, suspect)
+        self._refused.pop(key, None)
+
+    def _refuse(self, metric: Metric, subject: str, why: str, at: datetime) -> NoReturn:
+        self._refused[metric, subject] = (why, at)
+        raise ValueError(f"{metric.value} of {subject} {why}")
+
+    def overlaps(self, metric: Metric, subject: str, wall: float, *, twice: bool) -> bool:
+        """Whether what is there twice may still be an exporter and the one that replaces it."""
+        key = (metric, subject)
+        if not twice:
+            self._doubled.pop(key, None)
+            return False
+        if key not in self._doubled:
+            before = self._readings[metric].get(subject)
+            self._doubled[key] = wall if before is not None and before.fresh else -math.inf
+        return wall - self._doubled[key] < OVERLAP_S
 
     def telemetry(self, now: datetime) -> Telemetry:
         """All of them, without those too old to speak of."""
@@ -90,7 +83,38 @@ class LastReadings:
                 gone = [name for name, reading in readings.items() if reading.at and now - reading.at > FORGET_AFTER]
                 for name in gone:
                     del readings[name]
-        return Telemetry.of(now, {metric: dict(readings) for metric, readings in self._readings.items()})
+            self._refused = {key: it for key, it in self._refused.items() if now - it[1] <= NAMED_FOR}
+        readings_now = {metric: dict(readings) for metric, readings in self._readings.items()}
+        refused: dict[str, str] = {}
+        for (metric, subject), (why, at) in self._refused.items():
+            if now - at <= NAMED_FOR:
+                refused.setdefault(subject, f"{metric.value} {why}")
+        return Telemetry.of(now, readings_now, refused)
+
+
+class Told:
+    """Problems go to the log when they begin and when all have ended; what a device lacks once an hour at most."""
+
+    def __init__(self, log: logging.Logger, source: str) -> None:
+        self._log = log
+        self._source = source
+        self._told: set[str] = set()
+        self._noted: dict[str, float] = {}
+
+    def tell(self, problems: Mapping[str, str], notes: Mapping[str, str], wall: float) -> None:
+        """All that there are now, by what they are about; `wall` in unix s."""
+        self._warn("fails", problems, sorted(problems.keys() - self._told))
+        if self._told and not problems:
+            self._log.info("telemetry %s comes again", self._source)
+        self._told = set(problems)
+        self._warn("is not whole", notes, sorted(notes.keys() - self._noted.keys()))
+        recent = {about: at for about, at in self._noted.items() if wall - at < NOTED_FOR_S}
+        self._noted = recent | dict.fromkeys(notes.keys() - recent.keys(), wall)
+
+    def _warn(self, how: str, texts: Mapping[str, str], new: Sequence[str]) -> None:
+        if new:
+            more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
+            self._log.warning("telemetry %s %s: %s: %s%s", self._source, how, new[0], texts[new[0]], more)
 
 
 def instant(unix_s: float) -> datetime:

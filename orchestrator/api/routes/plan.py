@@ -35,10 +35,19 @@ class PlanOutline(BaseModel):
     end: datetime | None
     profit_usd: float | None = Field(description="Expected to its end: revenue less energy and credits")
     bound_usd: float | None = Field(description="No plan could earn more on the same forecasts, with the jobs known")
-    gap: float | None = Field(description="(bound - profit) / |bound|: 0.01 is 1 %; null where it has no meaning")
+    gap: float | None = Field(
+        description="(bound - profit) / |bound|, or a twentieth of revenue and energy together where that is more: "
+        "0.01 is 1 %; null where it has no meaning"
+    )
     seconds_to_make: float | None = Field(description="On the wall")
     failed: bool = Field(description="The newest attempt failed or is late; the last plan, if any, stays in force")
     problem: str | None = Field(description="Why it failed, or why there is no plan")
+    blocked: str | None = Field(
+        description="Why none is made though one is due: too little is measured; the last plan stays in force"
+    )
+    sound: bool | None = Field(
+        description="Its gap is at most 3 %; of one that is not, only promises are told that no plan could keep"
+    )
     broken_promises_total: int
     broken_promises: list[str] = Field(
         description="What the plan cannot keep, why, and what it would take; in /state the first 20"
@@ -47,6 +56,7 @@ class PlanOutline(BaseModel):
     @staticmethod
     def of(state: PlanState, now: datetime, most_promises: int | None = None) -> "PlanOutline":
         view = state.view
+        why = state.why_none
         if view is None:
             return PlanOutline(
                 made_at=None,
@@ -58,7 +68,9 @@ class PlanOutline(BaseModel):
                 gap=None,
                 seconds_to_make=None,
                 failed=bool(state.problem),
-                problem=f"{NOT_MADE} ({state.problem.rstrip('.')})" if state.problem else NOT_MADE,
+                problem=f"{NOT_MADE} ({why.rstrip('.')})" if why else NOT_MADE,
+                blocked=state.blocked or None,
+                sound=None,
                 broken_promises_total=0,
                 broken_promises=[],
             )
@@ -73,6 +85,8 @@ class PlanOutline(BaseModel):
             seconds_to_make=view.seconds_to_make,
             failed=bool(state.problem),
             problem=state.problem or None,
+            blocked=state.blocked or None,
+            sound=view.sound,
             broken_promises_total=len(view.broken_promises),
             broken_promises=list(view.broken_promises[:most_promises]),
         )

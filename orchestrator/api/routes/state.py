@@ -113,6 +113,12 @@ class Observed(BaseModel):
     jobs_by_phase: dict[str, int] = Field(description="Open jobs")
     stale: list[str] = Field(description="Inputs that are stale, missing or assumed")
     suspect: dict[str, str] = Field(description="Devices with a reading that cannot be true, and why; 20 at most")
+    unexplained_kw: dict[str, float] = Field(
+        description="Racks that draw more than their setpoint explains, and by how much; the 20 with the most"
+    )
+    estimated: list[str] = Field(
+        description="Racks and nodes whose energy or hash is integrated from power, for want of a counter; 20 at most"
+    )
     breaches: list[BreachDocument] = Field(description="Those not resolved")
 
 
@@ -182,6 +188,8 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
         jobs_by_phase=dict(Counter(status.view.phase.value for status in snapshot.jobs.values())),
         stale=list(snapshot.stale),
         suspect=dict(islice(snapshot.suspect.items(), MOST_SUSPECTS)),
+        unexplained_kw=dict(Counter(snapshot.unexplained_kw).most_common(MOST_SUSPECTS)),
+        estimated=sorted(snapshot.estimated)[:MOST_SUSPECTS],
         breaches=[BreachDocument.of(breach) for breach in snapshot.breaches],
     )
 

@@ -56,6 +56,17 @@ function collect() {
     const some = moved.slice(0, 4).map((bias) => `${bias.of} draws ${percent(bias.share)} more than it says (${percent(bias.before)} before)`).join("; ");
     alerts.push({ level: "warn", title: "Readings that drift from the meters", text: `${some}.` });
   }
+  const unexplained = Object.entries(observed.unexplained_kw);
+  if (unexplained.length) {
+    const some = unexplained.slice(0, 4).map(([rack, kw]) => `${rack}: ${format.power(kw)}`).join("; ");
+    const more = unexplained.length > 4 ? `; and ${unexplained.length - 4} more` : "";
+    alerts.push({ level: "warn", title: "Power that nobody asked for", text: `${some}${more}, beyond what their setpoints explain.` });
+  }
+  if (observed.estimated.length) {
+    const some = observed.estimated.slice(0, 8).join(", ");
+    const more = observed.estimated.length > 8 ? ` and ${observed.estimated.length - 8} more` : "";
+    alerts.push({ level: "warn", title: "Energy is estimated", text: `${some}${more}: no counter of theirs goes on, so their power is integrated.` });
+  }
   return alerts;
 }
 

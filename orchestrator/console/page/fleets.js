@@ -36,7 +36,7 @@ function modes(fleet) {
       title: `${racks} ${mode}`,
     })));
   const flags = [];
-  if (fleet.silent_racks) flags.push(`${fleet.silent_racks} silent, at nameplate`);
+  if (fleet.silent_racks) flags.push(`${fleet.silent_racks} silent`);
   if (fleet.stuck_racks) flags.push(`${fleet.stuck_racks} stuck`);
   return [bar, el("small", {}, text), flags.length ? el("small", { class: "flag" }, flags.join(", ")) : null];
 }

@@ -45,7 +45,7 @@ export function plannedText() {
 
 function drawLine() {
   const line = byId("plan-line");
-  line.dataset.level = outline.failed || outline.old ? "warn" : "";
+  line.dataset.level = outline.failed || outline.blocked || outline.old ? "warn" : "";
   setText("plan-line", outline.made_at === null ? outline.problem : words());
 }
 
@@ -58,19 +58,23 @@ function words() {
   if (outline.gap !== null && outline.bound_usd !== null) {
     parts.push(`at most ${format.share(outline.gap)} below the best possible, $${format.number(outline.bound_usd)}`);
   }
-  if (outline.failed) parts.push("the newest attempt failed");
+  if (outline.sound === false) parts.push("not sound: only promises that no plan could keep are told");
+  if (outline.blocked) parts.push("no new one is made");
+  else if (outline.failed) parts.push("the newest attempt failed");
   return parts.join(" · ");
 }
 
 /** What the alert bar says of the plan. */
 export function planAlerts() {
-  if (outline === null || outline.made_at === null) return [];
+  if (outline === null) return [];
+  if (outline.made_at === null) return outline.blocked ? [{ level: "warn", title: "No plan", text: outline.problem }] : [];
   const alerts = outline.broken_promises.slice(0, PROMISES).map((text) => ({ level: "warn", title: "The plan cannot keep a promise", text }));
   const more = outline.broken_promises_total - alerts.length;
   if (more > 0) alerts.push({ level: "warn", title: `${format.number(more)} more promises`, text: "The plan cannot keep these either; /api/v1/plan lists them." });
   const age = format.span(outline.age_seconds);
   const inForce = `The one of ${format.near(Date.parse(outline.made_at), now())} stays in force, ${age} old.`;
-  if (outline.failed) alerts.unshift({ level: "warn", title: "No new plan", text: `${outline.problem.replace(/\.$/, "")}. ${inForce}` });
+  const why = outline.blocked || (outline.failed ? outline.problem : "");
+  if (why) alerts.unshift({ level: "warn", title: "No new plan", text: `${why.replace(/\.$/, "")}. ${inForce}` });
   else if (outline.old) alerts.unshift({ level: "warn", title: "The plan is old", text: inForce });
   return alerts;
 }

@@ -15,6 +15,7 @@ class Fleets(NamedTuple):
     feeder: Ints
     movable: Ints
     held: Flags
+    dark: Flags
     step_count: Ints
     rise_kw: Floats
     at_step: Ints

@@ -70,6 +70,8 @@ def _table(  # noqa: PLR0912, PLR0915  # one walk over what there is; in parts i
                     wake = min(wake, step_value[row, number] * (1.0 - STEP_HYSTERESIS))
                 on = at_step[row, number]
                 here = on if running else fleets.movable[row] - on
+                if not running and fleets.dark[row]:
+                    here = 0
                 if not running and number == 0 and _must_stay_asleep(now, fleets.slept_at[row], fleets.min_off_s[row]):
                     here = 0
                 if here <= 0:

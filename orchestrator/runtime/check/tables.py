@@ -220,15 +220,24 @@ def _rules(site: Site) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     table.add_row("tick", _span(controls.tick))
-    table.add_row("power-down seen", f"within {_span(controls.verify_within)}, else the next candidate goes down")
-    table.add_row("setpoint lease", f"{_span(controls.lease)}, then agents sleep")
+    table.add_row("power-down seen", f"within {_span(controls.down_within)}, else the next candidate goes down")
+    table.add_row("power-up seen", f"within {_span(controls.up_within)}")
+    together = f" over {_span(controls.lapse_over)}" if controls.lapse_over else ""
+    table.add_row("setpoint lease", f"{_span(controls.lease)}, then agents sleep{together}")
     table.add_row("price persistence", _span(controls.price_persistence))
     table.add_row(
         "real-time price",
         f"holds {_span(stale.price.max_age)} past its interval, then day-ahead, "
         f"then {stale.price.fallback_usd_per_mwh:g} USD/MWh",
     )
-    table.add_row("power reading", f"old after {_span(stale.telemetry_max_age)}, then nameplate")
+    table.add_row("power reading", f"old after {_span(stale.telemetry_max_age)}, then what the setpoint allows")
+    safe = "" if stale.telemetry_safe_kw is None else f"{stale.telemetry_safe_kw:,.0f} kW or "
+    table.add_row(
+        "readings down", f"held for {_span(stale.telemetry_hold)}, then down to {safe}what guaranteed jobs take"
+    )
+    table.add_row(
+        "plan", f"none is made while more than {stale.plan_max_assumed_share:.0%} of nameplate is not measured"
+    )
     table.add_row(
         "temperature", f"old after {_span(stale.temperature_max_age)}, then {stale.temperature_assume_c:g} degC"
     )

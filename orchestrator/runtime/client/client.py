@@ -46,6 +46,14 @@ def show_status(url: str, api_key: str | None, console: Console) -> None:
     for order in state["curtailments"]:
         held = f"{_place(order)} curtailed to {power_text(order['limit_kw'])} until {order['until']}"
         console.print(f"{held}: {escape(order['reason'])} ({order['id']})", soft_wrap=True)
+    for device, why in observed["suspect"].items():
+        console.print(f"[yellow]suspect[/] {escape(device)}: {escape(why)}", soft_wrap=True)
+    for rack, more_kw in observed["unexplained_kw"].items():
+        console.print(
+            f"[yellow]unexplained[/] {escape(rack)}: {power_text(more_kw)} beyond its setpoint", soft_wrap=True
+        )
+    if observed["estimated"]:
+        console.print(f"energy estimated from power: {', '.join(observed['estimated'][:10])}", soft_wrap=True)
     if observed["stale"]:
         console.print(f"stale: {', '.join(observed['stale'][:10])}", soft_wrap=True)
 

@@ -41,6 +41,8 @@ def print_plan(plan: Document, now: datetime, zone: ZoneInfo, console: Console) 
     console.print(f"Plan of {made}, {'[red]' if plan['old'] else ''}{span_text(age)} old{'[/]' if plan['old'] else ''}")
     if plan["problem"]:
         console.print(f"[red]The newest attempt failed:[/] {escape(plan['problem'])}", soft_wrap=True)
+    if plan["blocked"]:
+        console.print(f"[red]No new one is made:[/] {escape(plan['blocked'])}", soft_wrap=True)
     table = Table("hour", "USD/MWh", "mining", "HPC", "what changes")
     for column in table.columns[1:4]:
         column.justify = "right"
@@ -56,6 +58,8 @@ def print_plan(plan: Document, now: datetime, zone: ZoneInfo, console: Console) 
         )
     console.print(table)
     console.print(_worth(plan), soft_wrap=True)
+    if not plan["sound"]:
+        console.print("Its gap is large: of promises only those are told that no plan could keep.", soft_wrap=True)
     if plan["jobs_total"] > MOST_JOBS:
         console.print(f"Of {plan['jobs_total']} jobs the first {MOST_JOBS} are counted among what changes.")
     promises = plan["broken_promises"]

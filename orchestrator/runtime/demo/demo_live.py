@@ -56,9 +56,15 @@ def stretched(site: Site, speed: float) -> Site:
             controls,
             tick=max(controls.tick, wall_second),
             verify_within=max(controls.verify_within, 3 * wall_second),
+            verify_up=max(controls.up_within, 3 * wall_second),
+            verify_down=max(controls.down_within, 3 * wall_second),
             lease=max(controls.lease, 10 * wall_second),
         ),
-        stale=replace(stale, telemetry_max_age=max(stale.telemetry_max_age, 3 * wall_second)),
+        stale=replace(
+            stale,
+            telemetry_max_age=max(stale.telemetry_max_age, 3 * wall_second),
+            telemetry_hold=max(stale.telemetry_hold, 30 * wall_second),
+        ),
     )
 
 
@@ -129,7 +135,8 @@ async def _playing(
     """The controller of the day's devices, ready to start."""
     day = options.day
     async with httpx.AsyncClient(trust_env=False) as client:
-        metrics = with_meters(ScrapedMetrics(options.state / "targets", client, clock), site.meters(), clock)
+        devices_metrics = ScrapedMetrics(options.state / "targets", client, clock, settings.series)
+        metrics = with_meters(devices_metrics, site.meters(), clock)
         jobs = SimulatedTenants(job_stream(settings.site, options.start, day.end, options.seed), devices)
         yield LiveSite(
             site,

@@ -5,6 +5,7 @@ An observation is no news, nor is a move that came out as expected: at rest the 
 
 import logging
 
+from orchestrator.accounting.unaccounted import Resolution
 from orchestrator.domain.decision import Breach, BreachState, Decision, Outcome, OutcomeState
 from orchestrator.domain.limits import Curtailment
 from orchestrator.ports import Record
@@ -37,6 +38,8 @@ class RecordLog:
                 _breach(record)
             case Curtailment():
                 _order(record)
+            case Resolution():
+                _resolution(record)
 
     def _decided(self, decision: Decision) -> None:
         self._targets |= {action.id: str(action.move.target) for action in decision.actions}
@@ -103,4 +106,17 @@ def _order(order: Curtailment) -> None:
             "until": order.until,
             "source": order.source,
         },
+    )
+
+
+def _resolution(done: Resolution) -> None:
+    log.info(
+        "%s: %.6g parked, %.6g booked (%s) by %s: %s",
+        done.meter,
+        done.parked,
+        done.booked,
+        done.way,
+        done.person,
+        done.reason,
+        extra={"resolution_id": done.id, "meter": done.meter, "way": done.way, "person": done.person},
     )

@@ -15,7 +15,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from orchestrator.domain.units import utc
-from orchestrator.sim.agent import bad_reads_metric, power_limits
+from orchestrator.sim.agent import bad_reads_metric, lapse_over_s, power_limits
 from orchestrator.sim.cluster.watch import SILENCE_S, WATCH_S, Document, ObjectWatch
 
 KEY = "setpoints.json"
@@ -32,6 +32,8 @@ class ClusterSetpoints:
     """The pod that has each awake rack."""
     gpu_limit_w: Mapping[str, float]
     """By pool."""
+    lapse_over_s: float = 0.0
+    """Racks whose lease is out fall asleep over this time, one after the other."""
 
 
 def parse_cluster_setpoints(text: str) -> ClusterSetpoints:
@@ -43,6 +45,7 @@ def parse_cluster_setpoints(text: str) -> ClusterSetpoints:
             racks={str(rack): str(mode) for rack, mode in document["racks"].items()},
             agents={str(rack): str(pod) for rack, pod in document["agents"].items()},
             gpu_limit_w=power_limits(document["gpu_limit_w"]),
+            lapse_over_s=lapse_over_s(document),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a setpoints document: {error!r}") from error

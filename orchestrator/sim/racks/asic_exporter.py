@@ -3,10 +3,12 @@
 import argparse
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from orchestrator.domain.site import SLEEP
 from orchestrator.sim.agent import Agent, log
+from orchestrator.sim.lapse import lapse_s
 from orchestrator.sim.racks.asic_rack import RackModel, RackReport
 from orchestrator.sim.racks.fleet_options import add_fleet_options, fleet_of
 from orchestrator.sim.racks.rack_collector import RackCollector
@@ -38,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         asked = model.setpoint
         if agent.setpoints is not None:
             asked = agent.setpoints.racks.get(options.rack, asked)
-            if now >= agent.setpoints.lease_until:
+            lapse = timedelta(seconds=lapse_s(options.rack, agent.setpoints.lapse_over_s))
+            if now >= agent.setpoints.lease_until + lapse:
                 asked = SLEEP  # a lost controller must not leave power on that nobody watches
         try:
             with lock:

@@ -9,12 +9,13 @@ import logging
 import os
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 
 from orchestrator.sim.cluster.connection import ConnectionUnknownError, connect, own_namespace, plain_client
 from orchestrator.sim.cluster.setpoints import ClusterSetpoints, SetpointWatch
+from orchestrator.sim.lapse import lapse_s
 from orchestrator.sim.metrics_server import ALL_ADDRESSES, metrics_app, routed, serve
 from orchestrator.sim.process import start_in_pod, wait_for_sigterm
 
@@ -64,8 +65,11 @@ class RackAgent:
         """Until `end`; the rack then sleeps."""
         while not self._ending:
             self.wake.clear()
-            lapsed = watch.lapsed(datetime.now(UTC))
-            self._follow(None if lapsed else task_of(self._pod, self._fleet, watch.setpoints), watch.setpoints, lapsed)
+            setpoints = watch.setpoints
+            task = task_of(self._pod, self._fleet, setpoints)
+            over_s = lapse_s(task.rack, setpoints.lapse_over_s) if task is not None and setpoints is not None else 0.0
+            lapsed = watch.lapsed(datetime.now(UTC) - timedelta(seconds=over_s))
+            self._follow(None if lapsed else task, setpoints, lapsed)
             self.wake.wait(BEAT_S)
         if self._task is not None:
             self._release(self._task.rack)

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.sim.cluster.connection import plain_client
 from orchestrator.sim.cluster.setpoints import SetpointWatch, lease_end, parse_cluster_setpoints
+from orchestrator.sim.lapse import lapse_s
 from orchestrator.sim.racks.rack_agent import Task, task_of
 
 if TYPE_CHECKING:
@@ -43,6 +44,21 @@ def test_an_agent_holds_the_rack_that_the_setpoints_give_it(api: "FakeApi", pods
     pods.wait(lambda: (pods.rack(row, 0)["mode"], pods.rack(row, 1)["mode"]) == ("sleep", "eco"), "the other rack")
     api.set_points(4)
     pods.wait(lambda: pods.rack(row, 1)["agent"] is None, "no rack")
+
+
+def test_racks_fall_asleep_one_after_the_other_when_the_lease_is_out(api: "FakeApi", pods: "Pods") -> None:
+    """Each for a time after it that its name gives."""
+    first, last = sorted(("s21/rack-0", "s21/rack-1"), key=lambda rack: lapse_s(rack, 3600.0))
+    out = datetime.now(UTC) - timedelta(seconds=(lapse_s(first, 3600.0) + lapse_s(last, 3600.0)) / 2)
+    row = pods.rack_row()
+    pods.agent(row, "pod-a")
+    pods.agent(row, "pod-b")
+    racks = {"s21/rack-0": "normal", "s21/rack-1": "normal"}
+    api.set_points(1, racks=racks, agents={first: "pod-a", last: "pod-b"}, lapse_over_s=3600.0)
+    api.renew_lease(seconds=1, at=out - timedelta(seconds=1))
+    number = {rack: int(rack[-1]) for rack in racks}
+    pods.wait(lambda: pods.rack(row, number[last])["mode"] == "normal", "the one whose time is to come")
+    assert pods.rack(row, number[first])["agent"] is None, "the other one's is over"
 
 
 def test_a_rack_sleeps_when_the_lease_is_out_until_it_is_renewed(api: "FakeApi", pods: "Pods") -> None:

@@ -72,6 +72,7 @@ class ClusterSite:
         for problem in self.problems():
             log.warning("%s", problem)
         self._recorder.start()
+        await self._board.read_lease()
         await settle_start(self._fleets, self._watch, self._board, datetime.now(UTC))
         self._fleet_changed(*(fleet.name for fleet in self._site.fleets))
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
@@ -107,6 +108,7 @@ class ClusterSite:
             fleets=MappingProxyType(dict(self._fleets.views(now))),
             jobs=MappingProxyType(dict(self._jobs.views(now))),
             pools=MappingProxyType({pool.name: PoolView(pool.name, limits[pool.name]) for pool in self._site.pools}),
+            lapsed_at=self._board.lapsed_at(now),
         )
 
     async def apply(self, move: Move, reason: str, now: datetime) -> Ack:

@@ -132,6 +132,7 @@ class ProcessSite:
             fleets=MappingProxyType({fleet.name: self._setpoints.fleet_view(fleet) for fleet in self._site.fleets}),
             jobs=MappingProxyType(dict(self._jobs.views(now))),
             pools=MappingProxyType({pool.name: self._setpoints.pool_view(pool.name) for pool in self._site.pools}),
+            lapsed_at=self._setpoints.lease_until if self._setpoints.lease_until <= now else None,
         )
 
     async def apply(self, move: Move, reason: str, now: datetime) -> Ack:
@@ -206,7 +207,7 @@ class ProcessSite:
         self._synced = True
 
     def _write(self, setpoints: Setpoints) -> tuple[int, int]:
-        save_setpoints(self._file, setpoints)
+        save_setpoints(self._file, setpoints, self._site.controls.lapse_over)
         return _signature(self._file)
 
     def _look(self) -> None:

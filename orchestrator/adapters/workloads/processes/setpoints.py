@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from orchestrator.adapters.workloads.processes.documents import read_document, write_document
@@ -74,13 +74,14 @@ def load_setpoints(path: Path, site: Site) -> Setpoints | None:
         raise ValueError(f"{path} holds no setpoints: {error!r}") from error
 
 
-def save_setpoints(path: Path, setpoints: Setpoints) -> None:
-    """One write, seen whole by every agent."""
+def save_setpoints(path: Path, setpoints: Setpoints, lapse_over: timedelta) -> None:
+    """One write, seen whole by every agent; once the lease is out racks fall asleep over `lapse_over`."""
     write_document(
         path,
         {
             "generation": setpoints.generation,
             "lease_until": setpoints.lease_until.isoformat(),
+            "lapse_over_s": lapse_over.total_seconds(),
             "racks": dict(setpoints.racks),
             "gpu_limit_w": dict(setpoints.gpu_limit_w),
             "fleets": {

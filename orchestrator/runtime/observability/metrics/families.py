@@ -143,7 +143,7 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
         (
             _gauge(
                 "fleet_power_watts",
-                "Measured IT power, racks without a fresh reading at nameplate; absent where none has one.",
+                "Measured IT power, silent racks at the most they may draw; absent where none has one.",
                 _FLEET,
                 unit="watts",
             ),
@@ -158,10 +158,16 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _gauge("fleet_racks_awake", "Racks whose setpoint is not sleep.", _FLEET),
             _gauge("fleet_racks_silent", "Racks without a fresh reading.", _FLEET),
             _gauge("fleet_racks_suspect", "Racks with a reading that cannot be true.", _FLEET),
+            _gauge(
+                "fleet_unexplained_watts",
+                "Of its racks that draw more than their setpoint explains, what is beyond it.",
+                _FLEET,
+                unit="watts",
+            ),
             _gauge("fleet_racks_stuck", "Racks that did not follow a power-down in time.", _FLEET),
             _gauge(
                 "pool_power_watts",
-                "Measured IT power, nodes without a fresh reading at nameplate; absent where none has one.",
+                "Measured IT power, silent nodes at the most they may draw; absent where none has one.",
                 _POOL,
                 unit="watts",
             ),
@@ -175,6 +181,10 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _gauge("pool_gpus_busy", "GPUs that jobs hold.", _POOL),
             _gauge("pool_nodes_silent", "Nodes without a fresh reading.", _POOL),
             _gauge("pool_nodes_suspect", "Nodes with a reading that cannot be true.", _POOL),
+            _gauge(
+                "devices_estimated",
+                "Racks and nodes whose energy or hash is integrated from power, for want of a counter.",
+            ),
         ),
     ),
     (
@@ -253,14 +263,24 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _gauge(
                 "plan_age_seconds",
                 "Site time since the plan in force was made. Before the first, nothing of the plan is there but "
-                "`wattshift_plan_failed`.",
+                "`wattshift_plan_failed` and `wattshift_plan_blocked`.",
                 unit="seconds",
             ),
-            _gauge("plan_gap_ratio", "(bound - profit) / |bound|: at most so much is left on the table.", unit="ratio"),
+            _gauge(
+                "plan_gap_ratio",
+                "(bound - profit) / |bound|, or a twentieth of revenue and energy together where that is more: at most "
+                "so much is left on the table.",
+                unit="ratio",
+            ),
+            _gauge("plan_sound", "1 where the gap is at most 3 %."),
             _gauge("plan_profit_usd", "Expected over the 24 hours from when it was made.", unit="usd"),
             _gauge("plan_bound_usd", "What no plan could exceed on the same forecasts.", unit="usd"),
             _gauge("plan_failed", "1 where the newest attempt to plan failed or is late."),
-            _gauge("plan_broken_promises", "Promises that the plan can't keep."),
+            _gauge("plan_blocked", "1 while a plan is due and too little of the site is measured for one."),
+            _gauge(
+                "plan_broken_promises",
+                "Promises that the plan can't keep; while it is not sound, those alone that no plan could.",
+            ),
             _gauge("plan_solve_seconds", "Wall time that it took to make.", unit="seconds"),
         ),
     ),
@@ -268,6 +288,16 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
         "Energy and money",
         (
             _counter("energy_joules_total", "Energy settled.", _ACCOUNT, unit="joules"),
+            _counter(
+                "energy_estimated_joules_total",
+                "Of it, what is integrated from power for want of a counter.",
+                _ACCOUNT,
+                unit="joules",
+            ),
+            _counter(
+                "parked_total",
+                "Jumps of counters that cannot be true, parked on `unaccounted` until somebody accounts for them.",
+            ),
             _counter("revenue_usd_total", "Revenue settled.", _EARNING, unit="usd"),
             _counter(
                 "energy_cost_usd_total",

@@ -61,6 +61,7 @@ class Gauges:
         _meters(sheet, snapshot.meters)
         self._fleets(sheet, snapshot)
         _pools(sheet, snapshot, jobs)
+        sheet.put("devices_estimated", len(snapshot.estimated))
         _market(sheet, snapshot)
         _inputs(sheet, seen)
         _loop(sheet, seen)
@@ -115,6 +116,14 @@ class Gauges:
         sheet.column(
             "fleet_racks_suspect",
             ((labels, _count_suspect(status.view.rack_modes, snapshot)) for labels, status in rows),
+        )
+        more_kw = snapshot.unexplained_kw
+        sheet.column(
+            "fleet_unexplained_watts",
+            (
+                (labels, sum(more_kw.get(rack, 0.0) for rack in status.view.rack_modes) * 1000.0 if more_kw else 0.0)
+                for labels, status in rows
+            ),
         )
         sheet.column("fleet_racks_stuck", ((labels, len(status.stuck)) for labels, status in rows))
         hashprice = snapshot.hashprice.value
@@ -255,12 +264,14 @@ def _loop(sheet: Sheet, seen: Seen) -> None:
 
 def _plan(sheet: Sheet, seen: Seen) -> None:
     sheet.put("plan_failed", float(bool(seen.plan.problem)))
+    sheet.put("plan_blocked", float(bool(seen.plan.blocked)))
     view = seen.plan.view
     if view is None:
         return
     sheet.put("plan_age_seconds", max((seen.now - view.made_at).total_seconds(), 0.0))
     if math.isfinite(view.gap):
         sheet.put("plan_gap_ratio", view.gap)
+    sheet.put("plan_sound", float(view.sound))
     sheet.put("plan_profit_usd", view.profit_usd)
     sheet.put("plan_bound_usd", view.bound_usd)
     sheet.put("plan_broken_promises", len(view.broken_promises))

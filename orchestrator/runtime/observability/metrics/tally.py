@@ -65,12 +65,16 @@ class Tally:
     def _money(self, postings: Iterable[Posting], tenants: dict[str, str]) -> None:
         """`tenants`: of the jobs whose records are in the same transaction; a credit is never without its job's."""
         joules: dict[str, float] = dict.fromkeys(_ENERGY, 0.0)
+        estimated = dict(joules)
         revenue: dict[str, float] = dict.fromkeys(_EARNING, 0.0)
         cost, income = dict.fromkeys(self._paying, 0.0), dict.fromkeys(self._paying, 0.0)
         for posting in postings:
             account = posting.account
             if account in joules:
                 joules[account] += posting.energy_kwh * JOULES_PER_KWH
+                estimated[account] += posting.estimated_kwh * JOULES_PER_KWH
+            if account == Account.UNACCOUNTED:
+                self._counters.add("parked_total", 1.0)
             if account in cost:
                 cost[account] += max(posting.cost_usd, 0.0)
                 income[account] += max(-posting.cost_usd, 0.0)
@@ -80,6 +84,7 @@ class Tally:
                 self._counters.add("sla_credit_usd_total", posting.credit_usd, tenants[posting.subject])
         for name, by_account in (
             ("energy_joules_total", joules),
+            ("energy_estimated_joules_total", estimated),
             ("revenue_usd_total", revenue),
             ("energy_cost_usd_total", cost),
             ("energy_income_usd_total", income),

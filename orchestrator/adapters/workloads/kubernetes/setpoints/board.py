@@ -11,6 +11,7 @@ from orchestrator.adapters.workloads.kubernetes.api import CONFIG_MAPS, LEASES, 
 from orchestrator.adapters.workloads.kubernetes.setpoints.objects import (
     ClusterSetpoints,
     asleep,
+    lease_end,
     lease_object,
     read_setpoints,
     setpoints_object,
@@ -87,6 +88,16 @@ class SetpointsBoard:
 
     async def until_synced(self) -> None:
         await self._watched.until_synced()
+
+    async def read_lease(self) -> None:
+        """Look until when whoever was here before renewed it; ApiError where the server does not say."""
+        lease = await self._api.get(LEASES, self._name)
+        self._lease_until = lease_end(lease) if lease is not None else None
+
+    def lapsed_at(self, now: datetime) -> datetime | None:
+        """When the lease ran out, None while it holds or where there was none."""
+        until = self._lease_until
+        return until if until is not None and until <= now else None
 
     async def stop(self) -> None:
         await self._watched.stop()
@@ -166,7 +177,8 @@ class SetpointsBoard:
             seen = self._watched.items.get(self._name)
             if seen is not None and not seen.problem and wanted.same(self._good):
                 return
-            body = setpoints_object(self._name, wanted, seen.version if seen is not None else None)
+            version = seen.version if seen is not None else None
+            body = setpoints_object(self._name, wanted, version, lapse_over=self._site.controls.lapse_over)
             try:
                 if seen is None:
                     answer = await self._api.create(CONFIG_MAPS, body)

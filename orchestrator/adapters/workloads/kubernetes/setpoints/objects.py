@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from orchestrator.adapters.workloads.kubernetes.api import Document
-from orchestrator.adapters.workloads.kubernetes.times import stamp
+from orchestrator.adapters.workloads.kubernetes.times import instant, stamp
 from orchestrator.domain.site import SLEEP, Site
 
 KEY = "setpoints.json"
@@ -65,14 +65,21 @@ def read_setpoints(document: Document, site: Site) -> ClusterSetpoints:
         raise ValueError(f"ConfigMap {document['metadata']['name']} holds no setpoints: {error!r}") from error
 
 
-def setpoints_object(name: str, setpoints: ClusterSetpoints, version: int | None = None) -> Document:
-    """The whole object; with `version`, refused by the server if it has changed since."""
+def setpoints_object(
+    name: str, setpoints: ClusterSetpoints, version: int | None = None, *, lapse_over: timedelta = timedelta(0)
+) -> Document:
+    """The whole object; with `version`, refused by the server if it has changed since.
+
+    Once the lease is out racks fall asleep over `lapse_over`.
+    """
     content = {
         "generation": setpoints.generation,
         "racks": dict(setpoints.racks),
         "agents": dict(setpoints.agents),
         "gpu_limit_w": dict(setpoints.gpu_limit_w),
     }
+    if lapse_over:
+        content["lapse_over_s"] = lapse_over.total_seconds()
     metadata: Document = {"name": name, "labels": LABELS}
     if version is not None:
         metadata["resourceVersion"] = str(version)
@@ -82,6 +89,15 @@ def setpoints_object(name: str, setpoints: ClusterSetpoints, version: int | None
         "metadata": metadata,
         "data": {KEY: json.dumps(content, separators=(",", ":"))},
     }
+
+
+def lease_end(lease: Document) -> datetime | None:
+    """When the lease on the setpoints runs out; None where it does not say."""
+    try:
+        spec = lease["spec"]
+        return instant(spec["renewTime"]) + timedelta(seconds=int(spec["leaseDurationSeconds"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def lease_object(name: str, holder: str, until: datetime, now: datetime) -> Document:

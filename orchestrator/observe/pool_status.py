@@ -1,0 +1,68 @@
+"""One GPU pool as it is: what its nodes measure against what its running jobs may draw, and which are silent."""
+
+from datetime import datetime
+
+from orchestrator.domain.observation import Metric, Telemetry
+from orchestrator.domain.site import GpuPool, Site
+from orchestrator.domain.snapshot import PoolStatus
+from orchestrator.domain.work import Workloads
+from orchestrator.observe.silence import Silence
+
+
+def pool_status(
+    site: Site,
+    pool: GpuPool,
+    workloads: Workloads,
+    telemetry: Telemetry,
+    silence: Silence,
+    before: PoolStatus | None,
+    now: datetime,
+) -> PoolStatus:
+    """`before`: as it was in the snapshot before, for what outlasts one.
+
+    Which node a job runs on is the driver's affair, so silent nodes have together what the running jobs may draw and
+    the other nodes do not; a node that was never read counts at nameplate, unless the source of the whole pool is down.
+    """
+    view = workloads.pools.get(pool.name)
+    gpu_limit_w = view.gpu_limit_w if view is not None else pool.gpu_power_w
+    jobs = [view for view in workloads.jobs.values() if view.job.pool == pool.name]
+    expected_kw = pool.idle_kw + sum(pool.rise_kw(view.gpus, gpu_limit_w) for view in jobs if view.phase.holds_gpus)
+    unknown = len(silence.never_read) if silence.dark_since is None else 0
+    known_silent = len(silence.silent) - unknown
+    seen_kw = 0.0
+    read_from: datetime | None = None
+    powers = telemetry.readings(Metric.NODE_POWER)
+    for node in pool.node_names():
+        if node in silence.silent:
+            continue
+        reading = powers[node]
+        assert reading.value is not None, "it is not silent"
+        assert reading.at is not None, "it is not silent"
+        seen_kw += reading.value / 1000.0
+        read_from = reading.at if read_from is None else min(read_from, reading.at)
+    left_kw = max(expected_kw - seen_kw, known_silent * pool.node_idle_kw)
+    silent_kw = unknown * pool.node_nameplate_kw + min(left_kw, known_silent * pool.node_nameplate_kw)
+    counted = seen_kw + silent_kw
+    most_kw = expected_kw
+    if silence.dark_since is not None and before is not None:
+        most_kw = max(before.most_kw, expected_kw)  # what went down since is seen by nobody
+    controls = site.controls
+    rest_before = now - max(controls.up_within, controls.down_within)
+    at_rest = all(view.changed_at <= rest_before for view in jobs)
+    excess_kw = max(counted - expected_kw, 0.0) if at_rest else 0.0
+    if silence.silent:
+        excess_kw = before.excess_kw if before is not None else 0.0
+    return PoolStatus(
+        pool=pool,
+        gpu_limit_w=gpu_limit_w,
+        counted_kw=counted,
+        committed_kw=max(counted, most_kw),
+        silent=silence.silent,
+        silent_kw=silent_kw,
+        excess_kw=excess_kw,
+        expected_kw=expected_kw,
+        never_read=silence.never_read,
+        dark_since=silence.dark_since,
+        most_kw=most_kw,
+        read_from=read_from,
+    )
