@@ -45,7 +45,7 @@ class ModbusSection(Section):
     reversed: Annotated[bool, Field(description="The meter counts consumption as export.")] = False
 
 
-class SeriesSection(Section):
+class MeterSeriesSection(Section):
     """A meter whose series come with those of the devices."""
 
     meter: Annotated[Text, Field(description="Value of the label `meter` of its series.")]
@@ -54,5 +54,5 @@ class SeriesSection(Section):
 class MeterSection(Section):
     """A meter of power that comes by, read in one of two ways."""
 
-    series: Annotated[SeriesSection | None, Field(description="By an exporter, as the devices are.")] = None
+    series: Annotated[MeterSeriesSection | None, Field(description="By an exporter, as the devices are.")] = None
     modbus: Annotated[ModbusSection | None, Field(description="By Modbus TCP.")] = None

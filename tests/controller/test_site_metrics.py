@@ -391,7 +391,7 @@ async def test_openmetrics_is_given_where_it_is_asked_for(world_of: WorldOf) -> 
     assert "# UNIT wattshift_energy_joules joules\n" in text
 
 
-async def test_jobs_add_no_series_and_a_fleet_adds_nine(site: Site, world_of: WorldOf) -> None:
+async def test_jobs_add_no_series_and_a_fleet_adds_ten(site: Site, world_of: WorldOf) -> None:
     async def series(fleets: int, jobs: int) -> int:
         old, new = site.fleets
         made = replace(site, fleets=tuple(replace((old, new)[n % 2], name=f"f-{n}", racks=1) for n in range(fleets)))
@@ -404,4 +404,4 @@ async def test_jobs_add_no_series_and_a_fleet_adds_nine(site: Site, world_of: Wo
 
     few = await series(50, 500)
     assert await series(50, 1000) == few
-    assert await series(60, 500) == few + 10 * 9
+    assert await series(60, 500) == few + 10 * 10

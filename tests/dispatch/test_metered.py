@@ -201,10 +201,10 @@ def test_a_cap_is_not_exceeded_by_devices_that_only_say_so() -> None:
 
 def test_silent_racks_that_were_just_asked_up_count_at_their_setpoint() -> None:
     """The meter does not show yet what they are going to draw."""
-    scene = Scene(metered(small_site(), "grid"), price=0.0, kw=dict.fromkeys(DEVICES[:4], None))
+    scene = Scene(metered(small_site(), "grid"), price=0.0, kw=dict.fromkeys(DEVICES[:2], None))
     scene.racks = {"old": {"turbo": 4}}
     others_kw = drawn_kw(scene.snapshot())["grid"]
     scene.meters_kw = {"grid": others_kw}
     assert load_at(scene.site, scene.snapshot())[GRID_CONNECTION].silent_racks_kw == pytest.approx(0.0, abs=1e-6)
     scene.moved = {"old": NOW - timedelta(seconds=5)}
-    assert load_at(scene.site, scene.snapshot())[GRID_CONNECTION].silent_racks_kw == pytest.approx(4 * 340.0 * PUE)
+    assert load_at(scene.site, scene.snapshot())[GRID_CONNECTION].silent_racks_kw == pytest.approx(2 * 340.0 * PUE)
