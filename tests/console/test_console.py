@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.api import AskedOrder
 from orchestrator.domain.decision import Breach, BreachKind, BreachState
-from orchestrator.domain.target import GRID_CONNECTION
+from orchestrator.domain.target import GRID_CONNECTION, Target
 from tests.api.metered import some_meters
 from tests.power_block import charged
 
@@ -162,6 +162,23 @@ async def test_a_curtailment_is_reviewed_ordered_seen_and_ended(page: Page, serv
     await expect(orders).to_be_empty()
     assert desk.orders[0].cancelled_at is not None
     watch.check(served.url)
+
+
+async def test_one_feeder_is_curtailed(page: Page, served: "Served", desk: "FakeDesk") -> None:
+    await drawn(page, served.url)
+    feeder = desk.site.feeders[0].name
+    await page.get_by_role("button", name="Curtail…").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Where").select_option(f"Feeder {feeder}")
+    await dialog.get_by_label("Power, MW").fill("1")
+    await dialog.get_by_label("Reason").fill("switchgear")
+    await dialog.get_by_role("button", name="Review").click()
+    await expect(dialog).to_contain_text(f"Hold feeder {feeder} at or under 1.0 MW for 30 min")
+    await expect(dialog).to_contain_text(f"Power of feeder {feeder} is")
+    await dialog.get_by_role("button", name="Curtail now").click()
+    await expect(dialog).to_be_hidden()
+    await expect(page.locator("#orders")).to_contain_text(f"feeder {feeder} at or under 1.0 MW")
+    assert [order.at for order in desk.orders] == [Target.feeder(feeder)]
 
 
 async def test_a_refused_curtailment_says_why(page: Page, served: "Served") -> None:
