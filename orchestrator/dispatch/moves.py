@@ -9,7 +9,6 @@ from orchestrator.dispatch.ramp import FREE, NO_RAMP, Bucket, Ramp, above_a_cap,
 from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.headroom import left_beside_kw
 from orchestrator.domain.limits import Cap
-from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import Kind, Target
@@ -131,14 +130,11 @@ def _ramped(snapshot: Snapshot, downs: Iterable[PlannedMove], bucket: Bucket) ->
 def _fleet_downs(snapshot: Snapshot, desired: Desired, names: Iterable[str]) -> Iterator[PlannedMove]:
     for name in names:
         status = snapshot.fleets[name]
-        fleet = status.fleet
-        modes = [mode.name for mode in fleet.modes]
-        current, target = (racks.at_or_above(fleet, modes) for racks in (status.view.racks, desired.racks[name]))
-        lower = [min(pair) for pair in zip(current, target, strict=True)]
-        if lower != current:
-            racks = RackMix.of_steps(fleet.racks, modes, lower)
+        fleet, current = status.fleet, status.view.racks
+        racks = current.lowered(fleet, desired.racks[name])
+        if racks != current:
             change_kw = (fleet.setpoint_kw(racks) - fleet.setpoint_kw(status.view.racks)) * snapshot.pue
-            fewer = 0 < lower[0] < current[0]
+            fewer = 0 < racks.awake < current.awake
             move = SetFleet(name, racks, _least_efficient_first(status) if fewer else ())
             yield PlannedMove(move, Direction.DOWN, change_kw)
 
@@ -156,25 +152,19 @@ def _least_efficient_first(status: FleetStatus) -> tuple[str, ...]:
 def _fleet_up(snapshot: Snapshot, desired: Desired, name: str, room: MeasuredRoom) -> tuple[PlannedMove | None, bool]:
     """As many racks up as there is room for, lowest steps first; True when some have to wait."""
     status = snapshot.fleets[name]
-    fleet = status.fleet
-    modes = [mode.name for mode in fleet.modes]
-    current, target = (racks.at_or_above(fleet, modes) for racks in (status.view.racks, desired.racks[name]))
-    reached = list(current)
-    below_kw = fleet.rack_kw(SLEEP)
-    for index, mode in enumerate(fleet.modes):
-        unit_kw = (fleet.rack_kw(mode.name) - below_kw) * snapshot.pue
-        below_kw = fleet.rack_kw(mode.name)
-        ceiling = reached[index - 1] if index else fleet.racks
-        wanted = min(target[index], ceiling) - current[index]
-        if wanted <= 0:
-            continue
-        granted = min(wanted, room.units(fleet.feeder, unit_kw))
-        reached[index] += granted
-        room.take(fleet.feeder, granted * unit_kw)
-    waits = any(have < want for have, want in zip(reached, target, strict=True))
-    if reached == current:
+    fleet, current, target = status.fleet, status.view.racks, desired.racks[name]
+    below = dict(zip((mode.name for mode in fleet.modes), (SLEEP, *(mode.name for mode in fleet.modes)), strict=False))
+
+    def granted(mode: str, wanted: int) -> int:
+        unit_kw = (fleet.rack_kw(mode) - fleet.rack_kw(below[mode])) * snapshot.pue
+        units = min(wanted, room.units(fleet.feeder, unit_kw))
+        room.take(fleet.feeder, units * unit_kw)
+        return units
+
+    racks = current.raised(fleet, target, granted)
+    waits = racks != racks.raised(fleet, target, lambda mode, wanted: wanted)
+    if racks == current:
         return None, waits
-    racks = RackMix.of_steps(fleet.racks, modes, reached)
     change_kw = (fleet.setpoint_kw(racks) - fleet.setpoint_kw(status.view.racks)) * snapshot.pue
     return PlannedMove(SetFleet(name, racks), Direction.UP, change_kw), waits
 

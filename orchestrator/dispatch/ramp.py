@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from math import floor, inf
 
 from orchestrator.domain.decision import SetFleet
-from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.target import Kind, Target
@@ -96,14 +95,12 @@ def above_a_cap(snapshot: Snapshot) -> bool:
 def fewer_racks(status: FleetStatus, move: SetFleet, bucket: Bucket, pue: float) -> SetFleet | None:
     """As many racks of a power-down as the ramp lets go now, each all the way; None if none may."""
     fleet = status.fleet
-    modes = [mode.name for mode in fleet.modes]
-    current, target = (racks.at_or_above(fleet, modes) for racks in (status.view.racks, move.racks))
-    whole = max(have - want for have, want in zip(current, target, strict=True))
-    each_kw = (fleet.setpoint_kw(status.view.racks) - fleet.setpoint_kw(move.racks)) * pue / whole
+    current = status.view.racks
+    whole = current.steps_above(fleet, move.racks)
+    each_kw = (fleet.setpoint_kw(current) - fleet.setpoint_kw(move.racks)) * pue / whole
     go = min(bucket.units(each_kw), whole)
     if go == whole:
         return move
     if go == 0:
         return None
-    lower = [max(want, have - go) for have, want in zip(current, target, strict=True)]
-    return replace(move, racks=RackMix.of_steps(fleet.racks, modes, lower))
+    return replace(move, racks=current.lowered(fleet, move.racks, by=go))

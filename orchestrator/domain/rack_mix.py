@@ -1,7 +1,7 @@
 """How many racks of a fleet are in which mode: counted, turned into steps and back, worded, and given to racks."""
 
 from collections import Counter
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
 from typing import final
 
 from orchestrator.domain.site import SLEEP, Fleet
@@ -35,6 +35,42 @@ class RackMix(Mapping[str, int]):
         strength = {mode.name: number for number, mode in enumerate(fleet.modes)}
         awake = [(strength[mode], count) for mode, count in self._racks.items() if mode != SLEEP]
         return [sum(count for at, count in awake if at >= strength[mode]) for mode in modes]
+
+    def lowered(self, fleet: Fleet, to: "RackMix", by: int | None = None) -> "RackMix":
+        """As far down as `to` is below it, none up; of each mode and those above it `by` racks at most."""
+
+        def lower(mode: str, have: int, want: int) -> int:
+            del mode
+            return min(have, want if by is None else max(want, have - by))
+
+        return self._moved(fleet, to, lower)
+
+    def steps_above(self, fleet: Fleet, below: "RackMix") -> int:
+        """The most racks that are to leave a mode and those above it on the way to `below`."""
+        modes = [mode.name for mode in fleet.modes]
+        pairs = zip(self.at_or_above(fleet, modes), below.at_or_above(fleet, modes), strict=True)
+        return max((have - want for have, want in pairs), default=0)
+
+    def raised(self, fleet: Fleet, to: "RackMix", granted: Callable[[str, int], int]) -> "RackMix":
+        """As far up as `to` is above it, none down, a rack through each mode below its own first.
+
+        `granted` is asked for each mode, the weakest first, how many of the racks that should go into it may.
+        """
+        reached = fleet.racks
+
+        def higher(mode: str, have: int, want: int) -> int:
+            nonlocal reached
+            wanted = min(want, reached) - have
+            reached = have + granted(mode, wanted) if wanted > 0 else have
+            return reached
+
+        return self._moved(fleet, to, higher)
+
+    def _moved(self, fleet: Fleet, to: "RackMix", step: Callable[[str, int, int], int]) -> "RackMix":
+        """`step` gives, for each mode from the weakest up, the racks in it or above it, from those here and there."""
+        modes = [mode.name for mode in fleet.modes]
+        pairs = zip(modes, self.at_or_above(fleet, modes), to.at_or_above(fleet, modes), strict=True)
+        return RackMix.of_steps(fleet.racks, modes, [step(mode, have, want) for mode, have, want in pairs])
 
     def with_racks(self, fleet: Fleet, modes: Iterable[str]) -> "RackMix":
         """With a rack more in each of `modes`, those asleep first, then from the weakest mode up."""
