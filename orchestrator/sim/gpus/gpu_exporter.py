@@ -21,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     pool = pool_of(options, nodes=len(hosts))
     agent = Agent(options.run, hosts[0], "gpu")
     row = NodeRow(agent.clock, pool, hosts)
+    agent.draw(*row.drawn())  # before it is told of: a meter is to miss nobody
     port = agent.serve(row, options.port, jobs=partial(answer_job, row))
     endpoints = [options.run / "endpoints" / host for host in hosts]
     for endpoint in endpoints:

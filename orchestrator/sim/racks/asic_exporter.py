@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
             model.advance(agent.now().timestamp())
             return [(model.name, model.report())]
 
+    agent.draw(model.power_w, model.energy_j)  # before it is told of: a meter is to miss nobody
     agent.serve(RackCollector(options.model, reports), options.port)
     refused = ""
     while agent.alive():
