@@ -11,6 +11,7 @@ RACK_METRICS = frozenset(
     {Metric.ASIC_POWER, Metric.ASIC_ENERGY, Metric.ASIC_HASHRATE, Metric.ASIC_HASHES, Metric.ASIC_TEMPERATURE}
 )
 NODE_METRICS = frozenset({Metric.GPU_POWER, Metric.NODE_POWER, Metric.NODE_ENERGY})
+METER_METRICS = frozenset({Metric.METER_POWER, Metric.METER_ENERGY})
 
 
 def fitted(site: Site, series: Iterable[tuple[Series, frozenset[str] | None]]) -> SeriesMap:

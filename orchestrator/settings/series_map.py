@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.series import Combine, Label, Series, SeriesMap
-from orchestrator.domain.series_fit import NODE_METRICS, RACK_METRICS, fitted
+from orchestrator.domain.series_fit import METER_METRICS, NODE_METRICS, RACK_METRICS, fitted
 from orchestrator.domain.series_presets import MOCK, OWN, PRESETS
 from orchestrator.domain.site import Site
 from orchestrator.settings.document import Path
@@ -26,6 +26,8 @@ QUANTITIES: Mapping[str, Metric] = MappingProxyType(
         "node_energy": Metric.NODE_ENERGY,
         "job_progress": Metric.JOB_PROGRESS,
         "job_checkpoint": Metric.JOB_CHECKPOINT,
+        "meter_power": Metric.METER_POWER,
+        "meter_energy": Metric.METER_ENERGY,
     }
 )
 
@@ -34,11 +36,13 @@ def subject_keys(metric: Metric) -> tuple[str, ...]:
     """Which of `labels` name the metric's device."""
     if metric in RACK_METRICS:
         return ("fleet", "rack")
+    if metric in METER_METRICS:
+        return ("meter",)
     return ("node",) if metric in NODE_METRICS else ("job",)
 
 
 def preset_series(presets: list[str] | None) -> Mapping[Metric, Series]:
-    """The series of some presets, later ones before earlier, with those of jobs."""
+    """The series of some presets, later ones before earlier, with those of jobs and meters."""
     named = [series for preset in presets or [MOCK] for series in PRESETS[preset]]
     return {series.metric: series for series in (*OWN, *named)}
 

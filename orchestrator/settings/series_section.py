@@ -18,6 +18,8 @@ Quantity = Literal[
     "node_energy",
     "job_progress",
     "job_checkpoint",
+    "meter_power",
+    "meter_energy",
 ]
 MetricName = Annotated[
     str,
@@ -69,6 +71,7 @@ class LabelsSection(Section):
     rack: Annotated[LabelSection | None, Field(description="Of racks: gives rack-0, rack-1, ...")] = None
     node: Annotated[LabelSection | None, Field(description="Of nodes: gives the node's name.")] = None
     job: Annotated[LabelSection | None, Field(description="Of jobs: gives the job's name.")] = None
+    meter: Annotated[LabelSection | None, Field(description="Of meters: gives what `series.meter` names.")] = None
 
 
 class SeriesSection(Section):

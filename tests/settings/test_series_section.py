@@ -193,3 +193,22 @@ def test_presets_and_quantities_are_those_that_there_are() -> None:
     quantities = settings_schema()["$defs"]["SeriesSection"]["properties"]["quantity"]["enum"]
     assert quantities == list(QUANTITIES)
     assert {metric.unit for metric in QUANTITIES.values()} == set(UNITS)
+
+
+def test_meters_are_mapped_as_devices_are(mapped: Mapped) -> None:
+    """A vendor's exporter with its own names, labels and kW: `series.meter` is what the label says."""
+    series = mapped(
+        """
+series:
+  - quantity: meter_power
+    metric: ion_active_power_kw
+    unit: kW
+    labels: {meter: {label: device, pattern: "(.+)-ion", name: '\\1'}}
+"""
+    )
+    power = only(series, Metric.METER_POWER)
+    assert (power.name, power.factor) == ("ion_active_power_kw", 1000.0)
+    assert power.subject_of({"device": "grid-ion"}) == "grid"
+    energy = only(series, Metric.METER_ENERGY)
+    assert energy.name == "meter_energy_joules_total"
+    assert energy.subject_of({"meter": "grid"}) == "grid"
