@@ -88,8 +88,8 @@ def in_the_dark(snapshot: Snapshot, target: Target) -> bool:
 
 def above_a_cap(snapshot: Snapshot) -> bool:
     """What is counted exceeds a cap: its relief waits for no ramp."""
-    limits, power = snapshot.limits, snapshot.power
-    return any(power.at(place) > limits.usable_kw(cap) for place, cap in limits.tightest.items())
+    limits = snapshot.limits
+    return any(snapshot.counted_kw(place) > limits.usable_kw(cap) for place, cap in limits.tightest.items())
 
 
 def fewer_racks(status: FleetStatus, move: SetFleet, bucket: Bucket, pue: float) -> SetFleet | None:

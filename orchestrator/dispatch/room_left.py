@@ -52,12 +52,14 @@ def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, 
     of_feeders = [loads[place] for place in places]
     metered = np.array([load.metered for load in of_feeders], dtype=np.bool_)
     fixed_kw -= np.array([load.assumed_kw - load.silent_racks_kw for load in of_feeders]) / pue
+    unknown_kw = 0.0
     for status, feeder in zip(pool_statuses, pools.feeder, strict=True):
         # A silent node else draws its jobs' share, counted with them.
         pool, unseen = status.pool, 0 if metered[feeder] else len(status.unknown)
         idle_kw = (pool.nodes - unseen) * pool.node_idle_kw
         fixed_kw[feeder] += idle_kw + unseen * pool.node_nameplate_kw + status.excess_kw
         assumed_kw[feeder] += (pool.node_nameplate_kw - pool.node_idle_kw) * unseen
+        unknown_kw += (pool.node_nameplate_kw - pool.node_idle_kw) * unseen
     assumed_kw[metered] = 0.0
     held = columns.held & (columns.phase == Phase.RUNNING)
     if held.any():
@@ -67,8 +69,10 @@ def room_left(site: Site, snapshot: Snapshot, fleets: FleetRows, jobs: JobRows, 
     kept = held | _stuck_stopping(site, snapshot, jobs)
     gpus = pools.gpus - np.bincount(columns.pool[kept], columns.on_gpus[kept], len(pools.gpus)).astype(np.int64)
     grid, fixed_grid_kw = loads[GRID_CONNECTION], float(fixed_kw.sum() * pue)
-    fixed_grid_kw += grid.silent_racks_kw - sum(load.silent_racks_kw for load in of_feeders) + grid.unexplained_kw
-    fixed_feeder_kw = fixed_kw * pue + np.array([load.unexplained_kw for load in of_feeders])
+    fixed_grid_kw += grid.silent_racks_kw - sum(load.silent_racks_kw for load in of_feeders) + grid.beyond_kw
+    fixed_feeder_kw = fixed_kw * pue + np.array([load.beyond_kw for load in of_feeders])
+    if grid.metered:
+        fixed_grid_kw -= unknown_kw * pue
     feeders_usable_kw: Floats = np.array([limits.usable_kw(cap) for cap in feeder_caps])
     return Left(
         Room(

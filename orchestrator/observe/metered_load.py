@@ -1,13 +1,17 @@
 """What may be drawn at the grid connection and at feeders, where a fresh meter says what comes by there.
 
-Without a meter a silent device counts at its nameplate. With one, the silent ones together draw no more than what it
-shows beyond those that answer, so that is what they count at, between nothing and nameplate:
+Without a meter a silent rack counts at the most that it was asked to draw (`fleet_status`). With one, the silent ones
+together draw no more than what it shows beyond those that answer, so that is what they count at, between nothing and
+what they count at else:
 
     silent racks = meter - devices that answer - silent nodes as their jobs and the power limit have them
 
-and all together never count at less than the meter shows, whatever the devices say. A feeder without a meter goes by
-that of the grid connection, which bounds its silent racks too. Silent racks of a fleet that was just asked up count at
-their setpoint at least: the meter does not show yet what they are going to draw.
+and all together never count at less than the meter shows, whatever the devices say. What a fleet is known to draw
+beyond its readings (its bias, once settled) counts with it, beside what was asked up and is not drawn yet. Silent racks
+of a fleet that was just asked up count at their setpoint at least: the meter does not show yet what they will draw.
+
+Silent racks of a feeder without a meter draw no more than the grid connection's shows beyond all that answers anywhere;
+its silent nodes count as without one, since which of them draws it nobody knows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +20,7 @@ from dataclasses import dataclass
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
+from orchestrator.observe.bias import SETTLED_SPREAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +33,17 @@ class Load:
     """Of that, by racks that say nothing."""
     assumed_kw: float
     """What those racks would count at without a meter."""
-    unexplained_kw: float
-    """What the meter shows beyond all setpoints."""
+    beyond_kw: float
+    """Of `total_kw`, what no device says: by the meter, or as its fleet's bias has it."""
     metered: bool
-    """A fresh meter, there or at the grid connection, bounds it: nothing of it is only assumed."""
+    """By a fresh meter there, or at every feeder behind: nothing of it is only assumed."""
 
 
 def load_at(site: Site, snapshot: Snapshot) -> Mapping[Target, Load]:
     """At the grid connection and each feeder."""
     everything = _Parts.of(site, snapshot, snapshot.fleets.values(), snapshot.pools.values())
     grid_kw = snapshot.meters.kw(GRID_CONNECTION)
-    shown_kw = None if grid_kw is None else everything.silent_racks_kw(grid_kw)
+    left_kw = None if grid_kw is None else max(grid_kw - everything.answered_kw, 0.0)
     loads: dict[Target, Load] = {}
     for feeder in site.feeders:
         parts = _Parts.of(
@@ -48,15 +53,19 @@ def load_at(site: Site, snapshot: Snapshot) -> Mapping[Target, Load]:
             (status for status in snapshot.pools.values() if status.pool.feeder == feeder.name),
         )
         place = Target.feeder(feeder.name)
-        loads[place] = parts.load(snapshot.meters.kw(place), shown_kw)
+        shown_kw = snapshot.meters.kw(place)
+        if shown_kw is not None:
+            loads[place] = parts.metered(shown_kw, left_kw)
+        else:
+            loads[place] = parts.unmetered(left_kw)
     by_feeders_kw = sum(load.silent_racks_kw for load in loads.values())
     if grid_kw is not None:
-        loads[GRID_CONNECTION] = everything.load(grid_kw, by_feeders_kw)
+        loads[GRID_CONNECTION] = everything.metered(grid_kw, by_feeders_kw)
     else:
         total_kw = sum(load.total_kw for load in loads.values())
-        unexplained_kw = sum(load.unexplained_kw for load in loads.values())
+        beyond_kw = sum(load.beyond_kw for load in loads.values())
         every = all(load.metered for load in loads.values())
-        loads[GRID_CONNECTION] = Load(total_kw, by_feeders_kw, everything.assumed_kw, unexplained_kw, every)
+        loads[GRID_CONNECTION] = Load(total_kw, by_feeders_kw, everything.assumed_kw, beyond_kw, every)
     return loads
 
 
@@ -66,10 +75,14 @@ class _Parts:
 
     committed_kw: float
     """Without a meter."""
-    said_kw: float
+    answered_kw: float
     """By those that answer."""
+    said_kw: float
+    """The same with racks on trust as they were last seen, and with each fleet's bias."""
     seen_kw: float
-    """The most that those may draw under their setpoints."""
+    """The most that those may draw under their setpoints, by their readings."""
+    drift_kw: float
+    """What they are known to draw more."""
     silent_nodes_kw: float
     """Nodes that say nothing, as their jobs and the power limit have them."""
     assumed_kw: float
@@ -80,36 +93,54 @@ class _Parts:
     @staticmethod
     def of(site: Site, snapshot: Snapshot, fleets: Iterable[FleetStatus], pools: Iterable[PoolStatus]) -> "_Parts":
         pue, lately = snapshot.pue, snapshot.at - site.controls.up_within
-        committed = said = seen = silent_nodes = assumed = least = 0.0
+        known = {bias.of.name: bias.share for bias in snapshot.meters.biases if bias.spread < SETTLED_SPREAD}
+        committed = answered = said = seen = drift = silent_nodes = assumed = least = 0.0
         for fleet in fleets:
+            bias = max(known.get(fleet.fleet.name, 0.0), 0.0)
+            said_kw, seen_kw = fleet.counted_kw - fleet.silent_kw, fleet.committed_kw - fleet.silent_kw
             committed += fleet.committed_kw
-            said += fleet.counted_kw - fleet.silent_kw
-            seen += fleet.committed_kw - fleet.silent_kw
+            answered += said_kw if not fleet.on_trust else _read_kw(fleet)
+            said += said_kw * (1.0 + bias)
+            seen += seen_kw
             assumed += fleet.silent_kw
-            if fleet.view.last_up_at > lately:
-                rack_kw = (fleet.fleet.rack_kw(fleet.view.rack_modes[rack]) for rack in fleet.silent)
+            rising = fleet.view.last_up_at > lately
+            # At rest a setpoint beyond what is said is what is drawn, of racks that say too little.
+            drift += said_kw * bias if rising else max(said_kw * (1.0 + bias) - seen_kw, 0.0)
+            if rising:
+                untold = fleet.silent - fleet.on_trust
+                rack_kw = (fleet.fleet.rack_kw(fleet.view.rack_modes[rack]) for rack in untold)
                 least += min(sum(rack_kw), fleet.silent_kw)
         for pool in pools:
-            unseen = len(pool.silent) / pool.pool.nodes
+            bias = max(known.get(pool.pool.name, 0.0), 0.0)
+            unseen, said_kw = len(pool.silent), pool.counted_kw - pool.silent_kw
+            of_jobs_kw = max(pool.expected_kw - said_kw, unseen * pool.pool.node_idle_kw)
+            nodes_kw = min(of_jobs_kw, unseen * pool.pool.node_nameplate_kw)
+            seen_kw = max(said_kw, max(pool.expected_kw, pool.most_kw) - nodes_kw)
             committed += pool.committed_kw
-            answered_kw = pool.counted_kw - pool.silent_kw
-            said += answered_kw
-            seen += max(answered_kw, pool.expected_kw * (1.0 - unseen))
-            silent_nodes += min(pool.expected_kw * unseen, pool.silent_kw)
-        sums = (committed, said, seen, silent_nodes, assumed, least)
+            answered += said_kw
+            said += said_kw * (1.0 + bias)
+            seen += seen_kw
+            drift += max(said_kw * (1.0 + bias) - seen_kw, 0.0)
+            silent_nodes += nodes_kw
+        sums = (committed, answered, said, seen, drift, silent_nodes, assumed, least)
         return _Parts(*(kw * pue for kw in sums))
 
-    def silent_racks_kw(self, meter_kw: float) -> float:
+    def metered(self, meter_kw: float, others_kw: float | None) -> Load:
+        """By a fresh meter there; `others_kw` is the most that meters elsewhere leave for its silent racks."""
         left_kw = meter_kw - self.said_kw - self.silent_nodes_kw
+        racks_kw = self._racks_kw(left_kw if others_kw is None else min(left_kw, others_kw))
+        asked_kw = self.seen_kw + self.silent_nodes_kw + racks_kw
+        total_kw = max(asked_kw + self.drift_kw, meter_kw)
+        return Load(total_kw, racks_kw, self.assumed_kw, total_kw - asked_kw, metered=True)
+
+    def unmetered(self, others_kw: float | None) -> Load:
+        racks_kw = self.assumed_kw if others_kw is None else self._racks_kw(others_kw)
+        total_kw = self.committed_kw - self.assumed_kw + racks_kw + self.drift_kw
+        return Load(total_kw, racks_kw, self.assumed_kw, self.drift_kw, metered=False)
+
+    def _racks_kw(self, left_kw: float) -> float:
         return min(max(left_kw, self.least_kw), self.assumed_kw)
 
-    def load(self, meter_kw: float | None, others_kw: float | None) -> Load:
-        """With what a fresh meter there shows; `others_kw` is the most that meters elsewhere leave for silent racks."""
-        if meter_kw is None and others_kw is None:
-            return Load(self.committed_kw, self.assumed_kw, self.assumed_kw, 0.0, metered=False)
-        racks_kw = self.assumed_kw if others_kw is None else min(max(others_kw, self.least_kw), self.assumed_kw)
-        if meter_kw is not None:
-            racks_kw = min(racks_kw, self.silent_racks_kw(meter_kw))
-        asked_kw = self.seen_kw + self.silent_nodes_kw + racks_kw
-        total_kw = asked_kw if meter_kw is None else max(asked_kw, meter_kw)
-        return Load(total_kw, racks_kw, self.assumed_kw, total_kw - asked_kw, metered=True)
+
+def _read_kw(fleet: FleetStatus) -> float:
+    return sum(reading.value or 0.0 for reading in fleet.readings.values()) / 1000.0
