@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.domain.site import Site
-from orchestrator.observe.stale_policy import outdoor_or_assumed
+from orchestrator.observe.stale_inputs import outdoor_or_assumed
 from orchestrator.ports import SeriesSource
 
 OUTDOOR_EVERY = timedelta(minutes=15)

@@ -25,8 +25,8 @@ from orchestrator.explain.plan_view import PlanState, PlanView
 from orchestrator.forecast.arrivals import PastJobs, arrivals_by_pool, patterns_by_pool
 from orchestrator.forecast.forecast import BesidePrices, live_outlook
 from orchestrator.forecast.outlook import PlanValues
-from orchestrator.observe.assumed import assumed_share
 from orchestrator.observe.columns import fleet_columns, job_columns
+from orchestrator.observe.unseen_share import assumed_share
 from orchestrator.optimizer.formulate import caps_ahead
 from orchestrator.optimizer.plan_policy import STEP, Known, due, from_now, named, plan_for, problem_for, steps_ahead
 from orchestrator.optimizer.warm_start import Duals

@@ -49,7 +49,7 @@ class FleetStatus:
     fleet: Fleet
     view: FleetView
     counted_kw: float
-    """Measured power; racks without a fresh reading at the most that they may draw (`stale_policy`)."""
+    """Measured power; racks without a fresh reading at the most that they may draw (`observe.silence`)."""
     committed_kw: float
     """What may be drawn under the accepted setpoint: measured where a rack has settled, else the higher of measured
     and setpoint power, rack by rack; what was asked down and is not seen to follow as before."""

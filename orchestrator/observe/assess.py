@@ -21,7 +21,7 @@ from orchestrator.observe.plausibility import suspects_of
 from orchestrator.observe.pool_status import pool_status
 from orchestrator.observe.safe_power import safe_cap
 from orchestrator.observe.silence import silences
-from orchestrator.observe.stale_policy import or_assumed, outdoor_or_assumed
+from orchestrator.observe.stale_inputs import or_assumed, outdoor_or_assumed
 from orchestrator.observe.unexplained import unexplained
 
 
