@@ -197,7 +197,7 @@ class StaleSection(Section):
         ),
     ]
     telemetry_max_age_s: Annotated[
-        Seconds, Field(description="A device with an older power reading is silent: it counts at its setpoint, s.")
+        Seconds, Field(description="A device with an older power reading is silent: it counts at the most it was asked to draw, s.")
     ]
     telemetry_hold_s: Annotated[
         SecondsOrNone,

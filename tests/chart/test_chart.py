@@ -1,5 +1,6 @@
 """The chart: what it renders, what it refuses, and what it grants."""
 
+import json
 import os
 import re
 import subprocess
@@ -211,6 +212,16 @@ def test_a_trace_collector_is_named_and_may_be_reached() -> None:
 def test_the_collectors_port_is_that_of_its_address(endpoint: str, port: int) -> None:
     options = ["--set", f"tracing.endpoint={endpoint}", "--set-json", "networkPolicy.outsidePorts=[5432]"]
     assert port in controller_ports(render([*site_options(), *options]))
+
+
+def test_the_ports_of_meters_are_let_out(tmp_path: Path) -> None:
+    metered = YAML(typ="safe").load(KIND_SITE)
+    metered["grid"]["meter"] = {"modbus": {"host": "10.0.0.9", "preset": "sunspec"}}
+    metered["feeders"][0]["meter"] = {"modbus": {"host": "10.0.0.9", "port": 1502, "unit": 2, "preset": "sunspec"}}
+    file = tmp_path / "site.yaml"
+    file.write_text(json.dumps(metered))
+    plain = set(controller_ports(render(site_options())))
+    assert set(controller_ports(render([*site_options(), "--set-file", f"siteFile={file}"]))) == plain | {502, 1502}
 
 
 # --- mock site --------------------------------------------------------------------------------------------------------

@@ -95,6 +95,14 @@ securityContext:
 {{- end -}}
 {{- end -}}
 
+{{/* Ports of the meters that are asked by Modbus, with blanks between. */}}
+{{- define "wattshift.meterPorts" -}}
+{{- $site := include "wattshift.siteGiven" . | fromYaml -}}
+{{- range concat (list ($site.grid | default dict)) ($site.feeders | default list) -}}
+{{- with dig "meter" "modbus" dict . -}}{{ .port | default 502 | int }} {{ end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The site file as the controller reads it, YAML. */}}
 {{- define "wattshift.site" -}}
 {{- $site := include "wattshift.siteGiven" . | fromYaml -}}
