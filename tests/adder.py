@@ -18,7 +18,7 @@ from pydantic import Field
 
 from orchestrator.domain.charge import Marginal
 from orchestrator.domain.units import energy_cost_usd
-from orchestrator.settings import schema
+from orchestrator.settings.sections import site as schema
 
 Floats = NDArray[np.float64]
 SATURDAY = 5

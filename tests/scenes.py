@@ -11,7 +11,7 @@ from orchestrator.dispatch.desired import Desired
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Market, Price, PriceBook
-from orchestrator.domain.metering_points import SeriesPoint
+from orchestrator.domain.metering.points import SeriesPoint
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
 from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.site import SLEEP, Fleet, Site

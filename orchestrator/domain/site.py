@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from orchestrator.domain.charge import Charge
 from orchestrator.domain.market import PricePolicy
-from orchestrator.domain.metering_points import GRID_METER, MeteringPoint
+from orchestrator.domain.metering.points import GRID_METER, MeteringPoint
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.units import HASHES_PER_TH
 

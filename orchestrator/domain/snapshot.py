@@ -7,7 +7,7 @@ from datetime import datetime
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.limits import Curtailment, Limits
 from orchestrator.domain.market import CurrentPrice, PriceBook
-from orchestrator.domain.metered import NO_METERS, SiteMeters
+from orchestrator.domain.metering.metered import NO_METERS, SiteMeters
 from orchestrator.domain.observation import Reading
 from orchestrator.domain.site import Fleet, GpuPool, Tenant
 from orchestrator.domain.target import GRID_CONNECTION, Target

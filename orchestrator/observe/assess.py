@@ -8,7 +8,7 @@ from orchestrator.accounting.billing import JobRecord
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import PriceBook, current_price
-from orchestrator.domain.metered import NO_METERS
+from orchestrator.domain.metering.metered import NO_METERS
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Power, Snapshot

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from orchestrator.domain.metered import Bias, Learnt
+from orchestrator.domain.metering.metered import Bias, Learnt
 from orchestrator.domain.target import Target
 from orchestrator.observe.columns import Floats
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from orchestrator.domain.metered import NO_METERS, MeterStatus, SiteMeters, place_of
-from orchestrator.domain.metering_points import GRID_METER
+from orchestrator.domain.metering.metered import NO_METERS, MeterStatus, SiteMeters, place_of
+from orchestrator.domain.metering.points import GRID_METER
 from orchestrator.domain.observation import POSSIBLE_SHARE, Metric, Quality, Reading, Telemetry
 from orchestrator.domain.site import Fleet, GpuPool, Site
 from orchestrator.domain.target import Target

@@ -2,7 +2,7 @@
 
 from orchestrator.settings.load import load_settings
 from orchestrator.settings.problems import Problem, SettingsError
-from orchestrator.settings.schema import settings_schema
+from orchestrator.settings.sections.site import settings_schema
 from orchestrator.settings.series_map import QUANTITIES
 from orchestrator.settings.values import (
     Cluster,

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from orchestrator.settings.document import Path
-from orchestrator.settings.schema import settings_schema
+from orchestrator.settings.sections.site import settings_schema
 
 TAGGED = ("prices", "telemetry")
 """Sections whose keys depend on their `kind`; pydantic puts the kind into its paths: ("prices", "file", "point")."""

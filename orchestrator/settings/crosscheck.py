@@ -17,8 +17,8 @@ from orchestrator.settings.crosscheck_series import check_series
 from orchestrator.settings.document import Path
 from orchestrator.settings.meters import check_meters
 from orchestrator.settings.problems import NOTHING, Found, shown
-from orchestrator.settings.quantities import Section
-from orchestrator.settings.schema import (
+from orchestrator.settings.sections.quantities import Section
+from orchestrator.settings.sections.site import (
     ControlsSection,
     CoolingSection,
     FeederSection,

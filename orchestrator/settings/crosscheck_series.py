@@ -4,12 +4,12 @@ import re
 
 from pydantic import ValidationError
 
-from orchestrator.domain.series import Series
-from orchestrator.domain.series_presets import PRESETS
+from orchestrator.domain.series.presets import PRESETS
+from orchestrator.domain.series.series import Series
 from orchestrator.settings.document import Path
 from orchestrator.settings.problems import NOTHING, Found, shown
+from orchestrator.settings.sections.series import LabelSection, SeriesSection
 from orchestrator.settings.series_map import QUANTITIES, preset_series, subject_keys
-from orchestrator.settings.series_section import LabelSection, SeriesSection
 from orchestrator.settings.series_units import UNITS
 
 _SERIES = ("telemetry", "series")

@@ -18,12 +18,13 @@ from orchestrator.domain.site import (
     Tenant,
 )
 from orchestrator.domain.sla import SlaClass
-from orchestrator.settings import schema, sources
 from orchestrator.settings.crosscheck import cross_check
 from orchestrator.settings.document import parse
 from orchestrator.settings.environment import STORE_URL, STORE_URL_ALLOWED, Overrides, read_environment
 from orchestrator.settings.meters import metering_point
 from orchestrator.settings.problems import Found, Problem, SettingsError, shown
+from orchestrator.settings.sections import site as schema
+from orchestrator.settings.sections import sources
 from orchestrator.settings.series_map import series_map
 from orchestrator.settings.values import (
     Cluster,

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from orchestrator.domain.metering_points import GRID_METER, MeteringPoint, ModbusPoint, Register, SeriesPoint
+from orchestrator.domain.metering.points import GRID_METER, MeteringPoint, ModbusPoint, Register, SeriesPoint
 from orchestrator.settings.document import Path
-from orchestrator.settings.meter_sections import MeterSection, RegisterSection
 from orchestrator.settings.problems import NOTHING, Found, dotted, shown
+from orchestrator.settings.sections.meters import MeterSection, RegisterSection
 
 
 def check_meters(document: Mapping[str, object], found: Found) -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.settings import schema
 from orchestrator.settings.allowed import allowed_at, keys_at, kinds_at, without_kind
 from orchestrator.settings.document import Document, Path
+from orchestrator.settings.sections import site as schema
 
 NOTHING = "nothing"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.domain.series import SeriesMap
+from orchestrator.domain.series.series import SeriesMap
 from orchestrator.domain.site import Site
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
-from orchestrator.domain.metering_points import GRID_METER
+from orchestrator.domain.metering.points import GRID_METER
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
 from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.refusals import fleet_refusal, limit_refusal

@@ -26,7 +26,7 @@ from orchestrator.domain.decision import (
 )
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, current_price
-from orchestrator.domain.metered import NO_METERS
+from orchestrator.domain.metering.metered import NO_METERS
 from orchestrator.domain.observation import Quality, Reading
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import (

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from orchestrator.domain.metered import Bias, Learnt, MeterStatus, SiteMeters
+from orchestrator.domain.metering.metered import Bias, Learnt, MeterStatus, SiteMeters
 from orchestrator.domain.observation import Quality, Reading
 from orchestrator.domain.target import GRID_CONNECTION, Target
 

@@ -17,7 +17,7 @@ from orchestrator.adapters.telemetry.joined import with_meters
 from orchestrator.adapters.telemetry.modbus import ModbusMeters
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.clock import SiteClock
-from orchestrator.domain.metering_points import MeteringPoint, ModbusPoint, Register, SeriesPoint
+from orchestrator.domain.metering.points import MeteringPoint, ModbusPoint, Register, SeriesPoint
 from orchestrator.domain.observation import Metric, Quality, Telemetry
 from tests.modbus_server import Registers, Units, modbus_server
 

@@ -17,7 +17,7 @@ from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import RunJob
-from orchestrator.domain.metering_points import SeriesPoint
+from orchestrator.domain.metering.points import SeriesPoint
 from orchestrator.domain.observation import Metric, Quality, Telemetry
 from orchestrator.domain.site import Site
 from orchestrator.domain.work import Job

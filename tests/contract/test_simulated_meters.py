@@ -18,7 +18,7 @@ from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.adapters.workloads.processes.process_site import ProcessSite
 from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import SetFleet
-from orchestrator.domain.metering_points import MeteringPoint, ModbusPoint, SeriesPoint
+from orchestrator.domain.metering.points import MeteringPoint, ModbusPoint, SeriesPoint
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Feeder, Site

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.accounting.ledger import Account
-from orchestrator.domain.metering_points import SeriesPoint
+from orchestrator.domain.metering.points import SeriesPoint
 from orchestrator.domain.observation import Metric, Reading, Telemetry
 from orchestrator.domain.units import KWH_PER_MWH
 from orchestrator.domain.work import JobPhase

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.metering_points import ModbusPoint, Register, SeriesPoint
+from orchestrator.domain.metering.points import ModbusPoint, Register, SeriesPoint
 from orchestrator.settings import SettingsError, load_settings
 
 Edit = Callable[..., Path]

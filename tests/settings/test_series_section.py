@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.observation import Metric
-from orchestrator.domain.series import Combine, Label, Series, SeriesMap
-from orchestrator.domain.series_presets import MOCK_MAP, PRESETS
+from orchestrator.domain.series.presets import MOCK_MAP, PRESETS
+from orchestrator.domain.series.series import Combine, Label, Series, SeriesMap
 from orchestrator.domain.units import HASHES_PER_TH
 from orchestrator.settings import QUANTITIES, SettingsError, load_settings, settings_schema
 from orchestrator.settings.series_units import UNITS

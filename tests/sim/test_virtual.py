@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from orchestrator.domain.decision import LimitGpus, Move, PauseJob, RunJob, SetFleet
-from orchestrator.domain.metering_points import SeriesPoint
+from orchestrator.domain.metering.points import SeriesPoint
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.site import SLEEP, Site

@@ -16,7 +16,8 @@ from tests.prometheus_server import prometheus_server
 from tests.telemetry.conftest import Scenes, SmallSite, prometheus_config
 from tests.telemetry.exporter_scenes import SCENES, Scene
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
+"""Longer than a second exporter of one device is taken for the one that replaces it (`series.OVERLAP_S`)."""
 
 
 @pytest.fixture(scope="module")

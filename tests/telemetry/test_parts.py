@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.adapters.telemetry.parts import BLANK_W, Part, combined
 from orchestrator.domain.observation import Metric
-from orchestrator.domain.series import Combine, Label, Series, Whole
+from orchestrator.domain.series.series import Combine, Label, Series, Whole
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 MOST_W = 3500.0

@@ -4,5 +4,5 @@ A kWh becomes dollars here and nowhere else: in `cost_usd` of these files. `acco
 site, and is what metering and settlement (by `accounting/charge_lines.py`), the always-on yardstick, the backtest's
 rows, the plan and dispatch call.
 
-A new charge is a file here and its section in `settings/schema.py`; nothing else knows a charge by its name.
+A new charge is a file here and its section in `settings/sections/site.py`; nothing else knows a charge by its name.
 """

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from orchestrator.adapters.telemetry.modbus import ModbusMeters
 from orchestrator.clock import SiteClock
-from orchestrator.domain.metering_points import MeteringPoint, ModbusPoint, SeriesPoint
+from orchestrator.domain.metering.points import MeteringPoint, ModbusPoint, SeriesPoint
 from orchestrator.domain.observation import Metric, Reading, Telemetry
 
 _METERED = (Metric.METER_POWER, Metric.METER_ENERGY)

@@ -15,7 +15,7 @@ from orchestrator.adapters.telemetry import sunspec
 from orchestrator.adapters.telemetry.series import LastReadings
 from orchestrator.adapters.telemetry.sunspec import MeterError
 from orchestrator.clock import SiteClock
-from orchestrator.domain.metering_points import ModbusPoint, Register
+from orchestrator.domain.metering.points import ModbusPoint, Register
 from orchestrator.domain.observation import Metric, Telemetry
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.adapters.telemetry.parts import Part, place
 from orchestrator.adapters.telemetry.series import instant
-from orchestrator.domain.series import Combine, Series, SeriesMap, names_of
+from orchestrator.domain.series.series import Combine, Series, SeriesMap, names_of
 
 Device = tuple[int, str]
 """Number of the series in the mapping, and the device's name."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.domain.series import Combine, Series
+from orchestrator.domain.series.series import Combine, Series
 
 
 @dataclass(frozen=True, slots=True)

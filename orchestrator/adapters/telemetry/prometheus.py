@@ -21,8 +21,8 @@ from orchestrator.adapters.telemetry.promql import (
 from orchestrator.adapters.telemetry.series import LastReadings, Told, instant
 from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Telemetry
-from orchestrator.domain.series import Series, SeriesMap
-from orchestrator.domain.series_presets import MOCK_MAP
+from orchestrator.domain.series.presets import MOCK_MAP
+from orchestrator.domain.series.series import Series, SeriesMap
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from orchestrator.adapters.telemetry.parts import BLANK_W
-from orchestrator.domain.series import Combine, Series
+from orchestrator.domain.series.series import Combine, Series
 
 _HIDDEN = "exported_"
 _EVERY_TARGETS = frozenset({"job", "instance", "namespace", "pod", "container", "service", "endpoint"})

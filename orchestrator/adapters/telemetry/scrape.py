@@ -15,8 +15,8 @@ from orchestrator.adapters.telemetry.parts import Part, combined, doubled, place
 from orchestrator.adapters.telemetry.series import LastReadings, Told
 from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Telemetry
-from orchestrator.domain.series import Combine, Series, SeriesMap
-from orchestrator.domain.series_presets import MOCK_MAP
+from orchestrator.domain.series.presets import MOCK_MAP
+from orchestrator.domain.series.series import Combine, Series, SeriesMap
 
 log = logging.getLogger(__name__)
 

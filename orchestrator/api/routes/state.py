@@ -16,7 +16,7 @@ from orchestrator.api.routes.plan import PlanOutline
 from orchestrator.api.routes.prices import PriceNow
 from orchestrator.api.routes.site import Clock
 from orchestrator.dispatch.power_price import charge_figures, power_prices, price_at
-from orchestrator.domain.metered import MeterStatus
+from orchestrator.domain.metering.metered import MeterStatus
 from orchestrator.domain.observation import Quality
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot

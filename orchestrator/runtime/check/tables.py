@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.accounting.economics import mining_value_usd_per_mwh
-from orchestrator.domain.metering_points import MeteringPoint, SeriesPoint
+from orchestrator.domain.metering.points import MeteringPoint, SeriesPoint
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.runtime.check.inputs import Inputs
 from orchestrator.settings import PrometheusMetrics, Settings

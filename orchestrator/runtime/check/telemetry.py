@@ -17,9 +17,9 @@ from orchestrator.adapters.telemetry.prometheus import PrometheusMetrics
 from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
-from orchestrator.domain.series import Series, SeriesMap
-from orchestrator.domain.series_fit import NODE_METRICS, RACK_METRICS
-from orchestrator.domain.series_presets import PRESETS
+from orchestrator.domain.series.fit import NODE_METRICS, RACK_METRICS
+from orchestrator.domain.series.presets import PRESETS
+from orchestrator.domain.series.series import Series, SeriesMap
 from orchestrator.domain.site import Site
 from orchestrator.observe.plausibility import judged
 from orchestrator.runtime.feeds import DeviceMetrics, open_devices

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestrator.adapters.workloads.processes.devices import Device, rows, target_name
-from orchestrator.domain.metering_points import GRID_METER, MeteringPoint, ModbusPoint, SeriesPoint
+from orchestrator.domain.metering.points import GRID_METER, MeteringPoint, ModbusPoint, SeriesPoint
 from orchestrator.domain.observation import POSSIBLE_SHARE
 from orchestrator.domain.site import Site
 

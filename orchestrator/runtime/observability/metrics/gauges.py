@@ -15,7 +15,7 @@ from orchestrator.accounting.economics import mining_value_usd_per_mwh
 from orchestrator.domain.decision import BreachKind
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PRICE_BASES
-from orchestrator.domain.metered import SiteMeters
+from orchestrator.domain.metering.metered import SiteMeters
 from orchestrator.domain.observation import Metric, Quality, Telemetry
 from orchestrator.domain.site import Fleet, Site
 from orchestrator.domain.sla import SlaClass

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from orchestrator.settings.quantities import FilePath, Hashprice, HttpUrl, Section, Temperature, Text, Timezone
-from orchestrator.settings.series_section import MappedSection
+from orchestrator.settings.sections.quantities import FilePath, Hashprice, HttpUrl, Section, Temperature, Text, Timezone
+from orchestrator.settings.sections.series import MappedSection
 
 
 class FilePriceSection(Section):

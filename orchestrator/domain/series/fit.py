@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from orchestrator.domain.observation import Metric
-from orchestrator.domain.series import Combine, Series, SeriesMap, Whole
+from orchestrator.domain.series.series import Combine, Series, SeriesMap, Whole
 from orchestrator.domain.site import Fleet, GpuPool, Site
 
 RACK_METRICS = frozenset(

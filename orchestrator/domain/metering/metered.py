@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestrator.domain.metering_points import GRID_METER
+from orchestrator.domain.metering.points import GRID_METER
 from orchestrator.domain.observation import Reading
 from orchestrator.domain.target import GRID_CONNECTION, Kind, Target
 

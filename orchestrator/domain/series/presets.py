@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from orchestrator.domain.observation import Metric
-from orchestrator.domain.series import Combine, Label, Series, SeriesMap
+from orchestrator.domain.series.series import Combine, Label, Series, SeriesMap
 
 MOCK = "wattshift-mock"
 _SEEN = "asic_last_seen_timestamp_seconds"

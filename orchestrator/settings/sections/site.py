@@ -10,8 +10,8 @@ from pydantic import Field
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.charge import Charge
-from orchestrator.settings.meter_sections import MeterSection
-from orchestrator.settings.quantities import (
+from orchestrator.settings.sections.meters import MeterSection
+from orchestrator.settings.sections.quantities import (
     Count,
     DeviceW,
     FilePath,
@@ -27,7 +27,7 @@ from orchestrator.settings.quantities import (
     Text,
     Timezone,
 )
-from orchestrator.settings.sources import HashpriceSection, PriceSection, TelemetrySection, WeatherSection
+from orchestrator.settings.sections.sources import HashpriceSection, PriceSection, TelemetrySection, WeatherSection
 
 
 class ChargeSection(Section):
@@ -197,7 +197,10 @@ class StaleSection(Section):
         ),
     ]
     telemetry_max_age_s: Annotated[
-        Seconds, Field(description="A device with an older power reading is silent: it counts at the most it was asked to draw, s.")
+        Seconds,
+        Field(
+            description="A device with an older power reading is silent: it counts at the most it was asked to draw, s."
+        ),
     ]
     telemetry_hold_s: Annotated[
         SecondsOrNone,

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from orchestrator.domain.metering_points import RegisterType
-from orchestrator.settings.quantities import Section, Text
+from orchestrator.domain.metering.points import RegisterType
+from orchestrator.settings.sections.quantities import Section, Text
 
 
 class RegisterSection(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from orchestrator.settings.quantities import Section
+from orchestrator.settings.sections.quantities import Section
 
 Preset = Literal["wattshift-mock", "dcgm", "kepler", "kepler-0.9", "nvidia-smi", "pyasic-exporter"]
 Quantity = Literal[
