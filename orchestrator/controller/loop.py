@@ -260,10 +260,11 @@ class Controller:
             before=self.snapshot,
         )
         snapshot = assess(self.site, inputs, now)
+        outcomes, snapshot = verify_pending(self.site, draft, snapshot)
         records: list[Record] = [
             *new_prices(draft, book),
             *close_restart(self.site, draft, workloads, snapshot),
-            *verify_pending(self.site, draft, snapshot),
+            *outcomes,
             *find_interruptions(self.site, draft, self.workloads, workloads, snapshot),
         ]
         snapshot = holding(draft, snapshot)

@@ -84,8 +84,12 @@ class SiteMeters:
 
     def kw(self, at: Target) -> float | None:
         """Power that a fresh meter shows at the grid connection or a feeder; None where there is no such meter."""
-        meter = self.meters.get(GRID_METER if at == GRID_CONNECTION else at.name)
+        meter = self.at(at)
         return meter.kw if meter is not None else None
+
+    def at(self, place: Target) -> MeterStatus | None:
+        """The meter of the grid connection or of a feeder, if there is one."""
+        return self.meters.get(GRID_METER if place == GRID_CONNECTION else place.name)
 
     def bound(self, at: Target) -> bool:
         """A fresh meter, there or at the grid connection, says how much can be drawn there at most."""
