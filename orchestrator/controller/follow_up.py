@@ -83,7 +83,7 @@ def verify_pending(site: Site, draft: State, snapshot: Snapshot) -> tuple[list[R
         outcome = check(pending, snapshot, controls)
         if outcome.state is OutcomeState.MEASURED:
             del draft.pending[target]
-            snapshot = followed_unseen(pending, snapshot)
+            snapshot = followed_unseen(pending, snapshot, controls)
         elif outcome.state is OutcomeState.LATE:
             del draft.pending[target]
             if without_effect(pending, snapshot):
@@ -96,7 +96,7 @@ def verify_pending(site: Site, draft: State, snapshot: Snapshot) -> tuple[list[R
     for target, pending in list(draft.late.items()):
         if check(pending, snapshot, controls).state is OutcomeState.MEASURED:
             del draft.late[target]
-            snapshot = followed_unseen(pending, snapshot)
+            snapshot = followed_unseen(pending, snapshot, controls)
     return outcomes, snapshot
 
 

@@ -111,16 +111,19 @@ def check(pending: Pending, snapshot: Snapshot, controls: Controls) -> Outcome:
     return replace(outcome, state=OutcomeState.LATE, detail=detail)
 
 
-def followed_unseen(pending: Pending, snapshot: Snapshot) -> Snapshot:
-    """The snapshot after `pending` was measured: racks of it that say nothing were seen by a meter, and owe nothing."""
+def followed_unseen(pending: Pending, snapshot: Snapshot, controls: Controls) -> Snapshot:
+    """The snapshot after `pending` was measured: racks of it that have said nothing since were seen by a meter, and owe
+    nothing."""
     status = _status(pending.action, snapshot)
     if not isinstance(status, FleetStatus):
         return snapshot
-    seen = moved_racks(pending.before, status) & status.silent - status.defiant
-    if not seen & status.lowered.keys():
+    proven_from = _proven_from(pending, controls)
+    read = {rack for rack, reading in status.readings.items() if reading.at is not None and reading.at >= proven_from}
+    unseen = moved_racks(pending.before, status) - status.defiant - read
+    if not unseen & status.lowered.keys():
         return snapshot
-    lowered = {rack: asked for rack, asked in status.lowered.items() if rack not in seen}
-    status = replace(status, lowered=lowered, stuck=status.stuck - seen)
+    lowered = {rack: asked for rack, asked in status.lowered.items() if rack not in unseen}
+    status = replace(status, lowered=lowered, stuck=status.stuck - unseen)
     return replace(snapshot, fleets={**snapshot.fleets, status.fleet.name: status})
 
 
@@ -158,8 +161,7 @@ def _proof(pending: Pending, snapshot: Snapshot, controls: Controls, *, overdue:
         phase = snapshot.jobs[move.job].view.phase
         if phase is not (JobPhase.PAUSED if isinstance(move, PauseJob) else JobPhase.RUNNING):
             return _Proof(False)
-    # A full interval has to lie between: what was read at the moment of the answer is of before.
-    proven_from = (pending.outcome.acknowledged_at or pending.since) + controls.tick
+    proven_from = _proven_from(pending, controls)
     seen = evidence(pending.before, status)
     read = seen is not None and seen.read_from >= proven_from
     claimed = seen is not None and read and _shows(pending, seen, snapshot.pue)
@@ -172,6 +174,11 @@ def _proof(pending: Pending, snapshot: Snapshot, controls: Controls, *, overdue:
         return _Proof(not left.contradicts, left)
     shown = left.shows and not (read and left.silent_beside)
     return _Proof(shown, left, by_meter=shown)
+
+
+def _proven_from(pending: Pending, controls: Controls) -> datetime:
+    """A full interval has to lie between: what was read at the moment of the answer is of before."""
+    return (pending.outcome.acknowledged_at or pending.since) + controls.tick
 
 
 def _shows(pending: Pending, seen: Evidence, pue: float) -> bool:

@@ -173,7 +173,7 @@ def test_what_the_meter_has_seen_of_silent_racks_is_owed_no_more() -> None:
     snapshot = scene.snapshot()
     assert set(snapshot.fleets["old"].lowered) == set(OLD[:2])
     assert snapshot.fleets["old"].silent_kw == pytest.approx(2 * FULL_KW)
-    scene.before = followed_unseen(pending, snapshot)
+    scene.before = followed_unseen(pending, snapshot, scene.site.controls)
     assert scene.before.fleets["old"].lowered == {}
     assert scene.snapshot().fleets["old"].silent_kw == pytest.approx(2 * SLEEP_KW)
 
