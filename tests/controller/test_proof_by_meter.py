@@ -1,4 +1,4 @@
-"""Sheds of a metered site whose devices say nothing, the old, or what is not: the meter says whether they took effect."""
+"""Sheds of a metered site whose devices say nothing, the old, or what is not: the meter says what came of them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_a_shed_that_devices_with_frozen_power_do_not_show_is_proven_by_th
     world_of: WorldOf, site: Site
 ) -> None:
     world = await busy(world_of, site)
-    frozen = {rack: r for rack, r in (await world.devices.read(world.now)).readings(Metric.ASIC_POWER).items()}
+    frozen = dict((await world.devices.read(world.now)).readings(Metric.ASIC_POWER))
     through(world, lambda rack, reading: replace(reading, value=frozen[rack].value))
     ordered_at = world.now
     await world.order(world.true_kw * 0.5, minutes=30)
