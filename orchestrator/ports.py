@@ -8,6 +8,7 @@ from typing import Protocol
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.charge_lines import Charged
 from orchestrator.accounting.ledger import MeterMark, Posting
+from orchestrator.accounting.reconciling import Reconciled
 from orchestrator.accounting.unaccounted import Resolution
 from orchestrator.domain.decision import Ack, Breach, Decision, Move, Outcome
 from orchestrator.domain.limits import Curtailment
@@ -91,7 +92,17 @@ class ObservationRecord:
 
 
 Record = (
-    ObservationRecord | Decision | Outcome | Posting | MeterMark | Curtailment | Breach | JobRecord | Price | Resolution
+    ObservationRecord
+    | Decision
+    | Outcome
+    | Posting
+    | MeterMark
+    | Reconciled
+    | Curtailment
+    | Breach
+    | JobRecord
+    | Price
+    | Resolution
 )
 
 
@@ -109,6 +120,8 @@ class Memory:
     """As far back as a price book reaches, by market and start."""
     charged: tuple[Charged, ...] = ()
     """Of each charge, what is posted of each price and interval that a late meter may still add to."""
+    reconciled: tuple[Reconciled, ...] = ()
+    """Of the site's meters against what is booked, as far back as it is still corrected."""
     unsettled: tuple[tuple[Decision, tuple[Outcome, ...]], ...] = field(default=())
     """Decisions with actions that were neither measured, refused, late nor superseded, with the outcomes they have."""
     last_observation: ObservationRecord | None = None
@@ -120,7 +133,7 @@ class Store(Protocol):
     def record(self, records: Sequence[Record]) -> None:
         """Write all in one transaction, on disk when it returns.
 
-        Postings add to their line; marks, outcomes, curtailments, breaches and job records replace the one with
+        Postings add to their line; marks, reconciled intervals, outcomes, curtailments, breaches and job records replace the one with
         their key; a price replaces those of its market that it overlaps; decisions and observations are written
         once, and again changes nothing; a resolution is written once, and again is an error.
         """

@@ -92,14 +92,14 @@ def settle_meter(
                 Part(start, reading.at, estimated, estimated=True),
             ]
         mark = MeterMark(*meter, value, reading.at, ahead, mark.estimated_to if mark is not None and ahead else None)
-        integral = integral._replace(before=0.0) if integral is not None else None
+        integral = integral._replace(before=0.0, before_s=0.0) if integral is not None else None
     if integral is not None:
         silent, amount = _silent(mark, integral), integral.before + integral.after
         until = integral.rate.at
         if amount > 0.0 and silent > max_age:
             assert until is not None, "only what was read is kept"
             parts.append(Part(_since(mark, integral), until, amount, estimated=True))
-            integral = integral._replace(before=0.0, after=0.0, since=until)
+            integral = integral._replace(before=0.0, after=0.0, before_s=0.0, after_s=0.0, since=until)
             if mark is None or not mark.counted:
                 mark = MeterMark(*meter, 0.0, until, counted=False)
             else:

@@ -25,6 +25,9 @@ class Integral(NamedTuple):
     """From what is settled up to the last reading of the counter."""
     after: float = 0.0
     """From there on."""
+    before_s: float = 0.0
+    after_s: float = 0.0
+    """Seconds that the two are of: gaps are left out."""
 
 
 Integrals = Mapping[tuple[Metric, str], Integral]
@@ -34,6 +37,7 @@ RATES = {
     Metric.ASIC_ENERGY: Metric.ASIC_POWER,
     Metric.ASIC_HASHES: Metric.ASIC_HASHRATE,
     Metric.NODE_ENERGY: Metric.NODE_POWER,
+    Metric.METER_ENERGY: Metric.METER_POWER,
 }
 """What each counter counts, per second."""
 
@@ -65,6 +69,8 @@ def carried_on(site: Site, integrals: Integrals, telemetry: Telemetry) -> Integr
         carry_on(Metric.ASIC_HASHES, racks, fleet.rack_nameplate_hs * POSSIBLE_SHARE)
     for pool in site.pools:
         carry_on(Metric.NODE_ENERGY, pool.node_names(), pool.node_nameplate_kw * 1000.0 * POSSIBLE_SHARE)
+    for name in site.meters():
+        carry_on(Metric.METER_ENERGY, (name,), site.metered_nameplate_kw(name) * 1000.0 * POSSIBLE_SHARE)
     return found
 
 
@@ -72,20 +78,22 @@ def _carried_on(
     integral: Integral, rate: Reading, read_at: datetime | None, max_age: timedelta, most: float
 ) -> Integral:
     """`read_at`: of the counter; `most`: of the rate."""
-    last, counted_at, since, before, after = integral
+    last, counted_at, since, before, after, before_s, after_s = integral
     if read_at is not None and (counted_at is None or read_at > counted_at):
         before, after, since, counted_at = before + after, 0.0, read_at, read_at
+        before_s, after_s = before_s + after_s, 0.0
     last_at, at, was, value = last.at, rate.at, last.value, rate.value
     assert last_at is not None, "only what was read is kept"
     assert was is not None, "only what was read is kept"
     if rate.quality is Quality.SUSPECT or value is None or at is None or at <= last_at:
-        return Integral(last, counted_at, since, before, after)
+        return Integral(last, counted_at, since, before, after, before_s, after_s)
     span = at - last_at
     if span <= max_age:
-        amount = max((min(was, most) + min(value, most)) / 2.0, 0.0) * span.total_seconds()
-        if counted_at == at:  # what is of before the counter's reading is in the counter
-            before += amount
-        else:
-            covered = min(max((counted_at - last_at) / span, 0.0), 1.0) if counted_at is not None else 0.0
-            before, after = before + amount * covered, after + amount * (1.0 - covered)
-    return Integral(rate, counted_at, since, before, after)
+        amount, seconds = max((min(was, most) + min(value, most)) / 2.0, 0.0), span.total_seconds()
+        # What is of before the counter's reading is in the counter.
+        covered = min(max((counted_at - last_at) / span, 0.0), 1.0) if counted_at is not None else 0.0
+        before, before_s = before + amount * seconds * covered, before_s + seconds * covered
+        after, after_s = after + amount * seconds * (1.0 - covered), after_s + seconds * (1.0 - covered)
+    elif not before_s and not after_s:
+        since = at  # it begins after the gap
+    return Integral(rate, counted_at, since, before, after, before_s, after_s)

@@ -18,6 +18,8 @@ class Account(StrEnum):
     OVERHEAD = "overhead"
     """Cooling and power distribution: energy that earns nothing."""
     CREDIT = "sla_credit"
+    RESIDUAL = "residual"
+    """What the connection's meter counted beyond mining, HPC and overhead: paid for, and nobody's."""
     UNACCOUNTED = "unaccounted"
     """What a counter says and cannot be true, by meter: neither energy nor money until somebody accounts for it."""
     RESOLVED = "unaccounted_resolved"
@@ -33,7 +35,7 @@ class Posting:
     """An amount added to one line of the ledger.
 
     A line is one (`start`, `account`, `subject`, `price_usd_per_mwh`); postings to it add up. Amounts are never
-    negative but for `cost_usd`, at a negative price and of a charge, and for what is unaccounted for.
+    negative but for `cost_usd`, at a negative price and of a charge, for the residual, and for what is unaccounted for.
     """
 
     start: datetime
@@ -41,8 +43,8 @@ class Posting:
     account: str
     """An `Account`, or the name of a charge: what it costs more than the market price of what was drawn."""
     subject: str
-    """Fleet, GPU pool (energy), job (revenue and credits), `site` (overhead, charges) or metric and meter
-    (unaccounted)."""
+    """Fleet, GPU pool (energy), job (revenue and credits), `site` (overhead, charges), `meter grid` or a feeder's
+    (residual) or metric and meter (unaccounted)."""
     price_usd_per_mwh: float
     price_basis: str
     energy_kwh: float = 0.0
@@ -82,7 +84,10 @@ class Totals:
     energy_kwh: Mapping[str, float] = field(default_factory=dict)
     revenue_usd: Mapping[str, Decimal] = field(default_factory=dict)
     energy_cost_usd: Decimal = Decimal(0)
-    """What was paid, all charges together."""
+    """What was paid, all charges and the residual together."""
+    residual_kwh: float | None = None
+    residual_usd: Decimal = Decimal(0)
+    """Of it, what the meter counted and nobody is booked for; None where no meter is billed by."""
     charges_usd: Mapping[str, Decimal] = field(default_factory=dict)
     """Of it, what each charge cost more than the market, by name; only those that have lines."""
     sla_credits_usd: Decimal = Decimal(0)
@@ -97,10 +102,14 @@ def totals(postings: Iterable[Posting]) -> Totals:
     energy: dict[str, float] = dict.fromkeys((Account.MINING, Account.HPC, Account.OVERHEAD), 0.0)
     revenue: dict[str, float] = dict.fromkeys((Account.MINING, Account.HPC), 0.0)
     charges: dict[str, float] = {}
-    cost = credit = 0.0
+    cost = credit = residual_usd = 0.0
+    residual_kwh: float | None = None
     for posting in postings:
         if posting.account in energy:
             energy[posting.account] += posting.energy_kwh
+        if posting.account == Account.RESIDUAL:
+            residual_kwh = (residual_kwh or 0.0) + posting.energy_kwh
+            residual_usd += posting.cost_usd
         if posting.account in revenue:
             revenue[posting.account] += posting.revenue_usd
         cost += posting.cost_usd
@@ -112,5 +121,7 @@ def totals(postings: Iterable[Posting]) -> Totals:
         revenue_usd={account: cents(usd) for account, usd in revenue.items()},
         energy_cost_usd=cents(cost),
         charges_usd={account: cents(usd) for account, usd in charges.items()},
+        residual_kwh=residual_kwh,
+        residual_usd=cents(residual_usd),
         sla_credits_usd=cents(credit),
     )

@@ -44,6 +44,8 @@ class Metered(NamedTuple):
     """What is left of them to settle."""
     estimated: frozenset[str]
     """Devices of which something is posted from power or hashrate."""
+    since: Mapping[datetime, datetime]
+    """By start of the price interval, the earliest time that what is posted was done."""
 
 
 def meter(
@@ -63,6 +65,7 @@ def meter(
     cuts: dict[tuple[datetime, datetime], list[tuple[CurrentPrice, float]]] = {}
     left: dict[tuple[Metric, str], Integral] = {}
     uncounted: set[str] = set()
+    since: dict[datetime, datetime] = {}
 
     def cut(start: datetime, end: datetime) -> list[tuple[CurrentPrice, float]]:
         if (start, end) not in cuts:
@@ -80,9 +83,11 @@ def meter(
         if done.parked:
             assert mark is not None, "a first reading only sets its mark"
             assert reading.at is not None, "what is parked was read"
-            parked.append(_parked(metric, meter_subject, done.parked, cut(mark.at, reading.at)[-1][0]))
+            parked.append(parked_posting(metric, meter_subject, done.parked, cut(mark.at, reading.at)[-1][0]))
         for part in done.parts:
             for price, share in cut(part.start, part.end):
+                start = price.interval_start
+                since[start] = min(since.get(start, part.end), max(part.start, start))
                 line = lines.setdefault((account, subject, price), _Line())
                 amount = part.amount * share
                 estimated = amount if part.estimated else 0.0
@@ -113,10 +118,10 @@ def meter(
     postings.extend(
         _posting(Account.OVERHEAD, "site", price, line, hashprice_usd_per_ph_day) for price, line in overhead.items()
     )
-    return Metered(postings, new_marks, left, frozenset(uncounted))
+    return Metered(postings, new_marks, left, frozenset(uncounted), since)
 
 
-def _parked(metric: Metric, meter_subject: str, jump: float, price: CurrentPrice) -> Posting:
+def parked_posting(metric: Metric, meter_subject: str, jump: float, price: CurrentPrice) -> Posting:
     """The jump of a meter, at the interval in which it was read."""
     per_unit = HASHES_PER_PH_DAY if metric is Metric.ASIC_HASHES else JOULES_PER_KWH * KWH_PER_MWH
     return Posting(

@@ -4,18 +4,31 @@ The books are a value. Settling returns new ones beside the records to store, so
 new books over only once they are on disk: nothing is posted twice, and nothing is lost with a failed write.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from orchestrator.accounting.billing import JobRecord, interruption_credit, new_record, record_for, settle_job
 from orchestrator.accounting.charge_lines import CORRECTED, SITE, Posted, block_mark, post_charges
 from orchestrator.accounting.integrals import Integrals, carried_on
 from orchestrator.accounting.ledger import MeterMark, Posting
-from orchestrator.accounting.metering import intervals, meter
+from orchestrator.accounting.metering import intervals, meter, parked_posting
 from orchestrator.accounting.power_cost import block_kw
+from orchestrator.accounting.reconciling import (
+    KEPT,
+    Advance,
+    Booked,
+    Reconciled,
+    Reconciliation,
+    advanced,
+    balances,
+    reconciled,
+    residual_postings,
+)
 from orchestrator.accounting.unaccounted import Parked, Resolution, Way, book, booked_amount, take_off
-from orchestrator.domain.market import current_price
+from orchestrator.domain.market import CurrentPrice, current_price
+from orchestrator.domain.metering.metered import Balance
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
@@ -25,7 +38,7 @@ from orchestrator.domain.work import JobView, Workloads
 SETTLE_EVERY = timedelta(minutes=5)
 """Counters lose nothing between two postings; ERCOT's dispatch runs at this pace too."""
 
-Settled = Posting | MeterMark | JobRecord
+Settled = Posting | MeterMark | JobRecord | Reconciled
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +54,12 @@ class Books:
     """Interval start and USD/MWh at the last settlement."""
     integrals: Integrals = field(default_factory=dict)
     """Of power and hashrate since then; a restart begins with none."""
+    reconciled: Reconciliation = field(default_factory=dict)
+    """Of the site's meters against what is booked, as far back as it is still corrected."""
     estimated: frozenset[str] = frozenset()
     """Racks and nodes of which something was posted then for want of a counter."""
+    balances: Mapping[str, Balance] = field(default_factory=dict)
+    """Of each of the site's meters over the day before that."""
 
     def job(self, view: JobView, now: datetime) -> JobRecord:
         return record_for(self.jobs, view) or new_record(view, now)
@@ -72,7 +89,7 @@ def settle(
     charges."""
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
-    postings, marks, integrals, estimated = meter(
+    postings, marks, integrals, estimated, since = meter(
         site,
         telemetry,
         books.marks,
@@ -81,9 +98,10 @@ def settle(
         hashprice_usd_per_ph_day=hashprice,
         integrals=books.integrals,
     )
-    charge_postings, charged, block_marks = _settle_charges(site, books, snapshot, postings)
-    marks.extend(block_marks)
-    records: list[Settled] = [*postings, *charge_postings, *marks]
+    ours = _settle_meters(site, books, snapshot, telemetry, Booked(postings, since))
+    charge_postings, charged, block_marks = _settle_charges(site, books, snapshot, [*postings, *ours.postings])
+    marks.extend((*ours.marks, *block_marks))
+    records: list[Settled] = [*postings, *ours.postings, *ours.changed, *charge_postings, *marks]
     # Work done up to now belongs to the interval that ends now, where one does.
     price = current_price(snapshot.book, snapshot.at - INSTANT, site.stale.price)
     jobs = dict(books.jobs)
@@ -105,9 +123,57 @@ def settle(
         settled_at=snapshot.at,
         charged=charged,
         price=(snapshot.price.interval_start, snapshot.price.usd_per_mwh),
-        integrals=integrals,
+        integrals={**integrals, **ours.integrals},
         estimated=estimated,
+        reconciled=ours.reconciled,
+        balances=balances(ours.reconciled, snapshot.at),
     )
+
+
+class _Metered(NamedTuple):
+    """What the site's own meters come to."""
+
+    postings: list[Posting]
+    changed: list[Reconciled]
+    marks: list[MeterMark]
+    integrals: Integrals
+    reconciled: Reconciliation
+
+
+def _settle_meters(site: Site, books: Books, snapshot: Snapshot, telemetry: Telemetry, booked: Booked) -> _Metered:
+    """Of the meters of the grid connection and of feeders, up to now; `booked` is what the devices came to."""
+    prices, advances, parked = _Prices(site, snapshot), list[Advance](), list[Posting]()
+    for name in site.meters():
+        key = (Metric.METER_ENERGY, name)
+        mark, reading = books.marks.get(key), telemetry.get(*key)
+        advance = advanced(site, name, mark, reading, books.integrals.get(key))
+        advances.append(advance)
+        if advance.parked:
+            assert mark is not None, "a first reading only sets its mark"
+            assert reading.at is not None, "what is parked was read"
+            *_, (price, _) = prices.between(mark.at, reading.at)
+            parked.append(parked_posting(*key, advance.parked, price))
+    changed, known = reconciled(site, books.reconciled, advances, booked, snapshot.pue, prices, snapshot.at)
+    return _Metered(
+        [*parked, *residual_postings(site, books.reconciled, changed)],
+        changed,
+        [of.mark for of in advances if of.mark not in (None, books.marks.get((Metric.METER_ENERGY, of.meter)))],
+        {(Metric.METER_ENERGY, of.meter): of.integral for of in advances if of.integral is not None},
+        known,
+    )
+
+
+class _Prices(NamedTuple):
+    """See `reconciling.Prices`."""
+
+    site: Site
+    snapshot: Snapshot
+
+    def between(self, start: datetime, end: datetime) -> Iterable[tuple[CurrentPrice, float]]:
+        return intervals(self.snapshot.book, start, end, self.site.stale.price)
+
+    def end_of(self, start: datetime) -> datetime:
+        return current_price(self.snapshot.book, start, self.site.stale.price).interval_end
 
 
 def _settle_charges(
@@ -145,7 +211,7 @@ class Asked:
 
 def account_for(
     site: Site, books: Books, asked: Asked, parked: Parked, snapshot: Snapshot
-) -> tuple[Resolution, list[Posting], Books]:
+) -> tuple[Resolution, list[Posting | Reconciled], Books]:
     """Book or write off what is parked of a meter: the resolution, its lines and the books after it.
 
     ResolutionError where it can't be booked. A charge's line is corrected for as long as a late reading corrects it.
@@ -156,7 +222,11 @@ def account_for(
     if asked.way is Way.BOOK:
         amount = booked_amount(site, parked, asked.amount, snapshot.at)
         booked.extend(book(site, parked, amount, pue=snapshot.pue, hashprice_usd_per_ph_day=hashprice))
-    corrected = [line for line in booked if line.start >= snapshot.at - CORRECTED]
+    recent = [line for line in booked if line.start >= snapshot.at - KEPT]
+    prices = _Prices(site, snapshot)
+    changed, known = reconciled(site, books.reconciled, (), Booked(recent, {}), snapshot.pue, prices, snapshot.at)
+    ours = residual_postings(site, books.reconciled, changed)
+    corrected = [line for line in (*booked, *ours) if line.start >= snapshot.at - CORRECTED]
     charges, charged = post_charges(site.grid.charges, books.charged, None, snapshot.at, (), corrected)
     resolution = Resolution(
         id=asked.id,
@@ -171,7 +241,8 @@ def account_for(
         reason=asked.reason,
         person=asked.person,
     )
-    return resolution, [*take_off(parked), *booked, *charges], replace(books, charged=charged)
+    lines: list[Posting | Reconciled] = [*take_off(parked), *booked, *ours, *changed, *charges]
+    return resolution, lines, replace(books, charged=charged, reconciled=known)
 
 
 def interrupt(site: Site, books: Books, view: JobView, snapshot: Snapshot) -> tuple[list[Settled], Books]:

@@ -23,7 +23,17 @@ from orchestrator.domain.limits import limits_due
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase, Workloads
-from orchestrator.observe.verify import Pending, breaches_now, check, follow, mark_of, power_before, without_effect
+from orchestrator.observe.verify import (
+    Pending,
+    breaches_now,
+    check,
+    follow,
+    followed_unseen,
+    mark_of,
+    power_before,
+    quiet_before,
+    without_effect,
+)
 from orchestrator.ports import Record
 
 
@@ -56,21 +66,24 @@ def conclude(
     before, since = mark_of(action.move, snapshot), decision.at
     if superseded is not None and superseded.before == before:
         since = superseded.since
-    draft.pending[target] = Pending(action, outcome, power_before(action, snapshot), before, since)
+    quiet = quiet_before(draft.pending.values(), snapshot, site.controls)
+    draft.pending[target] = Pending(action, outcome, power_before(action, snapshot), before, since, quiet)
     if isinstance(action.move, PauseJob):
         interruption, draft.books = interrupt(site, draft.books, workloads.jobs[action.move.job], snapshot)
         records.extend(interruption)
     return records
 
 
-def verify_pending(site: Site, draft: State, snapshot: Snapshot) -> list[Record]:
-    """Outcomes of actions that the meter shows now, or that it should show by now and does not."""
+def verify_pending(site: Site, draft: State, snapshot: Snapshot) -> tuple[list[Record], Snapshot]:
+    """Outcomes of actions that the meter shows now, or that it should show by now and does not; and the snapshot, in
+    which devices that say nothing owe nothing any more where a meter has seen them follow."""
     outcomes: list[Record] = []
     controls = site.controls
     for target, pending in list(draft.pending.items()):
         outcome = check(pending, snapshot, controls)
         if outcome.state is OutcomeState.MEASURED:
             del draft.pending[target]
+            snapshot = followed_unseen(pending, snapshot, controls)
         elif outcome.state is OutcomeState.LATE:
             del draft.pending[target]
             if without_effect(pending, snapshot):
@@ -83,7 +96,8 @@ def verify_pending(site: Site, draft: State, snapshot: Snapshot) -> list[Record]
     for target, pending in list(draft.late.items()):
         if check(pending, snapshot, controls).state is OutcomeState.MEASURED:
             del draft.late[target]
-    return outcomes
+            snapshot = followed_unseen(pending, snapshot, controls)
+    return outcomes, snapshot
 
 
 def find_interruptions(

@@ -50,6 +50,7 @@ from orchestrator.domain.work import Workloads
 from orchestrator.explain.decision_record import write_up
 from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
+from orchestrator.observe.meters import without_suspect
 from orchestrator.observe.plausibility import judged
 from orchestrator.observe.standstill import watched
 from orchestrator.ports import (
@@ -260,18 +261,20 @@ class Controller:
             before=self.snapshot,
         )
         snapshot = assess(self.site, inputs, now)
+        outcomes, snapshot = verify_pending(self.site, draft, snapshot)
         records: list[Record] = [
             *new_prices(draft, book),
             *close_restart(self.site, draft, workloads, snapshot),
-            *verify_pending(self.site, draft, snapshot),
+            *outcomes,
             *find_interruptions(self.site, draft, self.workloads, workloads, snapshot),
         ]
         snapshot = holding(draft, snapshot)
+        telemetry = without_suspect(telemetry, snapshot.meters)
         draft.books = followed(self.site, draft.books, telemetry)
         if final or settlement_due(draft.books, snapshot, workloads):
             settled, draft.books = settle(self.site, draft.books, snapshot, workloads, telemetry)
             records.extend(settled)
-        snapshot = replace(snapshot, estimated=draft.books.estimated)
+        snapshot = replace(snapshot, estimated=draft.books.estimated, balances=draft.books.balances)
         self._watch.done(Part.ASSESS)
         trigger, trigger_at = trigger_of(draft, snapshot, trigger)
         records.append(observation(self.site, draft, snapshot))

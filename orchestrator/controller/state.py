@@ -51,6 +51,7 @@ class State:
                 marks={(mark.metric, mark.subject): mark for mark in memory.marks},
                 jobs={record.job: record for record in memory.jobs},
                 charged={line.key: line for line in memory.charged},
+                reconciled={line.key: line for line in memory.reconciled},
             ),
             curtailments={order.id: order for order in memory.curtailments},
             breaches={(breach.kind, breach.subject): breach for breach in memory.breaches},

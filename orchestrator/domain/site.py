@@ -315,6 +315,17 @@ class Site:
         grid = {} if self.grid.meter is None else {GRID_METER: self.grid.meter}
         return grid | {feeder.name: feeder.meter for feeder in self.feeders if feeder.meter is not None}
 
+    def behind(self, meter: str) -> tuple[Fleet | GpuPool, ...]:
+        """The fleets and pools whose power comes by a meter."""
+        devices: tuple[Fleet | GpuPool, ...] = (*self.fleets, *self.pools)
+        return tuple(of for of in devices if meter in (GRID_METER, of.feeder))
+
+    def metered_nameplate_kw(self, meter: str) -> float:
+        """The most that can come by a meter: all devices behind it at nameplate, and cooling on the hottest day."""
+        return sum(of.nameplate_kw for of in self.behind(meter)) * max(
+            pue for _, pue in self.cooling.pue_by_temperature_c
+        )
+
     def nodes(self) -> Iterator[tuple[GpuPool, str]]:
         for pool in self.pools:
             for node in pool.node_names():

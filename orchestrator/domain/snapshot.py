@@ -7,7 +7,7 @@ from datetime import datetime
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.limits import Curtailment, Limits
 from orchestrator.domain.market import CurrentPrice, PriceBook
-from orchestrator.domain.metering.metered import NO_METERS, SiteMeters
+from orchestrator.domain.metering.metered import NO_METERS, Balance, SiteMeters
 from orchestrator.domain.observation import Reading
 from orchestrator.domain.site import Fleet, GpuPool, Tenant
 from orchestrator.domain.target import GRID_CONNECTION, Target
@@ -191,6 +191,17 @@ class Snapshot:
     """Racks that draw more than their setpoint explains, and by how much, IT power."""
     estimated: frozenset[str] = frozenset()
     """Racks and nodes whose energy or hash was posted from power at the last settlement, for want of a counter."""
+    balances: Mapping[str, Balance] = field(default_factory=dict)
+    """By meter, as of the last settlement; those that have counted."""
+
+    @property
+    def measured_pue(self) -> float | None:
+        """What comes by the grid connection's meter over what all devices say; None where one of the two is not known.
+        What devices do not say and what cooling takes beyond the model are one in it."""
+        meter = self.meters.at(GRID_CONNECTION)
+        if meter is None or meter.kw is None or meter.unseen or meter.devices_kw <= 0.0:
+            return None
+        return meter.kw / meter.devices_kw * self.pue
 
     @property
     def silent_meters(self) -> list[str]:

@@ -44,8 +44,7 @@ def observe_meters(
     """All meters at `now`. `telemetry` is judged by `plausibility`, `before` how they were in the snapshot before."""
     if not site.meters():
         return NO_METERS
-    devices: tuple[Fleet | GpuPool, ...] = (*site.fleets, *site.pools)
-    seen = [_seen(site, of, telemetry, pue, now) for of in devices]
+    seen = [_seen(site, of, telemetry, pue, now) for of in site.behind(GRID_METER)]
     behind = {name: [part for part in seen if name in (GRID_METER, part.of.feeder)] for name in site.meters()}
     meters = {
         name: _meter(site, name, telemetry.get(Metric.METER_POWER, name), parts, pue, before.meters.get(name), now)
@@ -60,6 +59,18 @@ def observe_meters(
     if metered and _at_rest(site, workloads, now):
         learnt = learn(learnt, [part.target for part in seen], metered, now)
     return SiteMeters(meters, learnt)
+
+
+def without_suspect(telemetry: Telemetry, meters: SiteMeters) -> Telemetry:
+    """The telemetry with power and energy of meters that are suspect marked so: nothing is booked on them."""
+    found = {name: meter.reading.reason for name, meter in meters.meters.items() if meter.reading.reason}
+    if not found:
+        return telemetry
+    readings = {metric: dict(telemetry.readings(metric)) for metric in Metric}
+    for metric in (Metric.METER_POWER, Metric.METER_ENERGY):
+        for name in found.keys() & readings[metric].keys():
+            readings[metric][name] = replace(readings[metric][name], quality=Quality.SUSPECT, reason=found[name])
+    return Telemetry.of(telemetry.at, readings, telemetry.refused)
 
 
 def _seen(site: Site, of: Fleet | GpuPool, telemetry: Telemetry, pue: float, now: datetime) -> _Behind:
@@ -87,7 +98,6 @@ def _meter(
     most_kw = sum(part.of.nameplate_kw for part in behind) * pue * POSSIBLE_SHARE
     status = MeterStatus(
         at=place_of(name),
-        seen_at=now,
         reading=reading.graded(now, site.stale.telemetry_max_age),
         devices_kw=said_kw,
         unseen=unseen,
@@ -101,10 +111,7 @@ def _meter(
         )
     elif status.doubted_since is not None and now - status.doubted_since >= _shown_within(site):
         status = _suspect(status, doubt)
-    if was is None or was.since is None:
-        return replace(status, since=now if status.kw is not None else None)
-    passed_h = (now - was.seen_at).total_seconds() / 3600.0
-    return replace(status, unexplained_kwh=was.unexplained_kwh + (was.residual_kw or 0.0) * passed_h, since=was.since)
+    return status
 
 
 def _doubt(status: MeterStatus) -> str:

@@ -1,4 +1,4 @@
-"""What proves that a move took effect: readings from after it was accepted, of all it moved. Silence proves none."""
+"""What devices say of a move: readings from after it was accepted, of all it moved. Silence proves nothing."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -10,7 +10,7 @@ Mark = tuple[object, ...]
 
 
 class Evidence(NamedTuple):
-    """What is measured of a fleet or pool, IT power; a meter of its own would say the same of it."""
+    """What is measured of a fleet or pool by its devices, IT power; `meter_proof` has what a meter leaves for it."""
 
     kw: float
     expected_kw: float
@@ -31,9 +31,7 @@ def evidence(before: Mark | None, status: FleetStatus | PoolStatus) -> Evidence 
         if status.silent or status.read_from is None:
             return None
         return Evidence(status.counted_kw, status.expected_kw, status.read_from, moved_alone=False)
-    as_before = set(before or ())
-    modes = status.view.rack_modes
-    moved = [rack for rack, mode in modes.items() if (rack, mode) not in as_before]
+    modes, moved = status.view.rack_modes, moved_racks(before, status)
     read = [status.readings.get(rack) for rack in moved or status.readings]
     if not read or None in read:
         return None
@@ -43,3 +41,9 @@ def evidence(before: Mark | None, status: FleetStatus | PoolStatus) -> Evidence 
         read_from=min(reading.at for reading in read if reading is not None and reading.at is not None),
         moved_alone=True,
     )
+
+
+def moved_racks(before: Mark | None, status: FleetStatus) -> frozenset[str]:
+    """Those whose setpoint has changed since."""
+    as_before = set(before or ())
+    return frozenset(rack for rack, mode in status.view.rack_modes.items() if (rack, mode) not in as_before)

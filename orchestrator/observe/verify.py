@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from orchestrator.domain.decision import (
     Action,
@@ -24,14 +25,13 @@ from orchestrator.domain.site import Controls, Site
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
-from orchestrator.observe.proof import Evidence, Mark, evidence
+from orchestrator.observe.meter_proof import FALL_SHARE, RISE_SHARE, Left, left_by_meter
+from orchestrator.observe.proof import Evidence, Mark, evidence, moved_racks
 
-TOLERANCE = 0.02
+TOLERANCE = 1.0 - FALL_SHARE
 """Share of the expected power by which a measured power-down may be off."""
 SHORT_KW = 1.0
 """A shortfall under this is rounding."""
-RISE_SHARE = 0.7
-"""Share of an expected rise that must be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class Pending:
     """How what it moves showed then."""
     since: datetime
     """When it was sent, or the first of those before it that were accepted too and changed nothing."""
+    quiet: Snapshot
+    """From before it and all else that was under way when it was sent: meters show what has changed since."""
 
 
 def power_before(action: Action, snapshot: Snapshot) -> float:
@@ -68,6 +70,17 @@ def mark_of(move: Move, snapshot: Snapshot) -> Mark | None:
     return None if job is None else (job.view.phase, job.view.changed_at, job.view.starts, job.view.given_gpus)
 
 
+def quiet_before(under_way: Iterable[Pending], snapshot: Snapshot, controls: Controls) -> Snapshot:
+    """The snapshot from before all that is under way at `snapshot`: this one where nothing is.
+
+    Where something always is, no older one than by the time in which moves show: what they come to adds up, and with
+    it what is not known of them.
+    """
+    oldest = snapshot.at - 2 * max(controls.up_within, controls.down_within)
+    before = (pending.quiet for pending in under_way if pending.quiet.at >= oldest)
+    return min(before, key=lambda quiet: quiet.at, default=snapshot)
+
+
 def without_effect(pending: Pending, snapshot: Snapshot) -> bool:
     """The driver accepted it and shows what it moves as before: its power may well be that of the old setpoint."""
     return pending.before is not None and pending.before == mark_of(pending.action.move, snapshot)
@@ -76,21 +89,42 @@ def without_effect(pending: Pending, snapshot: Snapshot) -> bool:
 def check(pending: Pending, snapshot: Snapshot, controls: Controls) -> Outcome:
     """The action's outcome as of this snapshot: still acknowledged, measured, or late."""
     outcome = pending.outcome
-    if _measured(pending, snapshot, controls):
-        return replace(outcome, state=OutcomeState.MEASURED, measured_at=snapshot.at)
     within = controls.down_within if pending.action.direction is Direction.DOWN else controls.up_within
-    if snapshot.at - pending.since > within:
-        if without_effect(pending, snapshot):
-            detail = f"accepted, and nothing has changed after {within.total_seconds():.0f} s"
-            return replace(outcome, state=OutcomeState.LATE, detail=detail)
-        status = _status(pending.action, snapshot)
-        silent = len(status.silent) if status is not None else 0
-        counted = f"{status.counted_kw:.0f} kW counted" if status is not None else "no longer there"
-        detail = f"{counted} after {within.total_seconds():.0f} s, {pending.before_kw:.0f} kW before"
-        if silent:
-            detail += f"; {silent} meters are silent, which proves nothing"
+    overdue = snapshot.at - pending.since > within
+    proof = _proof(pending, snapshot, controls, overdue=overdue)
+    if proof.proven:
+        detail = str(proof.left) if proof.by_meter else outcome.detail
+        return replace(outcome, state=OutcomeState.MEASURED, measured_at=snapshot.at, detail=detail)
+    if not overdue:
+        return outcome
+    if without_effect(pending, snapshot):
+        detail = f"accepted, and nothing has changed after {within.total_seconds():.0f} s"
         return replace(outcome, state=OutcomeState.LATE, detail=detail)
-    return outcome
+    status = _status(pending.action, snapshot)
+    silent = len(status.silent) if status is not None else 0
+    counted = f"{status.counted_kw:.0f} kW counted" if status is not None else "no longer there"
+    detail = f"{counted} after {within.total_seconds():.0f} s, {pending.before_kw:.0f} kW before"
+    if silent:
+        detail += f"; {silent} meters are silent, which proves nothing"
+    if proof.left is not None and proof.left.can_tell:
+        detail += f"; {proof.left}"
+    return replace(outcome, state=OutcomeState.LATE, detail=detail)
+
+
+def followed_unseen(pending: Pending, snapshot: Snapshot, controls: Controls) -> Snapshot:
+    """The snapshot after `pending` was measured: racks of it that have said nothing since were seen by a meter, and owe
+    nothing."""
+    status = _status(pending.action, snapshot)
+    if not isinstance(status, FleetStatus):
+        return snapshot
+    proven_from = _proven_from(pending, controls)
+    read = {rack for rack, reading in status.readings.items() if reading.at is not None and reading.at >= proven_from}
+    unseen = moved_racks(pending.before, status) - status.defiant - read
+    if not unseen & status.lowered.keys():
+        return snapshot
+    lowered = {rack: asked for rack, asked in status.lowered.items() if rack not in unseen}
+    status = replace(status, lowered=lowered, stuck=status.stuck - unseen)
+    return replace(snapshot, fleets={**snapshot.fleets, status.fleet.name: status})
 
 
 def _status(action: Action, snapshot: Snapshot) -> FleetStatus | PoolStatus | None:
@@ -103,21 +137,48 @@ def _status(action: Action, snapshot: Snapshot) -> FleetStatus | PoolStatus | No
     return snapshot.pools.get(job.job.pool) if job is not None else None
 
 
-def _measured(pending: Pending, snapshot: Snapshot, controls: Controls) -> bool:
+class _Proof(NamedTuple):
+    proven: bool
+    left: Left | None = None
+    """What a meter leaves for it, where one has been read since."""
+    by_meter: bool = False
+    """And by nothing else."""
+
+
+def _proof(pending: Pending, snapshot: Snapshot, controls: Controls, *, overdue: bool) -> _Proof:
+    """By the meter of the place where it can tell, else by the devices that were moved.
+
+    Devices that say nothing are no matter where the meter shows the move. Where they deny it, they may be right, and
+    others have changed that say nothing: then nothing is proven. A meter is waited for until the move is `overdue`.
+    """
     action, move = pending.action, pending.action.move
     status = _status(action, snapshot)
     if status is None:
-        return True  # the job has ended meanwhile
+        return _Proof(True)  # the job has ended meanwhile
     if without_effect(pending, snapshot):
-        return False
+        return _Proof(False)
     if isinstance(move, (PauseJob, RunJob)):
         phase = snapshot.jobs[move.job].view.phase
         if phase is not (JobPhase.PAUSED if isinstance(move, PauseJob) else JobPhase.RUNNING):
-            return False
+            return _Proof(False)
+    proven_from = _proven_from(pending, controls)
     seen = evidence(pending.before, status)
-    # A full interval has to lie between: what was read at the moment of the answer is of before.
-    proven_from = (pending.outcome.acknowledged_at or pending.since) + controls.tick
-    return seen is not None and seen.read_from >= proven_from and _shows(pending, seen, snapshot.pue)
+    read = seen is not None and seen.read_from >= proven_from
+    claimed = seen is not None and read and _shows(pending, seen, snapshot.pue)
+    left = left_by_meter(pending.quiet, snapshot, status, controls.tick)
+    if left is None or not left.can_tell or left.down is not (action.direction is Direction.DOWN):
+        return _Proof(claimed)
+    if left.read_at < proven_from:
+        return _Proof(claimed and overdue)
+    if claimed:
+        return _Proof(not left.contradicts, left)
+    shown = left.shows and not (read and left.silent_beside)
+    return _Proof(shown, left, by_meter=shown)
+
+
+def _proven_from(pending: Pending, controls: Controls) -> datetime:
+    """A full interval has to lie between: what was read at the moment of the answer is of before."""
+    return (pending.outcome.acknowledged_at or pending.since) + controls.tick
 
 
 def _shows(pending: Pending, seen: Evidence, pue: float) -> bool:

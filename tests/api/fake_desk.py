@@ -26,7 +26,7 @@ from orchestrator.domain.decision import (
 )
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, current_price
-from orchestrator.domain.metering.metered import NO_METERS
+from orchestrator.domain.metering.metered import NO_METERS, Balance
 from orchestrator.domain.observation import Quality, Reading
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import (
@@ -163,6 +163,7 @@ class FakeDesk:
         self.book = PriceBook.of(_day_of_prices())
         self.stale: tuple[str, ...] = ()
         self.meters = NO_METERS
+        self.balances: dict[str, Balance] = {}
         self.observed = True
         self.share = 1.0
         """Share of the racks that are awake."""
@@ -265,6 +266,7 @@ class FakeDesk:
             interruptions_last_hour={},
             suspect=self.meters.suspect,
             meters=self.meters,
+            balances=self.balances,
         )
 
     # what tests do to it

@@ -12,16 +12,12 @@ def some_meters(now: datetime) -> SiteMeters:
         {
             "grid": MeterStatus(
                 at=GRID_CONNECTION,
-                seen_at=now,
                 reading=Reading(8e7, "W", now, Quality.FRESH),
                 devices_kw=78_500.0,
                 unseen=3,
-                unexplained_kwh=4_200.0,
-                since=now,
             ),
             "north": MeterStatus(
                 at=Target.feeder("north"),
-                seen_at=now,
                 reading=Reading(4e7, "W", now, Quality.SUSPECT, "40 MW come by; at most 33 MW can be drawn behind it"),
                 devices_kw=20_000.0,
                 unseen=0,

@@ -1,5 +1,6 @@
 """What the API says of the site."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import pytest
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.decision import Breach, BreachKind, BreachState
+from orchestrator.domain.metering.metered import Balance
 from orchestrator.domain.work import JobPhase, JobView
 from tests.api.metered import some_meters
 from tests.power_block import charged
@@ -183,7 +185,7 @@ async def test_the_state_tells_of_meters_and_of_what_devices_leave_unexplained(
     client: httpx.AsyncClient, desk: "FakeDesk"
 ) -> None:
     assert (await get(client, "state"))["observed"]["meters"] == []
-    desk.meters = some_meters(desk.now)
+    desk.meters, desk.balances = some_meters(desk.now), {"grid": Balance(1_900_000.0, 4_200.0)}
     observed = (await get(client, "state"))["observed"]
     grid, north = observed["meters"]
     assert grid == {
@@ -194,8 +196,14 @@ async def test_the_state_tells_of_meters_and_of_what_devices_leave_unexplained(
         "devices_kw": 78_500.0,
         "unseen": 3,
         "residual_kw": 1_500.0,
+        "metered_mwh": 1_900.0,
         "residual_mwh": 4.2,
     }
+    assert observed["pue_measured"] is None  # three devices say nothing
+    desk.meters = replace(desk.meters, meters={"grid": replace(desk.meters.meters["grid"], unseen=0)})
+    observed = (await get(client, "state"))["observed"]
+    assert observed["pue_measured"] == pytest.approx(observed["pue"] * 80_000.0 / 78_500.0)
+    assert (north["metered_mwh"], north["residual_mwh"]) == (0.0, 0.0)
     assert (north["power_kw"], north["residual_kw"], north["quality"]) == (None, None, "suspect")
     assert observed["suspect"] == {"meter north": "40 MW come by; at most 33 MW can be drawn behind it"}
     assert observed["biases"] == [

@@ -25,6 +25,7 @@ import orchestrator
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.charge_lines import CORRECTED
 from orchestrator.accounting.ledger import Account, MeterMark, Posting, totals
+from orchestrator.accounting.reconciling import KEPT, Reconciled
 from orchestrator.accounting.unaccounted import Resolution, Way
 from orchestrator.adapters.store import SqlStore, StoreError
 from orchestrator.domain.decision import (
@@ -317,6 +318,19 @@ def test_it_remembers_prices_for_as_long_as_they_are_known(store: Store) -> None
     store.record([price(), price(15)])
     assert store.restore(NOW + BEHIND).prices == (price(), price(15))
     assert store.restore(NOW + BEHIND + 15 * MINUTE).prices == (price(15),)
+
+
+def test_of_reconciled_intervals_it_remembers_what_is_still_corrected_and_keeps_the_newest_of_each(
+    store: Store,
+) -> None:
+    line = Reconciled("grid", NOW, 312.0, "real_time", 100.0, 5.0, 97.0, NOW + MINUTE, 840.0, 3.0)
+    others = (replace(line, meter="north"), replace(line, price_usd_per_mwh=20.0), replace(line, start=NOW - KEPT))
+    gone = replace(line, start=NOW - KEPT - MINUTE, booked_from=None)
+    store.record([line, *others, gone])
+    newer = replace(line, metered_kwh=110.0, residual_kwh=13.0)
+    store.record([newer])
+    assert set(store.restore(NOW).reconciled) == {newer, *others}
+    assert set(store.restore(NOW - MINUTE).reconciled) == {newer, *others, gone}
 
 
 def test_of_a_power_block_it_remembers_what_is_posted_of_each_price_and_interval(store: Store) -> None:

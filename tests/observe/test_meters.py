@@ -80,7 +80,7 @@ SAID = {OLD: 1000.0, NEW: 1400.0, H100: 200.0}
 ALL_KW = sum(SAID.values()) * PUE
 
 
-def test_what_comes_by_and_no_device_explains_is_shown_in_power_and_energy() -> None:
+def test_what_comes_by_and_no_device_explains_is_shown() -> None:
     watched = Watched("grid", "a")
     meters = watched.say({"grid": ALL_KW + 100.0, "a": 1000.0 * PUE - 20.0}, SAID)
     grid, feeder = meters.meters["grid"], meters.meters["a"]
@@ -88,14 +88,10 @@ def test_what_comes_by_and_no_device_explains_is_shown_in_power_and_energy() -> 
     assert grid.kw == pytest.approx(ALL_KW + 100.0)
     assert grid.residual_kw == pytest.approx(100.0)
     assert feeder.residual_kw == pytest.approx(-20.0)
-    assert grid.unexplained_kwh == 0.0
     meters = watched.say({"grid": ALL_KW + 60.0, "a": None}, SAID, after=timedelta(minutes=30))
-    assert meters.meters["grid"].unexplained_kwh == pytest.approx(50.0)
     assert meters.meters["a"].kw is None
     assert meters.meters["a"].residual_kw is None
     meters = watched.say({"grid": ALL_KW, "a": 1000.0 * PUE}, SAID, after=timedelta(minutes=30))
-    assert meters.meters["grid"].unexplained_kwh == pytest.approx(50.0 + 30.0)
-    assert meters.meters["a"].unexplained_kwh == pytest.approx(-10.0)  # nothing while it said nothing
     assert meters.kw(GRID_CONNECTION) == pytest.approx(ALL_KW)
     assert meters.kw(Target.feeder("b")) is None
 

@@ -41,7 +41,7 @@ def pending(move: Move, change_kw: float, before: Snapshot, *, sent_s_ago: float
     action = Action("d-1/0", move, direction, "test", change_kw)
     sent_at = before.at - timedelta(seconds=sent_s_ago)
     outcome = Outcome("d-1/0", OutcomeState.ACKNOWLEDGED, sent_at=sent_at, acknowledged_at=sent_at)
-    return Pending(action, outcome, power_before(action, before), mark_of(move, before), sent_at)
+    return Pending(action, outcome, power_before(action, before), mark_of(move, before), sent_at, before)
 
 
 def shed(scene: Scene, *, sent_s_ago: float = 10.0) -> Pending:

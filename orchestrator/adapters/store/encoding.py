@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping
 
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.ledger import Account, MeterMark, Posting
+from orchestrator.accounting.reconciling import Reconciled
 from orchestrator.accounting.unaccounted import Resolution, Way
 from orchestrator.adapters.store.tables import PLANNED
 from orchestrator.domain.decision import (
@@ -229,6 +230,14 @@ def mark_row(mark: MeterMark) -> Row:
 
 def mark_of(row: RowMapping) -> MeterMark:
     return MeterMark(**{**row, "metric": Metric(row["metric"])})
+
+
+def reconciled_row(line: Reconciled) -> Row:
+    return asdict(line)
+
+
+def reconciled_of(row: RowMapping) -> Reconciled:
+    return Reconciled(**row)
 
 
 def resolution_row(resolution: Resolution) -> Row:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func
 
 from orchestrator.accounting.charge_lines import CORRECTED, Charged
 from orchestrator.accounting.ledger import Account, Posting
+from orchestrator.accounting.reconciling import KEPT, Reconciled
 from orchestrator.accounting.unaccounted import Resolution
 from orchestrator.adapters.store import encoding, tables
 from orchestrator.domain.decision import Breach, BreachState, Decision, Outcome, OutcomeState
@@ -55,6 +56,7 @@ def memory(connection: Connection, now: datetime) -> Memory:
             )
         ),
         charged=_charged(connection, now),
+        reconciled=_reconciled(connection, now - KEPT),
         jobs=tuple(encoding.job_of(row) for row in _rows(connection, select(tables.jobs).order_by(tables.jobs.c.job))),
         prices=_prices(connection, now - BEHIND),
         unsettled=_decided(
@@ -97,6 +99,17 @@ def _charged(connection: Connection, now: datetime) -> tuple[Charged, ...]:
         Charged(account, start, price, mwh * KWH_PER_MWH, energy_kwh[start, price])
         for account, start, price, mwh in found
     )
+
+
+def _reconciled(connection: Connection, start: datetime) -> tuple[Reconciled, ...]:
+    """Of intervals from `start` on."""
+    line = tables.reconciliations.c
+    query = (
+        select(tables.reconciliations)
+        .where(line.start >= start)
+        .order_by(line.meter, line.start, line.price_usd_per_mwh)
+    )
+    return tuple(encoding.reconciled_of(row) for row in _rows(connection, query))
 
 
 def decisions_before(connection: Connection, limit: int, before: str | None) -> tuple[Decided, ...]:

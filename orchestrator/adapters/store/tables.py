@@ -141,6 +141,22 @@ resolutions = Table(
     Index("resolutions_at", "at"),
 )
 
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("meter", String, primary_key=True),
+    Column("start", UtcTime, primary_key=True),
+    Column("price_usd_per_mwh", Double, primary_key=True),
+    Column("price_basis", String, nullable=False),
+    Column("metered_kwh", Double, nullable=False),
+    Column("estimated_kwh", Double, nullable=False),
+    Column("devices_kwh", Double, nullable=False),
+    Column("booked_from", UtcTime),
+    Column("covered_s", Double, nullable=False),
+    Column("residual_kwh", Double, nullable=False),
+    Index("reconciliations_start", "start"),
+)
+
 meter_marks = Table(
     "meter_marks",
     metadata,

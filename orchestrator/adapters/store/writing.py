@@ -9,6 +9,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.ledger import MeterMark, Posting
+from orchestrator.accounting.reconciling import Reconciled
 from orchestrator.accounting.unaccounted import Resolution
 from orchestrator.adapters.store import encoding, tables
 from orchestrator.adapters.store.errors import UnknownActionError
@@ -37,6 +38,7 @@ class Statements:
     outcome: Update
     posting: Insert
     mark: Insert
+    reconciled: Insert
     curtailment: Insert
     breach: Insert
     job: Insert
@@ -53,6 +55,7 @@ class Statements:
             outcome=update(tables.actions).where(tables.actions.c.id == bindparam("action_id")),
             posting=_add(dialect, tables.ledger),
             mark=_replace(dialect, tables.meter_marks),
+            reconciled=_replace(dialect, tables.reconciliations),
             curtailment=_replace(dialect, tables.curtailments),
             breach=_replace(dialect, tables.breaches),
             job=_replace(dialect, tables.jobs),
@@ -79,6 +82,8 @@ def write(connection: Connection, statements: Statements, records: Sequence[Reco
             raise UnknownActionError(f"an outcome is of action {outcome.action_id}, which is not on record")
     _many(connection, statements.posting, encoding.ledger_rows(i for i in records if isinstance(i, Posting)))
     _many(connection, statements.mark, [encoding.mark_row(i) for i in records if isinstance(i, MeterMark)])
+    lines = [encoding.reconciled_row(item) for item in records if isinstance(item, Reconciled)]
+    _many(connection, statements.reconciled, lines)
     orders = [encoding.curtailment_row(item) for item in records if isinstance(item, Curtailment)]
     _many(connection, statements.curtailment, orders)
     _many(connection, statements.breach, [encoding.breach_row(i) for i in records if isinstance(i, Breach)])

@@ -16,7 +16,7 @@ from orchestrator.api.routes.plan import PlanOutline
 from orchestrator.api.routes.prices import PriceNow
 from orchestrator.api.routes.site import Clock
 from orchestrator.dispatch.power_price import charge_figures, power_prices, price_at
-from orchestrator.domain.metering.metered import MeterStatus
+from orchestrator.domain.metering.metered import Balance, MeterStatus
 from orchestrator.domain.observation import Quality
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
@@ -49,7 +49,8 @@ class MeterDocument(BaseModel):
     )
     unseen: int = Field(description="Devices behind it without such a reading")
     residual_kw: float | None = Field(description="What comes by and no device explains")
-    residual_mwh: float = Field(description="The same over time since the controller started")
+    metered_mwh: float = Field(description="What came by over the last 24 hours, by the record")
+    residual_mwh: float = Field(description="Of it, what is booked of no device; negative: more is booked than came by")
 
 
 class BiasDocument(BaseModel):
@@ -100,7 +101,10 @@ class Observed(BaseModel):
     mining_kw: float = Field(description="As measured, before cooling")
     hpc_kw: float = Field(description="As measured, before cooling")
     overhead_kw: float = Field(description="Cooling and distribution, by the measured load")
-    pue: float
+    pue: float = Field(description="Modelled, by the outdoor temperature: what is dispatched and booked by")
+    pue_measured: float | None = Field(
+        description="The grid connection's meter over all devices; null where one of them is not measured"
+    )
     outdoor_c: float | None
     outdoor_quality: Quality
     hashprice_usd_per_ph_day: float
@@ -166,7 +170,10 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
             for name in snapshot.power.feeders_kw
             for cap in (snapshot.limits.feeder(name),)
         ],
-        meters=[_meter(name, meter) for name, meter in snapshot.meters.meters.items()],
+        meters=[
+            _meter(name, meter, snapshot.balances.get(name, Balance(0.0, 0.0)))
+            for name, meter in snapshot.meters.meters.items()
+        ],
         biases=[
             BiasDocument(of=str(bias.of), share=bias.share, spread=bias.spread, before=bias.before, moved=bias.moved)
             for bias in snapshot.meters.biases
@@ -176,6 +183,7 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
         hpc_kw=snapshot.measured.hpc_kw,
         overhead_kw=snapshot.measured.overhead_kw,
         pue=snapshot.pue,
+        pue_measured=snapshot.measured_pue,
         outdoor_c=snapshot.outdoor.value,
         outdoor_quality=snapshot.outdoor.quality,
         hashprice_usd_per_ph_day=hashprice_usd_per_ph_day(snapshot, site),
@@ -194,7 +202,7 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
     )
 
 
-def _meter(name: str, meter: MeterStatus) -> MeterDocument:
+def _meter(name: str, meter: MeterStatus, balance: Balance) -> MeterDocument:
     return MeterDocument(
         name=name,
         power_kw=meter.kw,
@@ -203,5 +211,6 @@ def _meter(name: str, meter: MeterStatus) -> MeterDocument:
         devices_kw=meter.devices_kw,
         unseen=meter.unseen,
         residual_kw=meter.residual_kw,
-        residual_mwh=meter.unexplained_kwh / 1000.0,
+        metered_mwh=balance.metered_kwh / 1000.0,
+        residual_mwh=balance.residual_kwh / 1000.0,
     )

@@ -15,17 +15,12 @@ class MeterStatus:
 
     at: Target
     """The grid connection or a feeder."""
-    seen_at: datetime
     reading: Reading
     """Judged: fresh, stale, missing or suspect."""
     devices_kw: float
     """What the devices behind it say that have a fresh reading which can be true, times PUE."""
     unseen: int
     """Devices behind it that have none."""
-    unexplained_kwh: float = 0.0
-    """The residual over time, as far as the meter was fresh; negative where devices say more than comes by."""
-    since: datetime | None = None
-    """From when on that is summed; None before the meter was first fresh."""
     doubted_since: datetime | None = None
     """Since when it contradicts the devices."""
     still_kw: float = 0.0
@@ -40,6 +35,15 @@ class MeterStatus:
     def residual_kw(self) -> float | None:
         """What comes by and no device explains."""
         return None if self.kw is None else self.kw - self.devices_kw
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Energy by a meter over the last day against what is booked of the devices behind it, as it is on record."""
+
+    metered_kwh: float
+    residual_kwh: float
+    """Of it, what is booked of no device; negative where more is booked than came by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +88,12 @@ class SiteMeters:
 
     def kw(self, at: Target) -> float | None:
         """Power that a fresh meter shows at the grid connection or a feeder; None where there is no such meter."""
-        meter = self.meters.get(GRID_METER if at == GRID_CONNECTION else at.name)
+        meter = self.at(at)
         return meter.kw if meter is not None else None
+
+    def at(self, place: Target) -> MeterStatus | None:
+        """The meter of the grid connection or of a feeder, if there is one."""
+        return self.meters.get(GRID_METER if place == GRID_CONNECTION else place.name)
 
     def bound(self, at: Target) -> bool:
         """A fresh meter, there or at the grid connection, says how much can be drawn there at most."""

@@ -64,7 +64,7 @@ def _meter_text(meter: Mapping[str, Any]) -> str:
     more = "more" if meter["residual_kw"] >= 0.0 else "less"
     residual = f"{power_text(abs(meter['residual_kw']))} {more} than its devices"
     return (
-        f"meter {meter['name']}: {power_text(meter['power_kw'])}, {residual} ({meter['residual_mwh']:.1f} MWh so far)"
+        f"meter {meter['name']}: {power_text(meter['power_kw'])}, {residual} ({meter['residual_mwh']:.1f} MWh in 24 h)"
     )
 
 

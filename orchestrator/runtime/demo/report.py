@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from math import ceil
 from statistics import median
 from typing import Any
@@ -35,6 +36,7 @@ def report(store: Store, site: Site, start: datetime, end: datetime) -> dict[str
         "profit_usd": float(sums.profit_usd),
         "energy_cost_usd": float(sums.energy_cost_usd),
         **{f"{charge.name}_usd": float(sums.charges_usd.get(charge.name, 0)) for charge in site.grid.charges},
+        **({} if sums.residual_kwh is None else _residual(sums.residual_kwh, sums.residual_usd)),
         "sla_credits_usd": float(sums.sla_credits_usd),
         "revenue_usd": {str(account): float(usd) for account, usd in sums.revenue_usd.items()},
         "energy_kwh": {str(account): round(kwh, 3) for account, kwh in sums.energy_kwh.items()},
@@ -48,6 +50,11 @@ def report(store: Store, site: Site, start: datetime, end: datetime) -> dict[str
         "reaction_seconds": _reactions(decisions),
         "observations": len(observations),
     }
+
+
+def _residual(kwh: float, usd: Decimal) -> dict[str, float]:
+    """Of a site that is billed by a meter: what it counted beyond all that is booked. Part of the energy cost."""
+    return {"residual_kwh": round(kwh, 3), "residual_usd": float(usd)}
 
 
 def _line_start(start: datetime) -> datetime:

@@ -123,8 +123,14 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
                 unit="watts",
             ),
             _gauge(
+                "meter_energy_joules",
+                "Energy that came by over the last 24 hours, by the record.",
+                _METER,
+                unit="joules",
+            ),
+            _gauge(
                 "meter_residual_joules",
-                "The same over time since the controller started, as far as the meter was fresh; it may fall.",
+                "Of it, what is booked of no device; below 0 where more is booked than came by.",
                 _METER,
                 unit="joules",
             ),
@@ -206,6 +212,11 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _gauge("hashprice_usd_per_phs_day", "USD per PH/s and day, in force.", unit="usd_per_phs_day"),
             _gauge("outdoor_celsius", "Outdoor temperature in force.", unit="celsius"),
             _gauge("pue_ratio", "Power at the grid over IT power, by the outdoor temperature.", unit="ratio"),
+            _gauge(
+                "pue_measured_ratio",
+                "The same by the grid connection's meter over all devices; absent where one of them is not measured.",
+                unit="ratio",
+            ),
             _gauge(
                 "input_age_seconds",
                 "Age by site time: since the newest reading; for the price since the end of the newest real-time "
@@ -301,7 +312,8 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _counter("revenue_usd_total", "Revenue settled.", _EARNING, unit="usd"),
             _counter(
                 "energy_cost_usd_total",
-                "Paid for energy at prices above 0; of a charge, as `ppa`: what it cost more than the market.",
+                "Paid for energy at prices above 0; of a charge, as `ppa`: what it cost more than the market; of "
+                "`residual`, where there is a meter: what it counted and no device explains.",
                 _PAYING,
                 unit="usd",
             ),

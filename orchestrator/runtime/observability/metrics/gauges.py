@@ -15,12 +15,12 @@ from orchestrator.accounting.economics import mining_value_usd_per_mwh
 from orchestrator.domain.decision import BreachKind
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PRICE_BASES
-from orchestrator.domain.metering.metered import SiteMeters
 from orchestrator.domain.observation import Metric, Quality, Telemetry
 from orchestrator.domain.site import Fleet, Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
+from orchestrator.domain.units import JOULES_PER_KWH
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.observe.assess import Inputs
@@ -58,7 +58,7 @@ class Gauges:
     def fill(self, sheet: Sheet, seen: Seen) -> None:
         snapshot, jobs = seen.snapshot, watch_jobs(seen.snapshot.jobs.values(), seen.now)
         self._power(sheet, snapshot)
-        _meters(sheet, snapshot.meters)
+        _meters(sheet, snapshot)
         self._fleets(sheet, snapshot)
         _pools(sheet, snapshot, jobs)
         sheet.put("devices_estimated", len(snapshot.estimated))
@@ -153,15 +153,19 @@ class Gauges:
                 sheet.put("sla_budget_burnt_ratio", count / tenant.interruptions_per_hour, tenant=tenant.name)
 
 
-def _meters(sheet: Sheet, meters: SiteMeters) -> None:
+def _meters(sheet: Sheet, snapshot: Snapshot) -> None:
+    meters = snapshot.meters
     for name, meter in meters.meters.items():
         sheet.put("meter_silent", float(meter.kw is None), meter=name)
         sheet.put("meter_suspect", float(meter.reading.quality is Quality.SUSPECT), meter=name)
         if meter.kw is not None and meter.residual_kw is not None:
             sheet.put("meter_watts", meter.kw * 1000.0, meter=name)
             sheet.put("meter_residual_watts", meter.residual_kw * 1000.0, meter=name)
-        if meter.since is not None:
-            sheet.put("meter_residual_joules", meter.unexplained_kwh * 3.6e6, meter=name)
+    for name, balance in snapshot.balances.items():
+        sheet.put("meter_energy_joules", balance.metered_kwh * JOULES_PER_KWH, meter=name)
+        sheet.put("meter_residual_joules", balance.residual_kwh * JOULES_PER_KWH, meter=name)
+    if snapshot.measured_pue is not None:
+        sheet.put("pue_measured_ratio", snapshot.measured_pue)
     for bias in meters.biases:
         sheet.put("meter_bias_ratio", bias.share, devices=bias.of.name)
         sheet.put("meter_bias_spread_ratio", bias.spread, devices=bias.of.name)

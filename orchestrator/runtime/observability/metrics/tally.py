@@ -23,7 +23,8 @@ class Tally:
     def __init__(self, site: Site, counters: Counters, job_before: Callable[[str], JobRecord | None]) -> None:
         self._counters = counters
         self._job_before = job_before
-        self._paying = (*_ENERGY, *(charge.name for charge in site.grid.charges))
+        residual = (Account.RESIDUAL,) if site.meters() else ()
+        self._paying = (*_ENERGY, *residual, *(charge.name for charge in site.grid.charges))
         for account in self._paying:
             counters.add("energy_cost_usd_total", 0.0, account)
             counters.add("energy_income_usd_total", 0.0, account)
