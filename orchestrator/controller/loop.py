@@ -248,6 +248,7 @@ class Controller:
         if not workloads.synced:
             return None  # never act on a view that may be old
         draft.curtailments = {key: order for key, order in draft.curtailments.items() if order.until > now}
+        draft.books = followed(self.site, draft.books, workloads, telemetry)
         inputs = Inputs(
             book=book,
             hashprice=hashprice,
@@ -257,6 +258,7 @@ class Controller:
             curtailments=tuple(draft.curtailments.values()),
             breaches=tuple(draft.breaches.values()),
             job_records=draft.books.jobs,
+            works=draft.books.works,
             before=self.snapshot,
         )
         snapshot = assess(self.site, inputs, now)
@@ -267,7 +269,6 @@ class Controller:
             *find_interruptions(self.site, draft, self.workloads, workloads, snapshot),
         ]
         snapshot = holding(draft, snapshot)
-        draft.books = followed(self.site, draft.books, telemetry)
         if final or settlement_due(draft.books, snapshot, workloads):
             settled, draft.books = settle(self.site, draft.books, snapshot, workloads, telemetry)
             records.extend(settled)
