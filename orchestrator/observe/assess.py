@@ -77,7 +77,7 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
         for pool in site.pools
     }
     dark_pools = {name for name, status in pools.items() if status.dark_since is not None}
-    seen = JobsSeen(open_jobs, telemetry, inputs.job_records, inputs.works)
+    seen = JobsSeen(now, open_jobs, telemetry, inputs.job_records, inputs.works)
     jobs = job_statuses(site, seen, before.jobs if before else {}, dark_pools)
     meters = observe_meters(site, telemetry, workloads, pue, before.meters if before else NO_METERS, now)
     limits = limits_now(site, inputs.curtailments, now)

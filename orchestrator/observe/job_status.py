@@ -18,6 +18,7 @@ from orchestrator.domain.work import JobView
 class JobsSeen:
     """What is known of open jobs."""
 
+    at: datetime
     views: Mapping[str, JobView]
     telemetry: Telemetry
     records: Mapping[str, JobRecord]
@@ -39,7 +40,10 @@ def job_statuses(
             view = replace(view, held=f"no reading of pool {view.job.pool}: nothing of it goes up")
         record = record_for(seen.records, view) if name in seen.records else None
         billed = record.billed_gpu_seconds if record is not None else 0.0
-        reached = _reached(view, progress.get(name), checkpoints.get(name), seen.works.get(name), max_age)
+        reading = progress.get(name)
+        if reading is not None:
+            reading = reading.graded(seen.at, max_age)
+        reached = _reached(view, reading, checkpoints.get(name), seen.works.get(name), max_age)
         # A job that nothing is known of has done what was billed.
         done_gpu_seconds, checkpoint_gpu_seconds, estimated = reached or _Reached(billed, billed, estimated=False)
         interruptions = record.interruptions if record is not None else 0
