@@ -44,10 +44,11 @@ class Tenants:
 
     def go(self, minutes: float, *, looks: int = 4) -> None:
         for _ in range(looks):
-            step_s = minutes * 60.0 / looks
-            self.now += timedelta(seconds=step_s)
+            step = timedelta(minutes=minutes) / looks  # in whole microseconds, as a driver has it
+            step_s = step.total_seconds()
+            self.now += step
             if self.view.phase is JobPhase.RUNNING:
-                self.view = replace(self.view, elapsed=self.view.elapsed + timedelta(seconds=step_s))
+                self.view = replace(self.view, elapsed=self.view.elapsed + step)
                 self.held += step_s * self.view.gpus
                 loaded_s = min(self.loading_s, step_s)
                 self.loading_s -= loaded_s
