@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
+from orchestrator.accounting.job_work import JobWork
 from orchestrator.accounting.ledger import Account, Posting
 from orchestrator.accounting.sla_credits import billed_usd, credited_usd, late_credit_usd, most_credit_usd
 from orchestrator.domain.market import CurrentPrice
@@ -26,6 +28,10 @@ class JobRecord:
     """`open`, `on_time`, `late` or `failed`."""
     arrival: Arrival | None = None
     """None for a job that an older version has put on record."""
+    estimated_gpu_seconds: float = 0.0
+    """Of what is billed, from GPUs and time, and not measured since."""
+    work: JobWork | None = None
+    """How far it was at its last settlement; None for one that never ran."""
 
 
 def record_for(records: Mapping[str, JobRecord], view: JobView) -> JobRecord | None:
@@ -49,27 +55,53 @@ def new_record(view: JobView, seen_at: datetime) -> JobRecord:
     )
 
 
-def settle_job(
-    view: JobView,
-    tenant: Tenant,
-    record: JobRecord,
-    progress_gpu_seconds: float | None,
-    price: CurrentPrice,
-    now: datetime,
-) -> tuple[JobRecord, list[Posting]]:
-    """Bill progress beyond what was billed, credit a missed deadline once, and note how the job ended.
+class Due(NamedTuple):
+    """Work that a job is to be billed up to, GPU-seconds."""
 
-    Work is billed by its highest measured progress, so what is computed again after a lost checkpoint is billed
-    once. A job that succeeded has done all its work. A job that fails by itself before its deadline is its tenant's.
+    done: float
+    known: float
+    """Of it, what is measured, or known by the job's end; the rest is estimated."""
+
+
+def due_of(view: JobView, work: JobWork | None, max_age: timedelta) -> Due:
+    """By measured progress where the job ever served any, else by its GPUs and time; no more than its GPUs can have
+    done in the time that it held them. A job that succeeded has done all its work."""
+    if work is None:
+        return Due(0.0, 0.0)
+    most = min(view.job.work_gpu_seconds, work.held_gpu_seconds)
+    measured = work.measured_gpu_seconds
+    if view.phase is JobPhase.SUCCEEDED:
+        return Due(most, most if measured is not None or most == view.job.work_gpu_seconds else 0.0)
+    if measured is not None:
+        return Due(min(measured, most), min(measured, most))
+    return Due(min(work.done_gpu_seconds(view, max_age), most), 0.0)
+
+
+def settle_job(
+    view: JobView, tenant: Tenant, record: JobRecord, due: Due, price: CurrentPrice, now: datetime
+) -> tuple[JobRecord, list[Posting]]:
+    """Bill what is due beyond what was billed, credit a missed deadline once, and note how the job ended.
+
+    Work is billed by the furthest that the job ever got, so what is computed again after a lost checkpoint is billed
+    once, and so is what was estimated and is measured later. A job that fails by itself before its deadline is its
+    tenant's.
     """
     job = view.job
-    done = job.work_gpu_seconds if view.phase is JobPhase.SUCCEEDED else progress_gpu_seconds
     postings: list[Posting] = []
-    if done is not None and done > record.billed_gpu_seconds:
-        new_gpu_s = min(done, job.work_gpu_seconds) - record.billed_gpu_seconds
-        usd = billed_usd(new_gpu_s, tenant.usd_per_gpu_h)
-        postings.append(_posting(job.name, price, quantity=new_gpu_s / SECONDS_PER_HOUR, revenue_usd=usd))
-        record = replace(record, billed_gpu_seconds=min(done, job.work_gpu_seconds))
+    new_gpu_s = due.done - record.billed_gpu_seconds
+    if new_gpu_s > 0.0:
+        estimated_gpu_s = min(max(due.done - due.known, 0.0), new_gpu_s)
+        usd, estimated_usd = (billed_usd(gpu_s, tenant.usd_per_gpu_h) for gpu_s in (new_gpu_s, estimated_gpu_s))
+        line = _posting(job.name, price, quantity=new_gpu_s / SECONDS_PER_HOUR, revenue_usd=usd)
+        postings.append(replace(line, estimated_usd=estimated_usd))
+        record = replace(
+            record,
+            billed_gpu_seconds=due.done,
+            estimated_gpu_seconds=record.estimated_gpu_seconds + estimated_gpu_s,
+        )
+    unknown = max(record.billed_gpu_seconds - due.known, 0.0)
+    if record.estimated_gpu_seconds > unknown:
+        record = replace(record, estimated_gpu_seconds=unknown)
     if record.outcome != "open":
         return record, postings
     ended_at = view.changed_at if view.phase.ended else None

@@ -57,7 +57,8 @@ class Posting:
     estimated_kwh: float = 0.0
     """Of `energy_kwh`: integrated from power for want of a counter."""
     estimated_usd: float = 0.0
-    """Of `revenue_usd`: earned by hash that is integrated from the hashrate."""
+    """Of `revenue_usd`: earned by hash that is integrated from the hashrate, and by work that is estimated from GPUs
+    and time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from orchestrator.accounting.billing import JobRecord, interruption_credit, new_record, record_for, settle_job
+from orchestrator.accounting.billing import JobRecord, due_of, interruption_credit, new_record, record_for, settle_job
 from orchestrator.accounting.charge_lines import CORRECTED, SITE, Posted, block_mark, post_charges
 from orchestrator.accounting.integrals import Integrals, carried_on
+from orchestrator.accounting.job_work import JobWork, Works, follow_jobs
 from orchestrator.accounting.ledger import MeterMark, Posting
 from orchestrator.accounting.metering import intervals, meter, parked_posting
 from orchestrator.accounting.power_cost import block_kw
@@ -60,14 +61,35 @@ class Books:
     """Racks and nodes of which something was posted then for want of a counter."""
     balances: Mapping[str, Balance] = field(default_factory=dict)
     """Of each of the site's meters over the day before that."""
+    works: Works = field(default_factory=dict)
+    """How far jobs are; a restart goes on from what is on record."""
 
     def job(self, view: JobView, now: datetime) -> JobRecord:
         return record_for(self.jobs, view) or new_record(view, now)
 
 
-def followed(site: Site, books: Books, telemetry: Telemetry) -> Books:
-    """The books with what was read; each round, so that what has no counter can be settled by its power."""
-    return replace(books, integrals=carried_on(site, books.integrals, telemetry))
+def followed(site: Site, books: Books, workloads: Workloads, telemetry: Telemetry) -> Books:
+    """The books with what was read; each round, so that what has no counter can be settled by its power, and a job
+    that serves no progress by its GPUs and time."""
+    jobs: dict[str, JobView] = {}
+    on_record: dict[str, JobWork] = {}
+    for name, view in workloads.jobs.items():
+        record = books.jobs.get(name)
+        if record is not None and record.outcome != "open" and view.phase.ended:
+            continue
+        jobs[name] = view
+        if name not in books.works and (work := _on_record(record_for(books.jobs, view), view)) is not None:
+            on_record[name] = work
+    works = follow_jobs(site, books.works, on_record, replace(workloads, jobs=jobs), telemetry)
+    return replace(books, integrals=carried_on(site, books.integrals, telemetry), works=works)
+
+
+def _on_record(record: JobRecord | None, view: JobView) -> JobWork | None:
+    """Where the job goes on from. Versions before have billed nothing but what was measured, and kept no more of it."""
+    if record is None or record.work is not None or not record.billed_gpu_seconds:
+        return record.work if record is not None else None
+    held = view.elapsed.total_seconds() * view.job.gpus
+    return JobWork(view.elapsed, view.starts, 0.0, view.gpus, held, 0.0, record.billed_gpu_seconds)
 
 
 def settlement_due(books: Books, snapshot: Snapshot, workloads: Workloads) -> bool:
@@ -109,10 +131,10 @@ def settle(
         before = jobs.get(name)
         if before is not None and before.outcome != "open" and view.phase.ended:
             continue
-        progress = telemetry.get(Metric.JOB_PROGRESS, name).believed
-        record, job_postings = settle_job(
-            view, site.tenant(view.job.tenant), books.job(view, snapshot.at), progress, price, snapshot.at
-        )
+        work, record = books.works.get(name), books.job(view, snapshot.at)
+        due = due_of(view, work, site.stale.telemetry_max_age)
+        record, job_postings = settle_job(view, site.tenant(view.job.tenant), record, due, price, snapshot.at)
+        record = replace(record, work=work)
         records.extend(job_postings)
         if record != before:
             jobs[name] = record
@@ -127,6 +149,7 @@ def settle(
         estimated=estimated,
         reconciled=ours.reconciled,
         balances=balances(ours.reconciled, snapshot.at),
+        works=books.works,
     )
 
 

@@ -249,6 +249,7 @@ class Controller:
         if not workloads.synced:
             return None  # never act on a view that may be old
         draft.curtailments = {key: order for key, order in draft.curtailments.items() if order.until > now}
+        draft.books = followed(self.site, draft.books, workloads, telemetry)
         inputs = Inputs(
             book=book,
             hashprice=hashprice,
@@ -258,6 +259,7 @@ class Controller:
             curtailments=tuple(draft.curtailments.values()),
             breaches=tuple(draft.breaches.values()),
             job_records=draft.books.jobs,
+            works=draft.books.works,
             before=self.snapshot,
         )
         snapshot = assess(self.site, inputs, now)

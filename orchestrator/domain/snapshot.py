@@ -103,10 +103,12 @@ class JobStatus:
     view: JobView
     tenant: Tenant
     done_gpu_seconds: float
-    """Measured progress; 0 before the first start."""
+    """Progress; 0 before the first start."""
     checkpoint_gpu_seconds: float
     interruptions: int
     last_interrupted_at: datetime | None = None
+    estimated: bool = False
+    """Whether its progress is in part or whole from GPUs and time, for want of a reading."""
 
     @property
     def left_gpu_seconds(self) -> float:

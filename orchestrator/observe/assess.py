@@ -1,10 +1,11 @@
 """From raw readings to one snapshot of the site: what is counted, what is committed, what is silent or stuck."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from orchestrator.accounting.billing import JobRecord
+from orchestrator.accounting.job_work import Works
 from orchestrator.domain.decision import Breach
 from orchestrator.domain.limits import Curtailment, limits_now
 from orchestrator.domain.market import PriceBook, current_price
@@ -15,7 +16,7 @@ from orchestrator.domain.snapshot import Power, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION
 from orchestrator.domain.work import Workloads
 from orchestrator.observe.fleet_status import fleet_status
-from orchestrator.observe.job_status import interruptions_last_hour, job_statuses
+from orchestrator.observe.job_status import JobsSeen, interruptions_last_hour, job_statuses
 from orchestrator.observe.meters import observe_meters
 from orchestrator.observe.plausibility import suspects_of
 from orchestrator.observe.pool_status import pool_status
@@ -40,6 +41,8 @@ class Inputs:
     job_records: Mapping[str, JobRecord]
     before: Snapshot | None
     """The snapshot before, for what outlasts one: shares drawn, racks that are stuck."""
+    works: Works = field(default_factory=dict)
+    """How far jobs are by their GPUs and time."""
 
 
 def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
@@ -74,7 +77,8 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
         for pool in site.pools
     }
     dark_pools = {name for name, status in pools.items() if status.dark_since is not None}
-    jobs = job_statuses(site, open_jobs, telemetry, inputs.job_records, before.jobs if before else {}, dark_pools)
+    seen = JobsSeen(now, open_jobs, telemetry, inputs.job_records, inputs.works)
+    jobs = job_statuses(site, seen, before.jobs if before else {}, dark_pools)
     meters = observe_meters(site, telemetry, workloads, pue, before.meters if before else NO_METERS, now)
     limits = limits_now(site, inputs.curtailments, now)
     if meters.kw(GRID_CONNECTION) is not None:

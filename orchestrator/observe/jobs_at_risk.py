@@ -17,21 +17,25 @@ class JobsWatched:
 
     at_risk: Mapping[SlaClass, int]
     """How many of each class; every class is there."""
+    estimated: Mapping[SlaClass, int]
+    """Those whose progress is estimated, likewise."""
     gpus: Mapping[tuple[str, str], int]
     """Held by running and stopping jobs, by pool and tenant."""
 
 
 def watch_jobs(jobs: Iterable[JobStatus], now: datetime) -> JobsWatched:
     """In one go through them: there may be ten thousand."""
-    risks = dict.fromkeys(SlaClass, 0)
+    risks, estimated = dict.fromkeys(SlaClass, 0), dict.fromkeys(SlaClass, 0)
     gpus: dict[tuple[str, str], int] = {}
     for status in jobs:
         if at_risk(status, now):
             risks[status.tenant.sla] += 1
+        if status.estimated:
+            estimated[status.tenant.sla] += 1
         if status.view.phase.holds_gpus:
             whose = status.job.pool, status.job.tenant
             gpus[whose] = gpus.get(whose, 0) + status.view.gpus
-    return JobsWatched(risks, gpus)
+    return JobsWatched(risks, estimated, gpus)
 
 
 def at_risk(status: JobStatus, now: datetime) -> bool:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.accounting.billing import JobRecord, interruption_credit, new_record, record_for, settle_job
+from orchestrator.accounting.billing import JobRecord, due_of, interruption_credit, new_record, record_for, settle_job
+from orchestrator.accounting.job_work import JobWork
 from orchestrator.accounting.ledger import Account, Posting
 from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.observation import Quality, Reading
@@ -43,8 +44,11 @@ def price(at: datetime) -> CurrentPrice:
 def settled(
     view: JobView, record: JobRecord | None, done_gpu_h: float | None, *, at: datetime, tenant: Tenant = FLUX
 ) -> tuple[JobRecord, list[Posting]]:
-    done = None if done_gpu_h is None else done_gpu_h * GPU_H
-    return settle_job(view, tenant, record or new_record(view, at), done, price(at), at)
+    """With progress as measured, of a job that held its GPUs for long enough."""
+    done = 0.0 if done_gpu_h is None else done_gpu_h * GPU_H
+    work = JobWork(view.elapsed, view.starts, 0.0, 8, 100.0 * GPU_H, 0.0, done, at)
+    due = due_of(view, work, HOUR / 60)
+    return settle_job(view, tenant, record or new_record(view, at), due, price(at), at)
 
 
 def test_progress_is_billed_by_the_gpu_hour_as_it_is_made() -> None:

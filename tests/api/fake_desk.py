@@ -168,6 +168,8 @@ class FakeDesk:
         self.share = 1.0
         """Share of the racks that are awake."""
         self._jobs = [_job(self.site, number) for number in range(jobs)]
+        self.estimated: set[str] = set()
+        """Jobs that serve no progress."""
         self.ended: list[tuple[JobView, JobRecord | None]] = []
         self._why = {Target.fleet(fleet.name): _fleet_reason(fleet) for fleet in self.site.fleets}
         self._why |= {Target.job(job.job.name): "runs: earns 412 USD/MWh, energy costs 38" for job in self._jobs}
@@ -259,7 +261,9 @@ class FakeDesk:
             limits=limits_now(self.site, self.orders, self.now),
             fleets={fleet.name: self._fleet_status(fleet) for fleet in self.site.fleets},
             pools={pool.name: PoolStatus(pool, 700.0, 380.0, 400.0, frozenset()) for pool in self.site.pools},
-            jobs={status.job.name: status for status in self._jobs},
+            jobs={
+                status.job.name: replace(status, estimated=status.job.name in self.estimated) for status in self._jobs
+            },
             curtailments=tuple(self.orders),
             breaches=tuple(breach for breach in self.store.broken if breach.resolved_at is None),
             stale=self.stale,

@@ -115,8 +115,20 @@ async def test_jobs_run_first_and_ended_ones_come_last_with_their_outcome(
     assert len(jobs) == 14, "an ended job is listed once"
     assert (jobs[-1]["name"], jobs[-1]["outcome"], jobs[-1]["done_share"]) == (job.name, "on_time", 1.0)
     assert jobs[-1]["interruptions"] == 2
+    assert not any(found["done_estimated"] for found in jobs)
     only = await get(client, "jobs", phase="succeeded")
     assert [found["name"] for found in only["jobs"]] == [job.name]
+
+
+async def test_progress_from_gpus_and_time_is_told_as_estimated(client: httpx.AsyncClient, desk: "FakeDesk") -> None:
+    snapshot = desk.snapshot()
+    assert snapshot is not None
+    status, ended, *_ = snapshot.jobs.values()
+    desk.estimated = {status.job.name}
+    record = JobRecord(ended.job.name, ended.job.tenant, 5.0, 0.0, 0, None, "failed", estimated_gpu_seconds=2.0)
+    desk.ended = [(replace(ended.view, phase=JobPhase.FAILED), record)]
+    told = {job["name"]: job["done_estimated"] for job in (await get(client, "jobs"))["jobs"]}
+    assert {name for name, estimated in told.items() if estimated} == {status.job.name, ended.job.name}
 
 
 async def test_a_failed_job_without_a_record_has_no_made_up_progress(

@@ -91,6 +91,21 @@ async def test_what_the_meter_shows_and_no_device_explains_is_on_the_page(
     await expect(page.locator("#alerts")).not_to_contain_text("fleet/s19")
 
 
+async def test_progress_that_is_estimated_is_marked_and_said_in_words(
+    page: Page, served: "Served", desk: "FakeDesk"
+) -> None:
+    snapshot = desk.snapshot()
+    assert snapshot is not None
+    name, other, *_ = snapshot.jobs
+    desk.estimated = {name}
+    await drawn(page, served.url)
+    row = page.locator("#jobs tr", has=page.get_by_text(name, exact=True))
+    await expect(row).to_contain_text("about ")
+    await expect(row.get_by_role("progressbar")).to_have_accessible_name(f"Progress of {name}, estimated")
+    await expect(row.get_by_title("it serves no progress")).to_be_visible()
+    await expect(page.get_by_role("progressbar", name=f"Progress of {other}", exact=True)).to_be_visible()
+
+
 async def test_text_of_the_server_is_shown_as_text(page: Page, served: "Served") -> None:
     await drawn(page, served.url)
     await expect(page.locator("#jobs")).to_contain_text("<b>waits</b>: best-effort")

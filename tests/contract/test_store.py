@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 import orchestrator
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.charge_lines import CORRECTED
+from orchestrator.accounting.job_work import JobWork
 from orchestrator.accounting.ledger import Account, MeterMark, Posting, totals
 from orchestrator.accounting.reconciling import KEPT, Reconciled
 from orchestrator.accounting.unaccounted import Resolution, Way
@@ -286,7 +287,8 @@ def test_all_is_there_after_reopening(open_store: OpenStore) -> None:
         MeterMark(Metric.NODE_ENERGY, "h100-node-0", 3.5, NOW, 1.5, NOW + MINUTE, counted=False),
     )
     came = Arrival("h100", 8, 7200.0, NOW - 2 * MINUTE, NOW - MINUTE)
-    job = JobRecord("train", "acme", 10.0, 2.5, 1, NOW - MINUTE, "open", came)
+    work = JobWork(3 * MINUTE, 2, 12.5, 4, 720.0, 3.25, 7.5, NOW - MINUTE)
+    job = JobRecord("train", "acme", 10.0, 2.5, 1, NOW - MINUTE, "open", came, 2.5, work)
     orders = (curtailment(), replace(curtailment("c-2"), at=Target.feeder("north")))
     with open_store() as store:
         store.record([made, outcome, *marks, job, price(), *orders, breach(), observation(), posting()])

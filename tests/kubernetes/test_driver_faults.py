@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.accounting.job_work import follow_jobs
 from orchestrator.adapters.workloads.kubernetes import keys
 from orchestrator.adapters.workloads.kubernetes.api import ClusterApi, ClusterError, Document
 from orchestrator.adapters.workloads.kubernetes.driver import ClusterSite
 from orchestrator.adapters.workloads.kubernetes.setpoints.objects import lease_object
 from orchestrator.controller.lapse import taken_over
 from orchestrator.domain.decision import Move, PauseJob, RunJob, SetFleet
+from orchestrator.domain.observation import Telemetry
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.work import JobPhase, Workloads
@@ -290,3 +292,19 @@ async def test_when_a_job_that_others_let_run_began_is_put_on_it(fake_api: FakeA
         await fake_api.wait(lambda: keys.STARTED_AT in fake_api.objects[f"{JOBS}/train"]["metadata"]["annotations"])
         kept = fake_api.objects[f"{JOBS}/train"]["metadata"]["annotations"]
         assert (kept[keys.STARTED_AT], kept[keys.STARTS]) == ("2023-09-06T18:00:30.000000Z", "1")
+
+
+async def test_a_job_of_others_that_serves_no_progress_is_as_far_as_its_gpus_and_its_time(
+    fake_api: FakeApi, cluster_api: ClusterApi
+) -> None:
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    job = job_object("train", **{keys.GPU_SECONDS: "36000"})
+    job["spec"]["suspend"], job["status"] = False, {"active": 1, "startTime": began.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    await fake_api.put(f"{JOBS}/train", job)
+    site = at_once(three_rack_site())
+    async with running(cluster_api, site) as driver:
+        seen = await until(driver, lambda seen: "train" in seen.jobs)
+        work = follow_jobs(site, {}, {}, seen, Telemetry(seen.at))["train"]
+        ran_s = (seen.at - began).total_seconds()
+        assert work.held_gpu_seconds == pytest.approx(4 * ran_s)
+        assert work.estimated_gpu_seconds == pytest.approx(4 * (ran_s - 120.0))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.accounting.job_work import JobWork, follow_jobs
 from orchestrator.adapters.workloads.kubernetes import keys
 from orchestrator.adapters.workloads.kubernetes.api import Document
 from orchestrator.adapters.workloads.kubernetes.jobs.job_objects import (
@@ -20,7 +21,8 @@ from orchestrator.adapters.workloads.kubernetes.jobs.job_objects import (
 )
 from orchestrator.adapters.workloads.kubernetes.jobs.job_terms import read_terms
 from orchestrator.adapters.workloads.kubernetes.times import stamp
-from orchestrator.domain.work import JobPhase
+from orchestrator.domain.observation import Telemetry
+from orchestrator.domain.work import JobPhase, Workloads
 from tests.sites import at_once, three_rack_site
 
 SITE = at_once(three_rack_site())
@@ -359,3 +361,31 @@ def test_an_elastic_job_that_shrinks_keeps_on_record_what_it_asks_for() -> None:
     shrunk = read_job(by_limits, SITE)
     assert shrunk.job is not None
     assert (shrunk.job.gpus, shrunk.given_gpus, shrunk.job.elastic) == (4, 1, True)
+
+
+def test_a_job_that_serves_no_progress_has_done_its_gpus_times_its_time_on_record() -> None:
+    """4 GPUs for 10 minutes, a pause, 7 minutes more; 2 minutes each to restart; another controller for the second."""
+    every, works, body = timedelta(seconds=30), dict[str, JobWork](), document({keys.GPU_SECONDS: "36000"})
+    seconds = 0.0
+
+    def look(until: float) -> None:
+        nonlocal seconds, works
+        while seconds <= until:
+            item, at = read_job(body, SITE), after(seconds)
+            view = item.view(asked_to_run=not item.suspended, now=at)
+            assert view is not None
+            works = dict(follow_jobs(SITE, {}, works, Workloads(at, synced=True, jobs={"train": view}), Telemetry(at)))
+            seconds += every.total_seconds()
+
+    body = applied(body, run_patch(read_job(body, SITE), None, "cheap", after(0)))
+    look(600)
+    assert works["train"].estimated_gpu_seconds == pytest.approx(4 * (600 - 120))
+    body = applied(body, pause_patch(read_job(body, SITE), "dear", after(600)))
+    body["status"] = {"conditions": [condition("Suspended", after(610))]}
+    body = applied(body, close_patch(read_job(body, SITE), after(610)))
+    look(3600)
+    body = applied(body, run_patch(read_job(body, SITE), None, "cheap", after(3600)))
+    body["status"] = {}
+    look(3600 + 420)
+    assert works["train"].estimated_gpu_seconds == pytest.approx(4 * (600 - 120 + 420 - 120), abs=4 * 10.0)
+    assert works["train"].held_gpu_seconds == pytest.approx(4 * (610 + 420))

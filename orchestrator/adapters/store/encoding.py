@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.ledger import Account, MeterMark, Posting
 from orchestrator.accounting.reconciling import Reconciled
 from orchestrator.accounting.unaccounted import Resolution, Way
@@ -33,7 +32,6 @@ from orchestrator.domain.market import Market, Price
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.rack_mix import RackMix
 from orchestrator.domain.target import GRID_CONNECTION, Target
-from orchestrator.domain.work import Arrival
 from orchestrator.ports import ObservationRecord
 
 Row = dict[str, Any]
@@ -285,29 +283,6 @@ def breach_row(breach: Breach) -> Row:
 
 def breach_of(row: RowMapping) -> Breach:
     return Breach(**{**row, "kind": BreachKind(row["kind"]), "state": BreachState(row["state"])})
-
-
-def job_row(job: JobRecord) -> Row:
-    return {
-        "job": job.job,
-        "tenant": job.tenant,
-        "billed_gpu_seconds": job.billed_gpu_seconds,
-        "credited_usd": job.credited_usd,
-        "interruptions": job.interruptions,
-        "last_interrupted_at": job.last_interrupted_at,
-        "outcome": job.outcome,
-        "pool": job.arrival and job.arrival.pool,
-        "gpus": job.arrival and job.arrival.gpus,
-        "run_s": job.arrival and job.arrival.run_s,
-        "submitted_at": job.arrival and job.arrival.submitted_at,
-        "seen_at": job.arrival and job.arrival.seen_at,
-    }
-
-
-def job_of(row: RowMapping) -> JobRecord:
-    columns = dict(row)
-    came = {name: columns.pop(name) for name in ("pool", "gpus", "run_s", "submitted_at", "seen_at")}
-    return JobRecord(**columns, arrival=Arrival(**came) if came["seen_at"] is not None else None)
 
 
 def price_row(price: Price) -> Row:

@@ -11,7 +11,7 @@ from orchestrator.accounting.charge_lines import CORRECTED, Charged
 from orchestrator.accounting.ledger import Account, Posting
 from orchestrator.accounting.reconciling import KEPT, Reconciled
 from orchestrator.accounting.unaccounted import Resolution
-from orchestrator.adapters.store import encoding, tables
+from orchestrator.adapters.store import encoding, job_rows, tables
 from orchestrator.domain.decision import Breach, BreachState, Decision, Outcome, OutcomeState
 from orchestrator.domain.market import BEHIND, Price
 from orchestrator.domain.units import KWH_PER_MWH
@@ -57,7 +57,7 @@ def memory(connection: Connection, now: datetime) -> Memory:
         ),
         charged=_charged(connection, now),
         reconciled=_reconciled(connection, now - KEPT),
-        jobs=tuple(encoding.job_of(row) for row in _rows(connection, select(tables.jobs).order_by(tables.jobs.c.job))),
+        jobs=tuple(job_rows.job_of(row) for row in _rows(connection, select(tables.jobs).order_by(tables.jobs.c.job))),
         prices=_prices(connection, now - BEHIND),
         unsettled=_decided(
             connection,

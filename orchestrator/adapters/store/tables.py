@@ -216,6 +216,17 @@ jobs = Table(
     Column("run_s", Double),
     Column("submitted_at", UtcTime),
     Column("seen_at", UtcTime),
+    # Of what is billed, what is estimated and not measured since:
+    Column("estimated_gpu_seconds", Double, nullable=False, server_default="0"),
+    # How far it was at its last settlement; null in rows of jobs that never ran:
+    Column("run_elapsed_s", Double),
+    Column("run_starts", Integer),
+    Column("run_loading_s", Double),
+    Column("run_gpus", Integer),
+    Column("run_held_gpu_seconds", Double),
+    Column("run_estimated_gpu_seconds", Double),
+    Column("run_measured_gpu_seconds", Double),
+    Column("run_measured_at", UtcTime),
 )
 
 prices = Table(

@@ -11,7 +11,7 @@ from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.ledger import MeterMark, Posting
 from orchestrator.accounting.reconciling import Reconciled
 from orchestrator.accounting.unaccounted import Resolution
-from orchestrator.adapters.store import encoding, tables
+from orchestrator.adapters.store import encoding, job_rows, tables
 from orchestrator.adapters.store.errors import UnknownActionError
 from orchestrator.adapters.store.upsert import insert_into
 from orchestrator.domain.decision import Breach, Decision, Outcome
@@ -87,7 +87,7 @@ def write(connection: Connection, statements: Statements, records: Sequence[Reco
     orders = [encoding.curtailment_row(item) for item in records if isinstance(item, Curtailment)]
     _many(connection, statements.curtailment, orders)
     _many(connection, statements.breach, [encoding.breach_row(i) for i in records if isinstance(i, Breach)])
-    _many(connection, statements.job, [encoding.job_row(i) for i in records if isinstance(i, JobRecord)])
+    _many(connection, statements.job, [job_rows.job_row(i) for i in records if isinstance(i, JobRecord)])
     prices = [encoding.price_row(item) for item in records if isinstance(item, Price)]
     overlapped = [{f"new_{name}": row[name] for name in ("market", "start", "until")} for row in prices]
     _many(connection, statements.overlapped, [{**row, "oldest": row["new_start"] - LONGEST} for row in overlapped])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
@@ -43,8 +43,11 @@ class JobDocument(BaseModel):
     phase: JobPhase
     phase_since: datetime
     work_gpu_hours: float
-    done_gpu_hours: float | None = Field(description="Measured progress; of an ended job what was billed, if known")
+    done_gpu_hours: float | None = Field(description="Progress; of an ended job what was billed, if known")
     done_share: float | None = Field(description="0 to 1")
+    done_estimated: bool = Field(
+        description="Whether some of it is from the GPUs it was given and the time it ran, for want of a reading"
+    )
     submitted_at: datetime
     deadline: datetime | None
     starts: int
@@ -90,11 +93,16 @@ async def jobs(
     )
 
 
+class _Done(NamedTuple):
+    gpu_seconds: float
+    estimated: bool
+
+
 def _open(status: JobStatus, reasons: Mapping[Target, str], teller: Teller) -> JobDocument:
     return _document(
         status.view,
         status.tenant.sla,
-        status.done_gpu_seconds,
+        _Done(status.done_gpu_seconds, estimated=status.estimated),
         status.interruptions,
         outcome=None,
         reasons=reasons,
@@ -104,9 +112,9 @@ def _open(status: JobStatus, reasons: Mapping[Target, str], teller: Teller) -> J
 
 def _ended(view: JobView, record: JobRecord | None, site: Site, reasons: Mapping[Target, str]) -> JobDocument:
     sla = next((tenant.sla for tenant in site.tenants if tenant.name == view.job.tenant), None)
-    done: float | None = None if record is None else record.billed_gpu_seconds
+    done = None if record is None else _Done(record.billed_gpu_seconds, record.estimated_gpu_seconds > 0.0)
     if view.phase is JobPhase.SUCCEEDED:
-        done = view.job.work_gpu_seconds
+        done = _Done(view.job.work_gpu_seconds, estimated=False)
     interruptions = record.interruptions if record else max(view.starts - 1, 0)
     outcome = record.outcome if record else None
     return _document(view, sla, done, interruptions, outcome=outcome, reasons=reasons)
@@ -115,7 +123,7 @@ def _ended(view: JobView, record: JobRecord | None, site: Site, reasons: Mapping
 def _document(
     view: JobView,
     sla: SlaClass | None,
-    done_gpu_seconds: float | None,
+    done: _Done | None,
     interruptions: int,
     *,
     outcome: str | None,
@@ -123,7 +131,6 @@ def _document(
     next_move: str | None = None,
 ) -> JobDocument:
     job = view.job
-    done = done_gpu_seconds
     return JobDocument(
         name=job.name,
         tenant=job.tenant,
@@ -133,8 +140,9 @@ def _document(
         phase=view.phase,
         phase_since=view.changed_at,
         work_gpu_hours=job.work_gpu_seconds / SECONDS_PER_HOUR,
-        done_gpu_hours=None if done is None else done / SECONDS_PER_HOUR,
-        done_share=None if done is None else min(done / job.work_gpu_seconds, 1.0),
+        done_gpu_hours=None if done is None else done.gpu_seconds / SECONDS_PER_HOUR,
+        done_share=None if done is None else min(done.gpu_seconds / job.work_gpu_seconds, 1.0),
+        done_estimated=done is not None and done.estimated,
         submitted_at=job.submitted_at,
         deadline=job.deadline,
         starts=view.starts,

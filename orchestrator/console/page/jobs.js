@@ -26,14 +26,17 @@ function row(job) {
   );
 }
 
+const ESTIMATED = "Estimated from the GPUs it was given and the time it ran: it serves no progress";
+
 function progress(job) {
   if (job.done_share === null) return el("small", {}, "unknown");
   const text = `${format.share(job.done_share)} of ${format.number(job.work_gpu_hours, job.work_gpu_hours < 10 ? 1 : 0)} GPU-h`;
   return [
     el("div", { class: "track", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100",
-      "aria-valuenow": String(Math.round(job.done_share * 100)), "aria-label": `Progress of ${job.name}` },
+      "aria-valuenow": String(Math.round(job.done_share * 100)),
+      "aria-label": `Progress of ${job.name}${job.done_estimated ? ", estimated" : ""}` },
       el("i", { style: { width: `${job.done_share * 100}%` } })),
-    el("small", {}, text),
+    el("small", job.done_estimated ? { title: ESTIMATED } : {}, job.done_estimated ? `about ${text}` : text),
   ];
 }
 

@@ -351,6 +351,11 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
                 "Open jobs that would take more than 90 % of the time left before their deadline at full speed.",
                 _CLASS,
             ),
+            _gauge(
+                "jobs_estimated",
+                "Open jobs whose progress is estimated from GPUs and time, for want of a reading.",
+                _CLASS,
+            ),
             _counter("job_interruptions_total", "Interruptions of jobs, whoever caused them.", _CLASS),
             _counter(
                 "jobs_ended_total",

@@ -143,6 +143,8 @@ class Gauges:
             sheet.put("jobs", count, sla_class=sla, phase=phase)
         for sla, count in jobs.at_risk.items():
             sheet.put("jobs_at_risk", count, sla_class=sla)
+        for sla, count in jobs.estimated.items():
+            sheet.put("jobs_estimated", count, sla_class=sla)
 
     def _tenants(self, sheet: Sheet, snapshot: Snapshot, jobs: JobsWatched) -> None:
         power = tenant_power_kw(snapshot.pools, jobs.gpus)
