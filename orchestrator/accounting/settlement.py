@@ -68,9 +68,13 @@ class Books:
         return record_for(self.jobs, view) or new_record(view, now)
 
 
-def followed(site: Site, books: Books, workloads: Workloads, telemetry: Telemetry) -> Books:
-    """The books with what was read; each round, so that what has no counter can be settled by its power, and a job
-    that serves no progress by its GPUs and time."""
+def followed(site: Site, books: Books, telemetry: Telemetry) -> Books:
+    """The books with what was read; each round, so that what has no counter can be settled by its power."""
+    return replace(books, integrals=carried_on(site, books.integrals, telemetry))
+
+
+def jobs_followed(site: Site, books: Books, workloads: Workloads, telemetry: Telemetry) -> Books:
+    """The books with how far jobs are; each round, so that one that tells no progress is settled by its GPUs and time."""
     jobs: dict[str, JobView] = {}
     on_record: dict[str, JobWork] = {}
     for name, view in workloads.jobs.items():
@@ -81,7 +85,7 @@ def followed(site: Site, books: Books, workloads: Workloads, telemetry: Telemetr
         if name not in books.works and (work := _on_record(record_for(books.jobs, view), view)) is not None:
             on_record[name] = work
     works = follow_jobs(site, books.works, on_record, replace(workloads, jobs=jobs), telemetry)
-    return replace(books, integrals=carried_on(site, books.integrals, telemetry), works=works)
+    return replace(books, works=works)
 
 
 def _on_record(record: JobRecord | None, view: JobView) -> JobWork | None:

@@ -14,7 +14,7 @@ from functools import partial
 from math import isclose
 
 from orchestrator.accounting.billing import JobRecord
-from orchestrator.accounting.settlement import Asked, account_for, followed, settle, settlement_due
+from orchestrator.accounting.settlement import Asked, account_for, followed, jobs_followed, settle, settlement_due
 from orchestrator.accounting.unaccounted import Resolution, ResolutionError, parked_of
 from orchestrator.controller.back_off import holding, worth_sending
 from orchestrator.controller.deciding import acting_on
@@ -249,7 +249,7 @@ class Controller:
         if not workloads.synced:
             return None  # never act on a view that may be old
         draft.curtailments = {key: order for key, order in draft.curtailments.items() if order.until > now}
-        draft.books = followed(self.site, draft.books, workloads, telemetry)
+        draft.books = jobs_followed(self.site, draft.books, workloads, telemetry)
         inputs = Inputs(
             book=book,
             hashprice=hashprice,

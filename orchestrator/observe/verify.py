@@ -151,16 +151,12 @@ def _proof(pending: Pending, snapshot: Snapshot, controls: Controls, *, overdue:
     Devices that say nothing are no matter where the meter shows the move. Where they deny it, they may be right, and
     others have changed that say nothing: then nothing is proven. A meter is waited for until the move is `overdue`.
     """
-    action, move = pending.action, pending.action.move
+    action = pending.action
     status = _status(action, snapshot)
     if status is None:
         return _Proof(True)  # the job has ended meanwhile
-    if without_effect(pending, snapshot):
+    if not _taken_on(pending, snapshot):
         return _Proof(False)
-    if isinstance(move, (PauseJob, RunJob)):
-        phase = snapshot.jobs[move.job].view.phase
-        if phase is not (JobPhase.PAUSED if isinstance(move, PauseJob) else JobPhase.RUNNING):
-            return _Proof(False)
     proven_from = _proven_from(pending, controls)
     seen = evidence(pending.before, status)
     read = seen is not None and seen.read_from >= proven_from
@@ -174,6 +170,16 @@ def _proof(pending: Pending, snapshot: Snapshot, controls: Controls, *, overdue:
         return _Proof(not left.contradicts, left)
     shown = left.shows and not (read and left.silent_beside)
     return _Proof(shown, left, by_meter=shown)
+
+
+def _taken_on(pending: Pending, snapshot: Snapshot) -> bool:
+    """The driver shows it as it was asked for, whatever is measured."""
+    move = pending.action.move
+    if isinstance(move, (PauseJob, RunJob)):
+        wanted = JobPhase.PAUSED if isinstance(move, PauseJob) else JobPhase.RUNNING
+        if snapshot.jobs[move.job].view.phase is not wanted:
+            return False
+    return not without_effect(pending, snapshot)
 
 
 def _proven_from(pending: Pending, controls: Controls) -> datetime:

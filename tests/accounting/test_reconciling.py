@@ -1,4 +1,4 @@
-"""Energy by the site's meters against what is booked: closed to the Wh, booked once, whatever is late, silent or reset."""
+"""Energy by the site's meters against what is booked: closed to the Wh, once, whatever is late, silent or reset."""
 
 from __future__ import annotations
 
