@@ -74,7 +74,7 @@ def followed(site: Site, books: Books, telemetry: Telemetry) -> Books:
 
 
 def jobs_followed(site: Site, books: Books, workloads: Workloads, telemetry: Telemetry) -> Books:
-    """The books with how far jobs are; each round, so that one that tells no progress is settled by its GPUs and time."""
+    """The books with how far jobs are; each round, so that what tells no progress is settled by its GPUs and time."""
     jobs: dict[str, JobView] = {}
     on_record: dict[str, JobWork] = {}
     for name, view in workloads.jobs.items():
