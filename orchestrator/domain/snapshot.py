@@ -11,6 +11,7 @@ from orchestrator.domain.metering.metered import NO_METERS, SiteMeters
 from orchestrator.domain.observation import Reading
 from orchestrator.domain.site import Fleet, GpuPool, Tenant
 from orchestrator.domain.target import GRID_CONNECTION, Target
+from orchestrator.domain.unread import Basis, Unread
 from orchestrator.domain.work import FleetView, Job, JobView
 
 
@@ -88,6 +89,10 @@ class FleetStatus:
     """What the racks that no choice moves count at."""
     assumed_kw: float = 0.0
     """Of `unmoved_kw` what nobody measures: beyond sleep of silent racks, beyond their reading of stuck ones."""
+    unread: Mapping[Basis, Unread] = field(default_factory=dict)
+    """Of `counted_kw` what no fresh reading has measured, by what stands in for it."""
+    claimed_kw: Mapping[str, float] = field(default_factory=dict)
+    """Power by rack that its reading says and that cannot be true; it is not counted."""
 
     @property
     def unmoved(self) -> frozenset[str]:
@@ -136,6 +141,17 @@ class PoolStatus:
     """The highest `expected_kw` since the source is down; as it is now else."""
     read_from: datetime | None = None
     """When the oldest of the fresh readings was measured; None where there is none."""
+    unread: Mapping[Basis, Unread] = field(default_factory=dict)
+    """Of `counted_kw` what no fresh reading has measured, by what stands in for it."""
+    claimed_kw: Mapping[str, float] = field(default_factory=dict)
+    """Power by node that its reading says and that cannot be true; it is not counted."""
+
+    @property
+    def silent_by_jobs_kw(self) -> float:
+        """Silent nodes, as the jobs and the power limit have them: what those that answer do not draw of it."""
+        left_kw = self.expected_kw - (self.counted_kw - self.silent_kw)
+        least_kw, most_kw = (len(self.silent) * kw for kw in (self.pool.node_idle_kw, self.pool.node_nameplate_kw))
+        return min(max(left_kw, least_kw), most_kw)
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -174,14 +190,10 @@ class Snapshot:
     """Of the grid connection and of feeders, those there are."""
 
     def metered_kw(self, place: Target) -> float:
-        """Power at the grid connection or a feeder: by its meter where that is fresh, else by the devices' readings."""
+        """What is proven of power at the grid connection or a feeder: by its meter where that is fresh, else by the
+        newest readings of devices, whatever their age. What is shown as drawn there is `power_shares`'."""
         metered_kw = self.meters.kw(place)
         return self.measured.at(place) if metered_kw is None else metered_kw
-
-    def counted_kw(self, place: Target) -> float:
-        """The same with nameplate, instead of nothing, for devices of which no reading is fresh."""
-        metered_kw = self.meters.kw(place)
-        return self.power.at(place) if metered_kw is None else metered_kw
 
     def unmeasured(self, place: Target) -> list[str]:
         """What keeps power there from being known: nothing where there is a fresh meter."""

@@ -47,12 +47,20 @@ function drawGrid(seen) {
   const spare = limit - kw;
   const margin = spare >= 0 ? `${format.power(spare)} below the cap` : `${format.power(-spare)} above the cap`;
   setText("grid-note", `${margin}, set by ${source.startsWith("curtailment") ? source : `the ${source}`}`);
+  drawShares(seen.grid);
   drawMeter(seen.meters.find((meter) => meter.name === "grid"));
   const bar = byId("grid-bar");
   const full = Math.max(limit, kw, 1);
   const piece = (kind, part) => el("i", { class: kind, style: { width: `${(100 * part) / full}%` } });
-  bar.replaceChildren(piece("hpc", seen.hpc_kw), piece("mining", seen.mining_kw), piece("overhead", seen.overhead_kw));
+  bar.replaceChildren(piece("hpc", seen.hpc_kw), piece("mining", seen.mining_kw), piece("overhead", seen.overhead_kw),
+    piece("residual", Math.max(seen.residual_kw, 0)));
   bar.setAttribute("aria-label", `${format.power(kw)} of ${format.power(limit)}, ${margin}`);
+}
+
+// What of the power is measured, what is assumed, and what suspect readings claim.
+function drawShares(grid) {
+  setText("grid-shares", grid.text);
+  byId("grid-shares").dataset.quality = grid.assumed_kw > 0 || grid.suspect_readings > 0 ? "assumed" : "fresh";
 }
 
 // What the connection's meter shows, and what the devices behind it leave unexplained.
@@ -73,7 +81,8 @@ function drawFeeders(feeders) {
         el("span", {}, feeder.name),
         el("span", { class: "track", "data-above": String(part > 1), "aria-hidden": "true" },
           el("i", { style: { width: `${Math.min(part, 1) * 100}%` } })),
-        el("span", {}, `${format.power(feeder.power_kw)} of ${format.power(feeder.limit_kw)}`));
+        el("span", {}, `${format.power(feeder.power_kw)} of ${format.power(feeder.limit_kw)}`),
+        feeder.assumed_kw > 0 || feeder.suspect_readings > 0 ? el("small", { class: "shares" }, feeder.text) : null);
     }),
   );
 }
