@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestrator.domain.decision import Breach
+from orchestrator.domain.hold import Hold
 from orchestrator.domain.limits import Curtailment, Limits
 from orchestrator.domain.market import CurrentPrice, PriceBook
 from orchestrator.domain.metering.metered import NO_METERS, SiteMeters
@@ -188,6 +189,12 @@ class Snapshot:
     """Devices with a reading that cannot be true, and why; they count as silent where it is their power."""
     meters: SiteMeters = NO_METERS
     """Of the grid connection and of feeders, those there are."""
+    holds: tuple[Hold, ...] = ()
+    """What is held on its setpoints because nobody sees it."""
+    partial: Mapping[str, str] = field(default_factory=dict)
+    """Devices that are read and not wholly, and how many of their parts answer."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Sources of readings that do not come or can't be read, and why."""
 
     def metered_kw(self, place: Target) -> float:
         """What is proven of power at the grid connection or a feeder: by its meter where that is fresh, else by the

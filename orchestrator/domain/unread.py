@@ -17,6 +17,8 @@ class Basis(StrEnum):
     """Silent nodes, at what the running jobs may draw and the other nodes do not."""
     WAKING = "waking"
     """Racks that answer and were asked up since: what their setpoint has beyond the reading."""
+    PARTS = "parts"
+    """Machines of a rack and GPUs of a node that do not answer while others of it do, at nameplate."""
     METER = "meter"
     """Any of these behind a fresh meter: what it leaves for them, which is less."""
 

@@ -10,6 +10,7 @@ _STANDS_IN = {
     Basis.NAMEPLATE: "at nameplate",
     Basis.JOBS: "at the jobs' share",
     Basis.WAKING: "asked up since read",
+    Basis.PARTS: "read in part",
     Basis.METER: "at what the meter leaves",
 }
 
@@ -39,6 +40,8 @@ def _devices(share: Share, basis: Basis, of: Unread) -> str:
         return _count(of.devices, "silent node")
     if basis in (Basis.SETPOINT, Basis.TRUST):
         return _count(of.devices, "silent rack")
+    if basis is Basis.PARTS:
+        return _count(of.devices, "device")
     if basis is Basis.METER or (share.silent_racks and share.silent_nodes):
         return _count(of.devices, "device")
     return _count(of.devices, "silent node" if share.silent_nodes else "silent rack")

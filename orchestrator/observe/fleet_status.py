@@ -119,7 +119,10 @@ class _Racks:
             raised_at = None
         drawn_kw = measured_kw if raised_at is None else max(measured_kw, setpoint_kw)
         self._measured += drawn_kw
-        self._counted += measured_kw
+        parts_kw = reading.assumed / 1000.0
+        self._counted += measured_kw - parts_kw
+        if parts_kw > 0.0:
+            self._assume(Basis.PARTS, parts_kw)
         if drawn_kw > measured_kw:
             self._assume(Basis.WAKING, drawn_kw - measured_kw)
         follows = self._follows(rack, mode, reading, measured_kw)

@@ -30,7 +30,8 @@ def pool_status(
     expected_kw = pool.idle_kw + sum(pool.rise_kw(view.gpus, gpu_limit_w) for view in jobs if view.phase.holds_gpus)
     unknown = len(silence.never_read) if silence.dark_since is None else 0
     known_silent = len(silence.silent) - unknown
-    seen_kw = 0.0
+    seen_kw = parts_kw = 0.0
+    in_part = 0
     read_from: datetime | None = None
     powers = telemetry.readings(Metric.NODE_POWER)
     claimed_kw: dict[str, float] = {}
@@ -44,6 +45,8 @@ def pool_status(
         assert reading.value is not None, "it is not silent"
         assert reading.at is not None, "it is not silent"
         seen_kw += reading.value / 1000.0
+        parts_kw += reading.assumed / 1000.0
+        in_part += reading.assumed > 0.0
         read_from = reading.at if read_from is None else min(read_from, reading.at)
     left_kw = max(expected_kw - seen_kw, known_silent * pool.node_idle_kw)
     unread = {
@@ -51,6 +54,7 @@ def pool_status(
         Basis.JOBS: Unread(known_silent, min(left_kw, known_silent * pool.node_nameplate_kw)),
     }
     silent_kw = sum(of.kw for of in unread.values())
+    unread[Basis.PARTS] = Unread(in_part, parts_kw)
     counted = seen_kw + silent_kw
     most_kw = expected_kw
     if silence.dark_since is not None and before is not None:

@@ -149,7 +149,8 @@ def _within(behind: _Behind, targets: Iterable[Target], left_kw: float) -> Mappi
     for target in targets:
         status = behind.status[target]
         if isinstance(status, PoolStatus):
-            by_jobs[target] = min(status.silent_by_jobs_kw, _unread_kw(status))
+            parts = status.unread.get(Basis.PARTS, NOTHING_UNREAD)
+            by_jobs[target] = min(status.silent_by_jobs_kw + parts.kw, _unread_kw(status))
         else:
             others[target] = _unread_kw(status)
     left_kw = max(left_kw, 0.0)

@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import datetime
 from itertools import islice
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,12 +17,14 @@ from orchestrator.api.routes.plan import PlanOutline
 from orchestrator.api.routes.prices import PriceNow
 from orchestrator.api.routes.site import Clock
 from orchestrator.dispatch.power_price import charge_figures, power_prices, price_at
+from orchestrator.domain.hold import Hold
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.metering.metered import MeterStatus
 from orchestrator.domain.observation import Quality
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.unread import Basis
+from orchestrator.explain.hold_words import hold_text
 from orchestrator.explain.power_words import share_text
 from orchestrator.observe.power_shares import Share, power_shares
 
@@ -39,8 +42,9 @@ class AssumedDocument(BaseModel):
     basis: Basis = Field(
         description="`setpoint`: racks at the most they were asked since they were read; `trust`: racks of a source "
         "that is down, held on their setpoints; `nameplate`: devices of which nobody knows what they follow; `jobs`: "
-        "nodes at what the running jobs may draw; `waking`: racks asked up since they were read; `meter`: any of "
-        "these, at what a fresh meter leaves for them"
+        "nodes at what the running jobs may draw; `waking`: racks asked up since they were read; `parts`: machines "
+        "and GPUs that do not answer while others of their rack or node do, at nameplate; `meter`: any of these, at "
+        "what a fresh meter leaves for them"
     )
     devices: int
     power_kw: float
@@ -82,6 +86,16 @@ class BiasDocument(BaseModel):
     spread: float = Field(description="One standard deviation of that")
     before: float | None = Field(description="What it was over the last days; null until it has settled")
     moved: bool = Field(description="It is another than it was, beyond what it can't be known to")
+
+
+class HoldDocument(BaseModel):
+    of: str = Field(description="`grid connection` for the whole site, else a fleet or pool")
+    since: datetime = Field(description="Since when nobody sees it: it is held on its accepted setpoints")
+    until: datetime | None = Field(description="End of the hold; null while the connection's meter is fresh")
+    safe_kw: float | None = Field(description="What the site is brought to then; null for a fleet or pool")
+    safe_at: datetime | None = Field(description="When it is there")
+    cap_kw: float | None = Field(description="What of it holds now; null while the hold lasts")
+    text: str = Field(description="The same in words, in local site time")
 
 
 class ChargeNow(BaseModel):
@@ -141,6 +155,13 @@ class Observed(BaseModel):
     jobs_by_phase: dict[str, int] = Field(description="Open jobs")
     stale: list[str] = Field(description="Inputs that are stale, missing or assumed")
     suspect: dict[str, str] = Field(description="Devices with a reading that cannot be true, and why; 20 at most")
+    holds: list[HoldDocument] = Field(description="What is held on its setpoints because nobody sees it")
+    partial: dict[str, str] = Field(
+        description="Devices that are read in part, and how many of their parts answer; 20 at most"
+    )
+    sources: dict[str, str] = Field(
+        description="Sources of readings that do not answer or can't be read, and why; 20 at most"
+    )
     unexplained_kw: dict[str, float] = Field(
         description="Racks that draw more than their setpoint explains, and by how much; the 20 with the most"
     )
@@ -206,6 +227,9 @@ def _observed(snapshot: Snapshot, site: Site) -> Observed:
         jobs_by_phase=dict(Counter(status.view.phase.value for status in snapshot.jobs.values())),
         stale=list(snapshot.stale),
         suspect=dict(islice(snapshot.suspect.items(), MOST_SUSPECTS)),
+        holds=[_hold(hold, snapshot.at, ZoneInfo(site.timezone)) for hold in snapshot.holds],
+        partial=dict(islice(snapshot.partial.items(), MOST_SUSPECTS)),
+        sources=dict(islice(snapshot.problems.items(), MOST_SUSPECTS)),
         unexplained_kw=dict(Counter(snapshot.unexplained_kw).most_common(MOST_SUSPECTS)),
         estimated=sorted(snapshot.estimated)[:MOST_SUSPECTS],
         breaches=[BreachDocument.of(breach) for breach in snapshot.breaches],
@@ -229,6 +253,18 @@ def _cap(name: str, share: Share, cap: Cap) -> CapDocument:
         text=share_text(share),
         limit_kw=cap.limit_kw,
         source=cap.source,
+    )
+
+
+def _hold(hold: Hold, now: datetime, zone: ZoneInfo) -> HoldDocument:
+    return HoldDocument(
+        of=str(hold.of),
+        since=hold.since,
+        until=hold.until,
+        safe_kw=None if hold.safe is None else hold.safe.kw,
+        safe_at=None if hold.safe is None else hold.safe.reached_at,
+        cap_kw=None if hold.safe is None else hold.safe.cap_kw,
+        text=hold_text(hold, now, zone),
     )
 
 

@@ -50,12 +50,23 @@ def show_status(url: str, api_key: str | None, console: Console) -> None:
     for order in state["curtailments"]:
         held = f"{_place(order)} curtailed to {power_text(order['limit_kw'])} until {order['until']}"
         console.print(f"{held}: {escape(order['reason'])} ({order['id']})", soft_wrap=True)
-    for device, why in observed["suspect"].items():
-        console.print(f"[yellow]suspect[/] {escape(device)}: {escape(why)}", soft_wrap=True)
-    for rack, more_kw in observed["unexplained_kw"].items():
-        console.print(
-            f"[yellow]unexplained[/] {escape(rack)}: {power_text(more_kw)} beyond its setpoint", soft_wrap=True
-        )
+    _show_readings(observed, console)
+
+
+def _show_readings(observed: Mapping[str, Any], console: Console) -> None:
+    """What is wrong with readings, and what becomes of the site meanwhile."""
+    texts = [
+        *(("held", hold["text"]) for hold in observed["holds"]),
+        *(("no readings", f"{source}: {why}") for source, why in observed["sources"].items()),
+        *(("in part", note) for note in observed["partial"].values()),
+        *(("suspect", f"{device}: {why}") for device, why in observed["suspect"].items()),
+        *(
+            ("unexplained", f"{rack}: {power_text(more_kw)} beyond its setpoint")
+            for rack, more_kw in observed["unexplained_kw"].items()
+        ),
+    ]
+    for title, text in texts:
+        console.print(f"[yellow]{title}[/] {escape(text)}", soft_wrap=True)
     if observed["estimated"]:
         console.print(f"energy estimated from power: {', '.join(observed['estimated'][:10])}", soft_wrap=True)
     if observed["stale"]:
