@@ -4,6 +4,8 @@ from orchestrator.domain.units import power_text
 from orchestrator.domain.unread import Basis, Unread
 from orchestrator.observe.power_shares import Share
 
+NEXT_TO_NOTHING_KW = 0.05
+"""It would read as 0.0."""
 _STANDS_IN = {
     Basis.SETPOINT: "at the setpoint",
     Basis.TRUST: "held on the setpoint",
@@ -24,7 +26,9 @@ def share_text(share: Share) -> str:
             f"{power_text(of.kw)} assumed of {_devices(share, basis, of)} {_STANDS_IN[basis]}"
             for basis, of in sorted(share.assumed.items())
         )
-        parts.append(f"{power_text(share.measured_kw)} measured, {assumed}")
+        measured_kw = share.measured_kw
+        measured = f"{power_text(measured_kw)} measured" if measured_kw >= NEXT_TO_NOTHING_KW else "nothing measured"
+        parts.append(f"{measured}, {assumed}")
     if share.claimed_kw:
         readings = "1 suspect reading" if len(share.claimed_kw) == 1 else f"{len(share.claimed_kw)} suspect readings"
         parts.append(f"{readings} ({power_text(sum(share.claimed_kw.values()))}) not counted")

@@ -18,7 +18,7 @@ function row(fleet) {
     el("td", {}, el("b", {}, fleet.name), el("small", {}, fleet.model)),
     el("td", {}, modes(fleet)),
     el("td", { class: "num" }, format.power(fleet.power_kw), el("small", {}, ` of ${format.power(fleet.nameplate_kw)}`),
-      fleet.assumed_kw > 0 || fleet.suspect_kw > 0 ? el("small", { class: "shares" }, fleet.power_text) : null),
+      fleet.assumed_kw > 0 ? el("small", { class: "assumed", title: fleet.power_text }, `${format.power(fleet.assumed_kw)} assumed`) : null),
     el("td", { class: "num" }, fleet.hashrate_phs === null ? "no reading" : `${format.number(fleet.hashrate_phs)} PH/s`,
       el("small", {}, ` ${format.number(fleet.efficiency_j_per_th, 1)} J/TH`)),
     el("td", { class: "num" }, format.number(fleet.break_even_usd_per_mwh), el("small", {}, " USD/MWh")),

@@ -60,17 +60,17 @@ function drawGrid(seen) {
 // What of the power is measured, what is assumed, and what suspect readings claim.
 function drawShares(grid) {
   setText("grid-shares", grid.text);
-  byId("grid-shares").dataset.quality = grid.assumed_kw > 0 || grid.suspect_readings > 0 ? "assumed" : "fresh";
+  byId("grid-shares").dataset.quality = doubtful(grid) ? "assumed" : "fresh";
 }
 
-// What the connection's meter shows, and what the devices behind it leave unexplained.
+// What the connection's meter shows and the devices behind it leave unexplained.
 function drawMeter(meter) {
   byId("grid-meter").hidden = meter === undefined;
   if (meter === undefined) return;
   if (meter.power_kw === null) return setText("grid-meter", `the meter is ${meter.quality}`);
   const more = meter.residual_kw >= 0 ? "more" : "less";
   const unseen = meter.unseen ? `, ${format.number(meter.unseen)} of which say nothing` : "";
-  setText("grid-meter", `meter ${format.power(meter.power_kw)}, ${format.power(Math.abs(meter.residual_kw))} ${more} than the devices${unseen}`);
+  setText("grid-meter", `${format.power(Math.abs(meter.residual_kw))} ${more} than the devices behind it say${unseen}`);
 }
 
 function drawFeeders(feeders) {
@@ -82,10 +82,13 @@ function drawFeeders(feeders) {
         el("span", { class: "track", "data-above": String(part > 1), "aria-hidden": "true" },
           el("i", { style: { width: `${Math.min(part, 1) * 100}%` } })),
         el("span", {}, `${format.power(feeder.power_kw)} of ${format.power(feeder.limit_kw)}`),
-        feeder.assumed_kw > 0 || feeder.suspect_readings > 0 ? el("small", { class: "shares" }, feeder.text) : null);
+        doubtful(feeder) ? el("small", { class: "assumed" }, feeder.text) : null);
     }),
   );
 }
+
+/** Whether not all power at a place is measured and believed. */
+export const doubtful = (place) => place.assumed_kw > 0 || place.suspect_readings > 0;
 
 const quality = (name) => (name === "fresh" ? "" : ` (${name})`);
 
