@@ -55,8 +55,9 @@ def show_status(url: str, api_key: str | None, console: Console) -> None:
 
 def _show_readings(observed: Mapping[str, Any], console: Console) -> None:
     """What is wrong with readings, and what becomes of the site meanwhile."""
+    for hold in observed["holds"]:
+        console.print(f"[yellow]{escape(hold['text'])}[/]", soft_wrap=True)
     texts = [
-        *(("held", hold["text"]) for hold in observed["holds"]),
         *(("no readings", f"{source}: {why}") for source, why in observed["sources"].items()),
         *(("in part", note) for note in observed["partial"].values()),
         *(("suspect", f"{device}: {why}") for device, why in observed["suspect"].items()),
@@ -75,7 +76,7 @@ def _show_readings(observed: Mapping[str, Any], console: Console) -> None:
 
 def _fleet_power(fleet: Mapping[str, Any]) -> str:
     """Its figure, and how much of it nobody measured."""
-    assumed = f", {power_text(fleet['assumed_kw'])} assumed" if fleet["assumed_kw"] else ""
+    assumed = f"\n{power_text(fleet['assumed_kw'])} assumed" if fleet["assumed_kw"] else ""
     return power_text(fleet["power_kw"]) + assumed
 
 
