@@ -79,8 +79,8 @@ def _now() -> list[Panel]:
         ),
         numbers(
             "Grid power",
-            "By the connection's meter, else counted, and how much of the cap in force that is. Assumed is the part that "
-            "no fresh reading has measured.",
+            "By the connection's meter, else counted, and how much of the cap in force that is. Assumed is what no "
+            "fresh reading has measured.",
             "watt",
             [
                 Query(gauge("grid_power_watts"), "Power"),
