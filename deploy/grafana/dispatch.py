@@ -142,6 +142,7 @@ def _limits() -> list[Panel]:
             "watt",
             [
                 Query(gauge("grid_power_watts"), "Grid power", colour="blue"),
+                Query(gauge("power_assumed_watts"), "Of it assumed", colour=ORANGE, is_line=True),
                 Query(gauge("grid_limit_watts"), "Cap in force", colour=LIMIT, is_line=True),
                 Query(gauge("grid_connection_watts"), "Connection", colour=MUTED, is_line=True),
             ],
@@ -150,7 +151,7 @@ def _limits() -> list[Panel]:
         ),
         lines(
             "Use of the feeders' limits",
-            f"Measured power over the limit: the {CURVES} that were nearest to theirs in the time shown. At 100 % the "
+            f"Power over the limit: the {CURVES} that were nearest to theirs in the time shown. At 100 % the "
             "feeder binds.",
             "percentunit",
             [Query(highest(CURVES, "feeder_power_watts", "feeder", over="feeder_limit_watts"), "{{feeder}}")],

@@ -79,11 +79,13 @@ def _now() -> list[Panel]:
         ),
         numbers(
             "Grid power",
-            "Measured, and how much of the cap on the grid connection in force that is.",
+            "By the connection's meter, else counted, and how much of the cap in force that is. Assumed is what no "
+            "fresh reading has measured.",
             "watt",
             [
                 Query(gauge("grid_power_watts"), "Power"),
                 Query(f"{gauge('grid_power_watts')} / {gauge('grid_limit_watts')}", "of the cap", unit="percentunit"),
+                Query(gauge("power_assumed_watts"), "assumed", steps=NONE_IS_GOOD),
             ],
             width=4,
             decimals=1,
@@ -147,11 +149,12 @@ def _curves() -> list[Panel]:
         ),
         lines(
             "Power by use, under the cap",
-            "Measured grid power, stacked: HPC jobs, mining, and overhead (cooling and losses). The dashed line "
-            "is the cap in force, orders included.",
+            "Power by use, by devices, stacked: HPC jobs, mining, and overhead (cooling and losses). Grid power is by "
+            "the connection's meter where there is one. The dashed line is the cap in force, orders included.",
             "watt",
             [
                 Query(gauge("power_watts", "use"), "{{use}}"),
+                Query(gauge("grid_power_watts"), "grid power", is_line=True),
                 Query(gauge("grid_limit_watts"), "cap", colour=LIMIT, is_line=True),
             ],
             colours={"hpc": HPC, "mining": MINING, "overhead": OVERHEAD},

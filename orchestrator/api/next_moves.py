@@ -8,10 +8,10 @@ from orchestrator.dispatch.merit_order import job_switch
 from orchestrator.dispatch.power_price import power_prices, price_at
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
-from orchestrator.domain.target import GRID_CONNECTION
 from orchestrator.explain.next_moves import NextMove, fleet_next, job_next
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.explain.plan_words import Moment
+from orchestrator.observe.power_shares import power_shares
 
 
 class Teller:
@@ -24,7 +24,7 @@ class Teller:
             if status.view.phase.holds_gpus:
                 busy[status.job.pool] += status.view.gpus
         prices = power_prices(site.grid.charges, snapshot.price.interval_start, snapshot.price.usd_per_mwh)
-        price = price_at(prices, snapshot.counted_kw(GRID_CONNECTION))
+        price = price_at(prices, power_shares(snapshot).grid.kw)
         self._moment = Moment(
             now=now,
             zone=ZoneInfo(site.timezone),

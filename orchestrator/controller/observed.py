@@ -8,7 +8,7 @@ from orchestrator.domain.limits import limits_due
 from orchestrator.domain.market import Price, PriceBook
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
-from orchestrator.domain.target import GRID_CONNECTION, Target
+from orchestrator.observe.power_shares import power_shares
 from orchestrator.observe.verify import above_caps
 from orchestrator.ports import ObservationRecord
 
@@ -40,7 +40,7 @@ def new_prices(draft: State, book: PriceBook) -> list[Price]:
 
 def observation(site: Site, draft: State, snapshot: Snapshot) -> ObservationRecord:
     """Power, price and caps of this moment; it is the draft's last one from now on."""
-    measured, now = snapshot.measured, snapshot.at
+    shares, now = power_shares(snapshot), snapshot.at
     due = limits_due(site, draft.curtailments.values(), now)
     since = now - draft.last.at if draft.last is not None else timedelta(0)
     # Across a restart nothing was measured, so no more than the age of a usable reading is claimed.
@@ -49,13 +49,13 @@ def observation(site: Site, draft: State, snapshot: Snapshot) -> ObservationReco
         at=now,
         price_usd_per_mwh=snapshot.price.usd_per_mwh,
         price_basis=snapshot.price.basis,
-        grid_kw=snapshot.metered_kw(GRID_CONNECTION),
-        mining_kw=measured.mining_kw,
-        hpc_kw=measured.hpc_kw,
-        overhead_kw=measured.overhead_kw,
+        grid_kw=shares.grid.kw,
+        mining_kw=shares.mining_kw,
+        hpc_kw=shares.hpc_kw,
+        overhead_kw=shares.overhead_kw,
         limit_kw=snapshot.limits.grid.limit_kw,
         above_limit_s=since_s if above_caps(snapshot, due) else 0.0,
-        feeder_kw=tuple((feeder, snapshot.metered_kw(Target.feeder(feeder))) for feeder in measured.feeders_kw),
+        feeder_kw=tuple((feeder, share.kw) for feeder, share in shares.feeders.items()),
         stale=snapshot.stale,
     )
     return draft.last

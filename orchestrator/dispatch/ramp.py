@@ -14,6 +14,7 @@ from orchestrator.domain.decision import SetFleet
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.target import Kind, Target
+from orchestrator.observe.power_shares import power_shares
 
 MINUTE = timedelta(minutes=1)
 
@@ -88,8 +89,8 @@ def in_the_dark(snapshot: Snapshot, target: Target) -> bool:
 
 def above_a_cap(snapshot: Snapshot) -> bool:
     """What is counted exceeds a cap: its relief waits for no ramp."""
-    limits = snapshot.limits
-    return any(snapshot.counted_kw(place) > limits.usable_kw(cap) for place, cap in limits.tightest.items())
+    limits, shares = snapshot.limits, power_shares(snapshot)
+    return any(shares.at(place).kw > limits.usable_kw(cap) for place, cap in limits.tightest.items())
 
 
 def fewer_racks(status: FleetStatus, move: SetFleet, bucket: Bucket, pue: float) -> SetFleet | None:

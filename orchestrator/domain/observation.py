@@ -78,6 +78,8 @@ class Reading:
     quality: Quality
     reason: str = ""
     """Why it is suspect; empty else."""
+    assumed: float = 0.0
+    """Of a value that is a sum, what parts that do not answer count for."""
 
     def __post_init__(self) -> None:
         missing = self.quality is Quality.MISSING
@@ -132,7 +134,7 @@ class Sample:
 class Telemetry:
     """All samples of one moment, by metric and subject. Immutable."""
 
-    __slots__ = ("_readings", "at", "refused")
+    __slots__ = ("_readings", "at", "partial", "problems", "refused")
 
     def __init__(self, at: datetime, samples: Iterable[Sample] = ()) -> None:
         readings: dict[Metric, dict[str, Reading]] = {}
@@ -141,6 +143,10 @@ class Telemetry:
         self.at = at
         self.refused: Mapping[str, str] = _NOTHING
         """By subject, why its newest value is no reading: it keeps the one before."""
+        self.partial: Mapping[str, str] = _NOTHING
+        """By subject, what is read all the same and not wholly: how many parts of a sum answer."""
+        self.problems: Mapping[str, str] = _NOTHING
+        """By source, what of it does not come: a server, target or meter that is down, a page that can't be read."""
         self._readings: Mapping[Metric, Mapping[str, Reading]] = readings
 
     @staticmethod
@@ -151,6 +157,27 @@ class Telemetry:
         telemetry = Telemetry(at)
         telemetry._readings = readings
         telemetry.refused = refused or _NOTHING
+        return telemetry
+
+    def saying(self, *, partial: Mapping[str, str], problems: Mapping[str, str]) -> "Telemetry":
+        """The same with what its source has to say of it."""
+        return self._like(self.at, self._readings, partial, problems)
+
+    def with_readings(
+        self, readings: Mapping[Metric, Mapping[str, Reading]], at: datetime | None = None
+    ) -> "Telemetry":
+        """Other readings of the same sources; `at` where they are of another moment."""
+        return self._like(at or self.at, readings, self.partial, self.problems)
+
+    def _like(
+        self,
+        at: datetime,
+        readings: Mapping[Metric, Mapping[str, Reading]],
+        partial: Mapping[str, str],
+        problems: Mapping[str, str],
+    ) -> "Telemetry":
+        telemetry = Telemetry.of(at, readings, self.refused)
+        telemetry.partial, telemetry.problems = partial, problems
         return telemetry
 
     def get(self, metric: Metric, subject: str) -> Reading:
@@ -167,14 +194,11 @@ class Telemetry:
 
     def graded(self, now: datetime, max_age: timedelta) -> "Telemetry":
         """The same samples, each marked fresh or stale at `now`."""
-        return Telemetry.of(
-            now,
-            {
-                metric: {subject: reading.graded(now, max_age) for subject, reading in readings.items()}
-                for metric, readings in self._readings.items()
-            },
-            self.refused,
-        )
+        graded = {
+            metric: {subject: reading.graded(now, max_age) for subject, reading in readings.items()}
+            for metric, readings in self._readings.items()
+        }
+        return self.with_readings(graded, now)
 
     def __iter__(self) -> Iterator[Sample]:
         return (

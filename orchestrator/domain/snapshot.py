@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestrator.domain.decision import Breach
+from orchestrator.domain.hold import Hold
 from orchestrator.domain.limits import Curtailment, Limits
 from orchestrator.domain.market import CurrentPrice, PriceBook
 from orchestrator.domain.metering.metered import NO_METERS, Balance, SiteMeters
 from orchestrator.domain.observation import Reading
 from orchestrator.domain.site import Fleet, GpuPool, Tenant
 from orchestrator.domain.target import GRID_CONNECTION, Target
+from orchestrator.domain.unread import Basis, Unread
 from orchestrator.domain.work import FleetView, Job, JobView
 
 
@@ -88,6 +90,10 @@ class FleetStatus:
     """What the racks that no choice moves count at."""
     assumed_kw: float = 0.0
     """Of `unmoved_kw` what nobody measures: beyond sleep of silent racks, beyond their reading of stuck ones."""
+    unread: Mapping[Basis, Unread] = field(default_factory=dict)
+    """Of `counted_kw` what no fresh reading has measured, by what stands in for it."""
+    claimed_kw: Mapping[str, float] = field(default_factory=dict)
+    """Power by rack that its reading says and that cannot be true; it is not counted."""
 
     @property
     def unmoved(self) -> frozenset[str]:
@@ -138,6 +144,17 @@ class PoolStatus:
     """The highest `expected_kw` since the source is down; as it is now else."""
     read_from: datetime | None = None
     """When the oldest of the fresh readings was measured; None where there is none."""
+    unread: Mapping[Basis, Unread] = field(default_factory=dict)
+    """Of `counted_kw` what no fresh reading has measured, by what stands in for it."""
+    claimed_kw: Mapping[str, float] = field(default_factory=dict)
+    """Power by node that its reading says and that cannot be true; it is not counted."""
+
+    @property
+    def silent_by_jobs_kw(self) -> float:
+        """Silent nodes, as the jobs and the power limit have them: what those that answer do not draw of it."""
+        left_kw = self.expected_kw - (self.counted_kw - self.silent_kw)
+        least_kw, most_kw = (len(self.silent) * kw for kw in (self.pool.node_idle_kw, self.pool.node_nameplate_kw))
+        return min(max(left_kw, least_kw), most_kw)
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -174,16 +191,18 @@ class Snapshot:
     """Devices with a reading that cannot be true, and why; they count as silent where it is their power."""
     meters: SiteMeters = NO_METERS
     """Of the grid connection and of feeders, those there are."""
+    holds: tuple[Hold, ...] = ()
+    """What is held on its setpoints because nobody sees it."""
+    partial: Mapping[str, str] = field(default_factory=dict)
+    """Devices that are read and not wholly, and how many of their parts answer."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Sources of readings that do not come or can't be read, and why."""
 
     def metered_kw(self, place: Target) -> float:
-        """Power at the grid connection or a feeder: by its meter where that is fresh, else by the devices' readings."""
+        """What is proven of power at the grid connection or a feeder: by its meter where that is fresh, else by the
+        newest readings of devices, whatever their age. What is shown as drawn there is `power_shares`'."""
         metered_kw = self.meters.kw(place)
         return self.measured.at(place) if metered_kw is None else metered_kw
-
-    def counted_kw(self, place: Target) -> float:
-        """The same with nameplate, instead of nothing, for devices of which no reading is fresh."""
-        metered_kw = self.meters.kw(place)
-        return self.power.at(place) if metered_kw is None else metered_kw
 
     def unmeasured(self, place: Target) -> list[str]:
         """What keeps power there from being known: nothing where there is a fresh meter."""

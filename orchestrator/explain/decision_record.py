@@ -10,6 +10,7 @@ from orchestrator.domain.decision import Action, Decision, Direction, Trigger
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.units import power_text
+from orchestrator.observe.power_shares import power_shares
 
 SHOWN = 20
 """Alternatives and stale inputs kept with a decision."""
@@ -38,6 +39,7 @@ def write_up(
         for number, planned in enumerate(moves.now)
     )
     moved = {action.move.target for action in actions}
+    shares = power_shares(snapshot)
     hashprice = snapshot.hashprice.value
     assert hashprice is not None, "the stale policy gives a hashprice"
     return Decision(
@@ -50,7 +52,7 @@ def write_up(
         price_basis=snapshot.price.basis,
         hashprice_usd_per_ph_day=hashprice,
         pue=snapshot.pue,
-        measured_kw=snapshot.counted_kw(GRID_CONNECTION),
+        measured_kw=shares.grid.kw,
         limit_kw=snapshot.limits.grid.limit_kw,
         binding=tuple(cap.source for cap in desired.binding),
         margin_usd_per_h=sum(
@@ -62,10 +64,11 @@ def write_up(
             "limit_source": snapshot.limits.grid.source,
             "rules": list(desired.rules),
             "outdoor_c": snapshot.outdoor.value,
-            "fleets_kw": {name: round(status.counted_kw, 1) for name, status in snapshot.fleets.items()},
+            "fleets_kw": {name: round(share.kw, 1) for name, share in shares.fleets.items()},
             "committed_kw": {name: round(status.committed_kw, 1) for name, status in snapshot.fleets.items()},
             "racks": {name: status.view.racks.by_mode(status.fleet) for name, status in snapshot.fleets.items()},
-            "pools_kw": {name: round(status.counted_kw, 1) for name, status in snapshot.pools.items()},
+            "pools_kw": {name: round(share.kw, 1) for name, share in shares.pools.items()},
+            "assumed_kw": round(shares.grid.assumed_kw, 1),
             "stale": list(snapshot.stale[:SHOWN]),
             "curtailments": [order.id for order in snapshot.curtailments if order.in_force(snapshot.at)],
             **desired.charges,

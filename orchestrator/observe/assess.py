@@ -7,7 +7,7 @@ from datetime import datetime
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.job_work import Works
 from orchestrator.domain.decision import Breach
-from orchestrator.domain.limits import Curtailment, limits_now
+from orchestrator.domain.limits import Authority, Cap, Curtailment, limits_now
 from orchestrator.domain.market import PriceBook, current_price
 from orchestrator.domain.metering.metered import NO_METERS
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
@@ -16,11 +16,12 @@ from orchestrator.domain.snapshot import Power, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION
 from orchestrator.domain.work import Workloads
 from orchestrator.observe.fleet_status import fleet_status
+from orchestrator.observe.holds import holds_of
 from orchestrator.observe.job_status import JobsSeen, interruptions_last_hour, job_statuses
 from orchestrator.observe.meters import observe_meters
 from orchestrator.observe.plausibility import suspects_of
 from orchestrator.observe.pool_status import pool_status
-from orchestrator.observe.safe_power import safe_cap
+from orchestrator.observe.safe_power import safe_power
 from orchestrator.observe.silence import silences
 from orchestrator.observe.stale_inputs import or_assumed, outdoor_or_assumed
 from orchestrator.observe.unexplained import unexplained
@@ -81,9 +82,12 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
     jobs = job_statuses(site, seen, before.jobs if before else {}, dark_pools)
     meters = observe_meters(site, telemetry, workloads, pue, before.meters if before else NO_METERS, now)
     limits = limits_now(site, inputs.curtailments, now)
-    if meters.kw(GRID_CONNECTION) is not None:
-        site_dark = None  # its devices are held for as long as that, and what they draw together is measured
-    safe = safe_cap(site, site_dark, fleets.values(), pools.values(), jobs.values(), pue, now)
+    safe = None  # while what they draw together is measured, the devices of a dark site are held without an end
+    if site_dark is not None and meters.kw(GRID_CONNECTION) is None:
+        safe = safe_power(site, site_dark, fleets.values(), pools.values(), jobs.values(), pue, now)
+    if safe is not None and safe.cap_kw is not None:
+        safe_cap = Cap(safe.cap_kw, GRID_CONNECTION, Authority.SAFE_POWER)
+        limits = replace(limits, caps=(*limits.caps, safe_cap))
     stale = [
         *(["price"] if price.reading.quality is not Quality.FRESH else []),
         *(["hashprice"] if hashprice.quality is not Quality.FRESH else []),
@@ -111,7 +115,7 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
             {pool.name: _sum_kw(telemetry, Metric.NODE_POWER, pool.node_names()) for pool in site.pools},
             pue,
         ),
-        limits=limits if safe is None else replace(limits, caps=(*limits.caps, safe)),
+        limits=limits,
         fleets=fleets,
         pools=pools,
         jobs=jobs,
@@ -120,6 +124,9 @@ def assess(site: Site, inputs: Inputs, now: datetime) -> Snapshot:
         stale=tuple(stale),
         suspect={**suspects_of(telemetry), **meters.suspect},
         meters=meters,
+        holds=holds_of(site.stale.telemetry_hold, site_dark, safe, fleets.values(), pools.values(), now),
+        partial=telemetry.partial,
+        problems=telemetry.problems,
         unexplained_kw=unexplained(site, workloads, telemetry, now),
         interruptions_last_hour=interruptions_last_hour(inputs.job_records.values(), now),
     )

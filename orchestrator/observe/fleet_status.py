@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import datetime
 
-from orchestrator.domain.observation import Metric, Reading, Telemetry
+from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
 from orchestrator.domain.site import SLEEP, Controls, Fleet, Site
 from orchestrator.domain.snapshot import FleetStatus, Lowered
 from orchestrator.domain.units import HASHES_PER_TH
+from orchestrator.domain.unread import NOTHING_UNREAD, Basis, Unread
 from orchestrator.domain.work import FleetView
 from orchestrator.observe.silence import Silence
 
@@ -67,11 +68,15 @@ class _Racks:
         self._owing: set[str] = set()
         self._efficiency: dict[str, float] = {}
         self._read: dict[str, Reading] = {}
+        self._unread: dict[Basis, Unread] = {}
+        self._claimed: dict[str, float] = {}
 
     def take_silent(self, rack: str, mode: str, reading: Reading | None) -> None:
         """At the most that it was asked to draw since it was last read, at nameplate where that says nothing."""
         setpoint_kw, asked = self._rack_kw[mode], self._lowered.get(rack)
         last_w = reading.believed if reading is not None else None
+        if reading is not None and reading.quality is Quality.SUSPECT and reading.value is not None:
+            self._claimed[rack] = reading.value / 1000.0
         last_kw = last_w / 1000.0 if last_w is not None else 0.0
         self._measured += max(last_kw, setpoint_kw) if rack in self._raised else last_kw
         allowed_kw = most_kw = setpoint_kw * max(self._share, 1.0)
@@ -84,7 +89,7 @@ class _Racks:
             if asked is not None:
                 self._lowered[rack] = replace(asked, at=self._now)  # nobody could have seen it follow
             # Chosen between as it was last seen to draw; what goes up beside it has to leave room for the most.
-            self._counted += allowed_kw if mode == SLEEP else setpoint_kw * self._share
+            self._assume(Basis.TRUST, allowed_kw if mode == SLEEP else setpoint_kw * self._share)
             self._committed += most_kw
             if mode == SLEEP:
                 self._excess += allowed_kw - setpoint_kw
@@ -93,9 +98,10 @@ class _Racks:
             self._defiant.add(rack)
         elif asked is not None and self._now - asked.at >= self._down_within:
             self._owing.add(rack)  # a shed that nobody sees is not delivered
-        if defies or rack in self._silence.never_read:
+        unknown = defies or rack in self._silence.never_read
+        if unknown:
             most_kw = self._strongest_kw
-        self._counted += most_kw
+        self._assume(Basis.NAMEPLATE if unknown else Basis.SETPOINT, most_kw)
         self._committed += most_kw
         self._unmoved += most_kw
         self._untrusted += most_kw
@@ -113,7 +119,12 @@ class _Racks:
             raised_at = None
         drawn_kw = measured_kw if raised_at is None else max(measured_kw, setpoint_kw)
         self._measured += drawn_kw
-        self._counted += drawn_kw
+        parts_kw = reading.assumed / 1000.0
+        self._counted += measured_kw - parts_kw
+        if parts_kw > 0.0:
+            self._assume(Basis.PARTS, parts_kw)
+        if drawn_kw > measured_kw:
+            self._assume(Basis.WAKING, drawn_kw - measured_kw)
         follows = self._follows(rack, mode, reading, measured_kw)
         if self._at_rest and follows and mode != SLEEP and measured_kw >= SETTLED_SHARE * setpoint_kw:
             self._settled += measured_kw
@@ -133,6 +144,11 @@ class _Racks:
             self._hashrate += hash_hs
             if hash_hs > 0.0:
                 self._efficiency[rack] = reading.value / (hash_hs / HASHES_PER_TH)
+
+    def _assume(self, basis: Basis, kw: float) -> None:
+        """Count what nobody has measured of one rack."""
+        self._counted += kw
+        self._unread[basis] = self._unread.get(basis, NOTHING_UNREAD) + Unread(1, kw)
 
     def _follows(self, rack: str, mode: str, reading: Reading, measured_kw: float) -> bool:
         """False where it did not go down when it was asked to, this time or before we were started."""
@@ -171,6 +187,8 @@ class _Racks:
             measured_kw=self._measured,
             unmoved_kw=self._unmoved,
             assumed_kw=self._assumed,
+            unread=self._unread,
+            claimed_kw=self._claimed,
         )
 
 

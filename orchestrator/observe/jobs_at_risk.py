@@ -56,8 +56,10 @@ def at_risk(status: JobStatus, now: datetime) -> bool:
     return needed_s > left_s * (1.0 - SPARE_SHARE)
 
 
-def tenant_power_kw(pools: Mapping[str, PoolStatus], gpus: Mapping[tuple[str, str], int]) -> dict[str, float]:
-    """IT power of the tenants whose jobs hold `gpus`: what pools are counted at, less their idle nodes' part, by GPUs.
+def tenant_power_kw(
+    pools: Mapping[str, PoolStatus], drawn_kw: Mapping[str, float], gpus: Mapping[tuple[str, str], int]
+) -> dict[str, float]:
+    """IT power of the tenants whose jobs hold `gpus`: what pools draw, less their idle nodes' part, by GPUs.
 
     A GPU that is held has its part of its node's idle draw, and an equal share of all that the pool draws above idle.
     """
@@ -66,8 +68,8 @@ def tenant_power_kw(pools: Mapping[str, PoolStatus], gpus: Mapping[tuple[str, st
         busy[name] = busy.get(name, 0) + count
     power: dict[str, float] = {}
     for (name, tenant), count in gpus.items():
-        pool, counted_kw = pools[name].pool, pools[name].counted_kw
-        above_idle_kw = max(counted_kw - pool.idle_kw, 0.0)
+        pool = pools[name].pool
+        above_idle_kw = max(drawn_kw[name] - pool.idle_kw, 0.0)
         kw = count * (pool.node_idle_kw / pool.gpus_per_node + above_idle_kw / busy[name])
         power[tenant] = power.get(tenant, 0.0) + kw
     return power

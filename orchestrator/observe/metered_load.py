@@ -112,9 +112,7 @@ class _Parts:
                 least += min(sum(rack_kw), fleet.silent_kw)
         for pool in pools:
             bias = max(known.get(pool.pool.name, 0.0), 0.0)
-            unseen, said_kw = len(pool.silent), pool.counted_kw - pool.silent_kw
-            of_jobs_kw = max(pool.expected_kw - said_kw, unseen * pool.pool.node_idle_kw)
-            nodes_kw = min(of_jobs_kw, unseen * pool.pool.node_nameplate_kw)
+            said_kw, nodes_kw = pool.counted_kw - pool.silent_kw, pool.silent_by_jobs_kw
             seen_kw = max(said_kw, max(pool.expected_kw, pool.most_kw) - nodes_kw)
             committed += pool.committed_kw
             answered += said_kw

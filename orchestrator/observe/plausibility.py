@@ -34,7 +34,7 @@ def judged(site: Site, telemetry: Telemetry) -> Telemetry:
     readings = {metric: dict(telemetry.readings(metric)) for metric in Metric}
     for subject, (metric, reason) in found:
         readings[metric][subject] = replace(readings[metric][subject], quality=Quality.SUSPECT, reason=reason)
-    return Telemetry.of(telemetry.at, readings, telemetry.refused)
+    return telemetry.with_readings(readings)
 
 
 def suspects_of(telemetry: Telemetry) -> Mapping[str, str]:

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from orchestrator.domain.observation import Metric, Telemetry
+from orchestrator.domain.observation import Metric, Quality, Telemetry
 from orchestrator.domain.site import GpuPool, Site
 from orchestrator.domain.snapshot import PoolStatus
+from orchestrator.domain.unread import Basis, Unread
 from orchestrator.domain.work import Workloads
 from orchestrator.observe.silence import Silence
 
@@ -29,19 +30,31 @@ def pool_status(
     expected_kw = pool.idle_kw + sum(pool.rise_kw(view.gpus, gpu_limit_w) for view in jobs if view.phase.holds_gpus)
     unknown = len(silence.never_read) if silence.dark_since is None else 0
     known_silent = len(silence.silent) - unknown
-    seen_kw = 0.0
+    seen_kw = parts_kw = 0.0
+    in_part = 0
     read_from: datetime | None = None
     powers = telemetry.readings(Metric.NODE_POWER)
+    claimed_kw: dict[str, float] = {}
     for node in pool.node_names():
         if node in silence.silent:
+            said = powers.get(node)
+            if said is not None and said.quality is Quality.SUSPECT and said.value is not None:
+                claimed_kw[node] = said.value / 1000.0
             continue
         reading = powers[node]
         assert reading.value is not None, "it is not silent"
         assert reading.at is not None, "it is not silent"
         seen_kw += reading.value / 1000.0
+        parts_kw += reading.assumed / 1000.0
+        in_part += reading.assumed > 0.0
         read_from = reading.at if read_from is None else min(read_from, reading.at)
     left_kw = max(expected_kw - seen_kw, known_silent * pool.node_idle_kw)
-    silent_kw = unknown * pool.node_nameplate_kw + min(left_kw, known_silent * pool.node_nameplate_kw)
+    unread = {
+        Basis.NAMEPLATE: Unread(unknown, unknown * pool.node_nameplate_kw),
+        Basis.JOBS: Unread(known_silent, min(left_kw, known_silent * pool.node_nameplate_kw)),
+    }
+    silent_kw = sum(of.kw for of in unread.values())
+    unread[Basis.PARTS] = Unread(in_part, parts_kw)
     counted = seen_kw + silent_kw
     most_kw = expected_kw
     if silence.dark_since is not None and before is not None:
@@ -65,4 +78,6 @@ def pool_status(
         dark_since=silence.dark_since,
         most_kw=most_kw,
         read_from=read_from,
+        unread={basis: of for basis, of in unread.items() if of.devices},
+        claimed_kw=claimed_kw,
     )

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from orchestrator.domain.headroom import usable_share
-from orchestrator.domain.limits import Authority, Cap
+from orchestrator.domain.hold import SafePower
 from orchestrator.domain.site import SLEEP, Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus
-from orchestrator.domain.target import GRID_CONNECTION
 from orchestrator.domain.work import JobPhase
 
 CLOSES_IN_OVER = timedelta(minutes=10)
@@ -15,33 +14,34 @@ CLOSES_IN_OVER = timedelta(minutes=10)
 ROUNDING = 1e-6
 
 
-def safe_cap(
+def safe_power(
     site: Site,
-    site_dark: datetime | None,
+    dark_since: datetime,
     fleets: Iterable[FleetStatus],
     pools: Iterable[PoolStatus],
     jobs: Iterable[JobStatus],
     pue: float,
     now: datetime,
-) -> Cap | None:
-    """None while the site is seen, or held. `site_dark`: since when it is dark.
+) -> SafePower:
+    """Of a site that has been dark since then; it has no cap while the hold lasts.
 
     From the end of the hold on the cap comes down from the connection's limit, by the site's ramp or evenly, so that
     what is worth least goes first and not all goes at once. It never asks for what is guaranteed, and it ends with the
     darkness.
     """
-    if site_dark is None or now - site_dark <= site.stale.telemetry_hold:
-        return None
     limit_kw = site.grid.limit_kw
     share = usable_share(site.grid.measurement_uncertainty)
     least_kw = _least_kw(fleets, pools, jobs) * pue / share * (1.0 + ROUNDING)
     safe_kw = max(site.stale.telemetry_safe_kw or 0.0, least_kw)
-    closing = now - site_dark - site.stale.telemetry_hold
-    if site.grid.ramp_down_kw_per_min is not None:
-        come_down_kw = site.grid.ramp_down_kw_per_min * (closing / timedelta(minutes=1))
-    else:
-        come_down_kw = (limit_kw - safe_kw) * min(closing / CLOSES_IN_OVER, 1.0)
-    return Cap(max(limit_kw - come_down_kw, safe_kw), GRID_CONNECTION, Authority.SAFE_POWER)
+    begins = dark_since + site.stale.telemetry_hold
+    down_kw = max(limit_kw - safe_kw, 0.0)
+    ramp_kw_per_min = site.grid.ramp_down_kw_per_min
+    takes = CLOSES_IN_OVER if ramp_kw_per_min is None else timedelta(minutes=down_kw / ramp_kw_per_min)
+    cap_kw = None
+    if now > begins:
+        come_down_kw = down_kw * min((now - begins) / takes, 1.0) if takes else down_kw
+        cap_kw = max(limit_kw - come_down_kw, safe_kw)
+    return SafePower(safe_kw, begins + takes, cap_kw)
 
 
 def _least_kw(fleets: Iterable[FleetStatus], pools: Iterable[PoolStatus], jobs: Iterable[JobStatus]) -> float:

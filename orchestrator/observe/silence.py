@@ -3,7 +3,7 @@
 A device that is silent counts at the most that it was asked to draw since it was last read, and at nameplate only
 where nobody can say what it follows. Where most devices of a fleet or pool are silent together, the source of their
 readings is down and not they: they are held on their accepted setpoints, and none of them goes up. If the site stays
-dark for longer than the hold, its safe power closes in on it (`safe_cap`).
+dark for longer than the hold, its safe power closes in on it (`safe_power`).
 
 A fleet or pool stands for a source, whatever reads it: behind a Prometheus server all go dark together, with the
 built-in scraper each target by itself, and a target is a rack, a fleet's exporter or a few nodes.

@@ -109,7 +109,7 @@ def _marked(telemetry: Telemetry, watches: Watches) -> Telemetry:
             reading = readings[metric].get(device)
             if reason and reading is not None and reading.believed is not None:
                 readings[metric][device] = replace(reading, quality=Quality.SUSPECT, reason=reason)
-    return Telemetry.of(telemetry.at, readings, telemetry.refused)
+    return telemetry.with_readings(readings)
 
 
 def _watch(

@@ -217,7 +217,8 @@ def breaches_now(
     broken: dict[tuple[BreachKind, str], str] = {}
     for cap in above_caps(snapshot, due):
         measured_kw = snapshot.metered_kw(cap.at)
-        broken[BreachKind.CAP, cap.source] = f"{measured_kw:.0f} kW measured, {cap.limit_kw:.0f} kW allowed"
+        of = "measured" if not snapshot.unmeasured(cap.at) else "by the last readings"
+        broken[BreachKind.CAP, cap.source] = f"{measured_kw:.0f} kW {of}, {cap.limit_kw:.0f} kW allowed"
     for target, detail in late.items():
         broken[BreachKind.SHED, str(target)] = detail
     for cap, shortfall_kw in shortfalls_kw.items():

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
@@ -266,7 +267,11 @@ class LiveSite:
     def readiness(self) -> Sequence[Readiness]:
         controller = self._controller
         return readiness.of_site(
-            controller.snapshot, _age_s(self._ticked_at), self._tick_wall_s, synced=controller.synced
+            controller.snapshot,
+            _age_s(self._ticked_at),
+            self._tick_wall_s,
+            ZoneInfo(self.site.timezone),
+            synced=controller.synced,
         )
 
     @property

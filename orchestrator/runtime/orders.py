@@ -6,6 +6,7 @@ from orchestrator.api.desk import AskedOrder, DeskRefusalError
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.site import Site
 from orchestrator.domain.snapshot import Snapshot
+from orchestrator.observe.power_shares import power_shares
 
 
 def new_order(site: Site, snapshot: Snapshot | None, asked: AskedOrder, now: datetime) -> Curtailment:
@@ -34,7 +35,7 @@ def _shed_to(snapshot: Snapshot | None, asked: AskedOrder) -> float:
             f"{len(silent)} meters have no fresh reading ({silent[0]}, ...), so measured power is not known; "
             "give limit_kw"
         )
-    measured_kw = snapshot.metered_kw(asked.at)
+    measured_kw = power_shares(snapshot).at(asked.at).kw
     if asked.shed_kw >= measured_kw:
         raise DeskRefusalError(
             f"{measured_kw:.0f} kW are drawn at the {asked.at}, less than the shed of {asked.shed_kw:.0f}"

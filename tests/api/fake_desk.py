@@ -1,7 +1,7 @@
 """A desk whose site is built by hand: the figures are made up to look like an afternoon, and nothing is measured."""
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -164,6 +164,8 @@ class FakeDesk:
         self.stale: tuple[str, ...] = ()
         self.meters = NO_METERS
         self.balances: dict[str, Balance] = {}
+        self.changed: Callable[[Snapshot], Snapshot] = lambda snapshot: snapshot
+        """What a test makes of a snapshot before it is handed out."""
         self.observed = True
         self.share = 1.0
         """Share of the racks that are awake."""
@@ -249,7 +251,7 @@ class FakeDesk:
         if not self.observed:
             return None
         power = self._power()
-        return Snapshot(
+        snapshot = Snapshot(
             at=self.now,
             price=current_price(self.book, self.now, self.site.stale.price),
             book=self.book,
@@ -272,6 +274,7 @@ class FakeDesk:
             meters=self.meters,
             balances=self.balances,
         )
+        return self.changed(snapshot)
 
     # what tests do to it
 

@@ -84,7 +84,7 @@ async def test_what_the_meter_shows_and_no_device_explains_is_on_the_page(
     await expect(page.locator("#grid-meter")).to_be_hidden()
     desk.meters = some_meters(desk.now)
     desk.observe(1.0)
-    told = "meter 80.0 MW, 1.5 MW more than the devices, 3 of which say nothing"
+    told = "1.5 MW more than the devices behind it say, 3 of which say nothing"
     await expect(page.locator("#grid-meter")).to_have_text(told)
     await expect(page.locator("#alerts")).to_contain_text("meter north: 40 MW come by")
     await expect(page.locator("#alerts")).to_contain_text("fleet/s21 draws 9.0 % more than it says (1.0 % before).")

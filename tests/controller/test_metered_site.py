@@ -13,6 +13,7 @@ from orchestrator.api.desk import DeskRefusalError
 from orchestrator.domain.decision import BreachKind, Direction
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.target import GRID_CONNECTION, Target
+from orchestrator.observe.power_shares import power_shares
 from orchestrator.runtime.orders import new_order
 from tests.scenes import metered
 
@@ -116,7 +117,9 @@ async def test_the_record_and_a_shed_go_by_the_meter(world_of: WorldOf, site: Si
     last = world.store.observations(world.now, world.now + timedelta(seconds=1))[-1]
     assert last.grid_kw == snapshot.meters.kw(GRID_CONNECTION)
     assert dict(last.feeder_kw)["a"] == snapshot.meters.kw(Target.feeder("a"))
-    assert dict(last.feeder_kw)["b"] == snapshot.measured.feeders_kw["b"]
+    at_b = power_shares(snapshot).feeders["b"]
+    assert dict(last.feeder_kw)["b"] == at_b.kw
+    assert sum(kw for _, kw in last.feeder_kw) == pytest.approx(last.grid_kw, rel=0.01)
     asked = AskedOrder(
         at=GRID_CONNECTION,
         limit_kw=None,

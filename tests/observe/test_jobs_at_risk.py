@@ -78,11 +78,11 @@ def test_what_a_pool_draws_is_shared_by_the_gpus_that_jobs_hold() -> None:
     ]
     held = watch_jobs(statuses, NOW).gpus
     assert held == {("h100", "bank"): 16, ("h100", "lab"): 8}
-    power = tenant_power_kw(pools, held)
+    power = tenant_power_kw(pools, {"h100": 21.44}, held)
     assert power == {"bank": pytest.approx(16 * (0.295 + 0.5)), "lab": pytest.approx(8 * (0.295 + 0.5))}
     assert sum(power.values()) == pytest.approx(21.44 - 8 * 0.295), "but for what idles"
 
 
 def test_power_below_idle_is_nobodys_gain() -> None:
     pools = {"h100": PoolStatus(POOL, 700.0, 5.0, 5.0, frozenset())}
-    assert tenant_power_kw(pools, {("h100", "lab"): 8}) == {"lab": pytest.approx(8 * 0.295)}
+    assert tenant_power_kw(pools, {"h100": 5.0}, {("h100", "lab"): 8}) == {"lab": pytest.approx(8 * 0.295)}

@@ -95,11 +95,12 @@ async def test_a_broken_server_leaves_the_last_readings(
         after: Telemetry = await source.read(NOW)
         assert after.get(Metric.NODE_POWER, "node-0") == before
         assert source.problems
+        assert after.problems, "whoever reads is told"
         await source.read(NOW)
         (told,) = caplog.messages
         assert told.startswith("telemetry from Prometheus fails: ")
         answer = healthy
-        await source.read(NOW)
+        assert (await source.read(NOW)).problems == {}
         assert source.problems == {}
         assert caplog.messages == [told, "telemetry from Prometheus comes again"]
 
@@ -107,7 +108,11 @@ async def test_a_broken_server_leaves_the_last_readings(
 async def test_a_server_that_never_answered_has_no_readings() -> None:
     async with httpx.AsyncClient(transport=httpx.MockTransport(refused)) as client:
         source = PrometheusMetrics("http://prometheus:9090", client, wall_clock())
-        assert len(await source.read(NOW)) == 0
+        read = await source.read(NOW)
+        assert len(read) == 0
+        (why,) = read.problems.values()
+        assert why.endswith("queries fail: connection refused")
+        assert list(read.problems) == ["http://prometheus:9090"], "one line for the server, not one for each query"
 
 
 async def test_a_slow_server_is_not_asked_again_while_it_thinks() -> None:
@@ -124,6 +129,7 @@ async def test_a_slow_server_is_not_asked_again_while_it_thinks() -> None:
         source = PrometheusMetrics("http://prometheus:9090", client, wall_clock(), timeout_s=0.05)
         assert len(await source.read(NOW)) == 0
         asked_once = asked
+        assert (await source.read(NOW)).problems == {"http://prometheus:9090": "no answer within 0.05 s"}
         for _ in range(3):
             assert len(await source.read(NOW)) == 0
         assert asked == asked_once

@@ -66,6 +66,7 @@ async def test_a_hung_target_holds_up_no_other_and_is_asked_once(site: Site) -> 
         assert telemetry.get(Metric.NODE_POWER, "b").value == watts
     assert site.requests.count("a") == 2
     assert "no answer" in site.source.problems["a"]
+    assert telemetry.problems == {"a": "no answer within 0.2 s"}
 
     site.pages["a"] = NODE.format("a", 70).encode()
     site.hung.pop("a").set()
@@ -143,8 +144,11 @@ async def test_a_part_whose_exporter_has_stopped_is_silent_and_not_as_it_was(tmp
         for host, watts in (("a", 300), ("b", 400)):
             site.pages[host] = f'psu_watts{{node="n",psu="{host}"}} {watts}\n'.encode()
         site.pages["b"] = b"psu_watts"
-        reading = (await source.read(datetime.now(UTC))).get(Metric.NODE_POWER, "n")
+        telemetry = await source.read(datetime.now(UTC))
+        reading = telemetry.get(Metric.NODE_POWER, "n")
         assert reading.value == 300.0 + 1000.0
+        assert reading.assumed == 1000.0
+        assert telemetry.partial == {"n": "psu_watts of n: 1 of 2 answer; the others count at 1000 W"}
         assert source.notes == {"kepler_platform_watts n": "psu_watts of n: 1 of 2 answer; the others count at 1000 W"}
         await source.close()
 

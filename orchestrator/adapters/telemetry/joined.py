@@ -52,7 +52,8 @@ class JoinedMetrics:
         for metric in _METERED:
             named = {self._series[label]: of for label, of in readings[metric].items() if label in self._series}
             readings[metric] = {**named, **direct.readings(metric)}
-        return Telemetry.of(devices.at, readings, {**devices.refused, **direct.refused})
+        joined = Telemetry.of(devices.at, readings, {**devices.refused, **direct.refused})
+        return joined.saying(partial=devices.partial, problems={**devices.problems, **direct.problems})
 
     async def close(self) -> None:
         await asyncio.gather(self._devices.close(), self._direct.close())

@@ -65,7 +65,8 @@ class ModbusMeters:
             await asyncio.wait(prompt, timeout=self._timeout_s)
         for gateway, task in under_way:
             gateway.slow = not task.done()
-        return self._last.telemetry(now)
+        problems = {f"meter {subject}": problem for subject, problem in self.problems.items()}
+        return self._last.telemetry(now).saying(partial={}, problems=problems)
 
     async def close(self) -> None:
         """End what is under way, and the connections."""

@@ -27,6 +27,8 @@ class Combined:
     """Why it can't be taken for the device's value; empty else."""
     note: str = ""
     """What is to be told of it all the same; empty else."""
+    assumed: float = 0.0
+    """Of the value, what parts that do not answer count for."""
 
 
 def combined(series: Series, subject: str, parts: Sequence[Part]) -> Combined:
@@ -58,7 +60,9 @@ def combined(series: Series, subject: str, parts: Sequence[Part]) -> Combined:
     if not whole.silent:
         return Combined(value, at, note=note)
     silent = (whole.parts - found) * whole.silent
-    return Combined(value + silent, at, note=f"{note}; the others count at {silent:g} {series.metric.unit}")
+    return Combined(
+        value + silent, at, note=f"{note}; the others count at {silent:g} {series.metric.unit}", assumed=silent
+    )
 
 
 BLANK_W = 1e13

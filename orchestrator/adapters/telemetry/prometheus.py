@@ -18,14 +18,15 @@ from orchestrator.adapters.telemetry.promql import (
     twice_queries,
     value_query,
 )
-from orchestrator.adapters.telemetry.series import LastReadings, Told, instant
+from orchestrator.adapters.telemetry.series import LastReadings, Told, by_subject, instant
 from orchestrator.clock import SiteClock
-from orchestrator.domain.observation import Telemetry
+from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.series.presets import MOCK_MAP
 from orchestrator.domain.series.series import Series, SeriesMap
 
 log = logging.getLogger(__name__)
 
+_QUERY = "/api/v1/query"
 _GIVE_UP_S = 10.0
 _COMMITTED_S = 0.2
 """On the wall. All queries ask for one moment this long ago: values and their times are then of the same scrapes, where
@@ -45,7 +46,7 @@ class PrometheusMetrics:
         mapping: SeriesMap = MOCK_MAP,
         timeout_s: float = 1.0,
     ) -> None:
-        self._url = f"{base_url.rstrip('/')}/api/v1/query"
+        self._url = base_url.rstrip("/") + _QUERY
         self._client = client
         self._clock = clock
         self._mapping = mapping
@@ -56,6 +57,11 @@ class PrometheusMetrics:
         self._slow = False
         self._problems: dict[str, str] = {}
         self._notes: dict[str, str] = {}
+        self._partial: Mapping[str, str] = {}
+        self._down = ""
+        """What its queries fail with; empty where they are answered."""
+        self._told_of: Mapping[str, str] = {}
+        """What is wrong with the answers, by metric or device."""
         self._told = Told(log, "from Prometheus")
 
     @property
@@ -79,7 +85,9 @@ class PrometheusMetrics:
         else:
             self._under_way.result()
             self._under_way = None
-        return self._last.telemetry(now)
+        late = f"no answer within {self._timeout_s:g} s" if self._slow else ""
+        down = {self._url.removesuffix(_QUERY): self._down or late} if self._down or late else {}
+        return self._last.telemetry(now).saying(partial=self._partial, problems={**down, **self._told_of})
 
     async def example(self, series: Series) -> Mapping[str, str] | None:
         """The labels of one of the server's series of that name; None if there is none, or no answer."""
@@ -116,12 +124,16 @@ class PrometheusMetrics:
                 problems[query] = str(error) or type(error).__name__
 
         await asyncio.gather(*(ask(query) for query in sorted(queries)))
+        failed = list(problems.values())
         round_ = _Round(answers, problems, time.time())
         twice = self._which_twice(answers)
         for series in self._mapping.series:
             if value_query(series) in answers:
                 self._take(series, round_, twice.get(series.name, {}))
         self._problems, self._notes = problems, round_.notes
+        self._partial = by_subject(round_.partial)
+        self._down = f"{len(failed)} of {len(queries)} queries fail: {failed[0]}" if failed else ""
+        self._told_of = {about: text for about, text in problems.items() if about not in queries}
         self._told.tell(problems, round_.notes, round_.wall)
 
     def _which_twice(self, answers: Mapping[str, list[Element]]) -> Mapping[str, Mapping[str, int]]:
@@ -189,7 +201,9 @@ class PrometheusMetrics:
                 suspect = doubled(series, count) if count > 1 and not overlaps else reading.suspect
                 if suspect or reading.note:
                     round_.notes[f"{series.metric.value} {subject}"] = (suspect or reading.note) + place(series)
-                self._last.put(series.metric, subject, reading.value, reading.at, latest, suspect)
+                if reading.note and not suspect:
+                    round_.partial.append((series.metric, subject, reading.note))
+                self._last.put(series.metric, subject, reading.value, reading.at, latest, suspect, reading.assumed)
             except ValueError as error:
                 round_.problem(series, subject, str(error))
 
@@ -203,6 +217,8 @@ class _Round:
     wall: float
     """When they had come, unix s."""
     notes: dict[str, str] = field(default_factory=dict)
+    partial: list[tuple[Metric, str, str]] = field(default_factory=list)
+    """Sums that are believed and lack parts: metric, device and what to tell."""
 
     def problem(self, series: Series, subject: str, text: str) -> None:
         self.problems[f"{series.metric.value} {subject}".rstrip()] = text + place(series)

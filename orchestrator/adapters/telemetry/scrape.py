@@ -12,7 +12,7 @@ import httpx
 from orchestrator.adapters.telemetry.file_targets import FileTargets
 from orchestrator.adapters.telemetry.page import Device, Page, PageReader
 from orchestrator.adapters.telemetry.parts import Part, combined, doubled, place
-from orchestrator.adapters.telemetry.series import LastReadings, Told
+from orchestrator.adapters.telemetry.series import LastReadings, Told, by_subject
 from orchestrator.clock import SiteClock
 from orchestrator.domain.observation import Telemetry
 from orchestrator.domain.series.presets import MOCK_MAP
@@ -55,6 +55,8 @@ class ScrapedMetrics:
         self._slow: set[str] = set()
         self._problems: dict[str, str] = {}
         self._notes: dict[Device, str] = {}
+        self._partial: dict[Device, str] = {}
+        """Of the notes those of sums that are believed."""
         self._told = Told(log, "from exporters")
 
     @property
@@ -86,7 +88,9 @@ class ScrapedMetrics:
                 self._slow.discard(target)
         self._take_new()
         self._told.tell(self.problems, self.notes, time.time())
-        return self._last.telemetry(now)
+        series = self._mapping.series
+        partial = by_subject((series[number].metric, name, note) for (number, name), note in self._partial.items())
+        return self._last.telemetry(now).saying(partial=partial, problems=self.problems)
 
     async def example(self, series: Series) -> Mapping[str, str] | None:
         """The labels of one of the exporters' series of that name, as they were last read; None if there is none."""
@@ -146,12 +150,13 @@ class ScrapedMetrics:
             try:
                 self._put(device, max(page.twice.get(device, 1) for page in new.values()), wall)
             except ValueError as error:
-                self._note(device, "")
+                self._note(device, "", "")
                 for target, page in new.items():
                     if device in page.parts:
                         wrong[target].append(str(error))
         shown = {device for page in self._pages.values() for device in page.parts}
         self._notes = {device: note for device, note in self._notes.items() if device in shown}
+        self._partial = {device: note for device, note in self._partial.items() if device in shown}
         for target, texts in wrong.items():
             more = f"; {len(texts) - 3} more" if len(texts) > 3 else ""
             if texts:
@@ -170,14 +175,17 @@ class ScrapedMetrics:
         suspect = reading.suspect
         if on_page > 1 or (on_pages > 1 and not overlaps):  # no exporter is replaced by itself
             suspect = doubled(series, max(on_page, on_pages))
-        self._note(device, suspect or reading.note)
-        self._last.put(series.metric, subject, reading.value, reading.at, self._last.latest(wall), suspect)
+        self._note(device, suspect, reading.note)
+        latest = self._last.latest(wall)
+        self._last.put(series.metric, subject, reading.value, reading.at, latest, suspect, reading.assumed)
 
-    def _note(self, device: Device, note: str) -> None:
-        if note:
-            self._notes[device] = note + place(self._mapping.series[device[0]])
-        else:
-            self._notes.pop(device, None)
+    def _note(self, device: Device, suspect: str, partial: str) -> None:
+        self._notes.pop(device, None)
+        self._partial.pop(device, None)
+        if suspect or partial:
+            self._notes[device] = (suspect or partial) + place(self._mapping.series[device[0]])
+        if partial and not suspect:
+            self._partial[device] = partial
 
     def _parts(self, device: Device) -> tuple[list[Part], int]:
         """The parts of a device on all pages, and on how many pages the same part is.

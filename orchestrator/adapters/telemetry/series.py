@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
@@ -40,13 +40,20 @@ class LastReadings:
         return self._clock.at(wall + _CLOCKS_APART_S)
 
     def put(
-        self, metric: Metric, subject: str, value: float, at: datetime, latest: datetime, suspect: str = ""
+        self,
+        metric: Metric,
+        subject: str,
+        value: float,
+        at: datetime,
+        latest: datetime,
+        suspect: str = "",
+        assumed: float = 0.0,
     ) -> None:
         """Take in a value of time `at`. ValueError, and no change, if it can't be true or is of after `latest`: that
         counts as silence, and `telemetry` names it until a good one comes.
 
         `suspect` says why it is not believed; empty for one that is. A counter that is not believed is not taken in at
-        all: the next one that is goes on from the last that was.
+        all: the next one that is goes on from the last that was. `assumed` is what of it silent parts count for.
         """
         key = (metric, subject)
         if suspect and metric.unit in _COUNTED:
@@ -57,7 +64,7 @@ class LastReadings:
         if at > latest:
             self._refuse(metric, subject, f"is of {at.isoformat()}, which is to come", latest)
         quality = Quality.SUSPECT if suspect else Quality.FRESH
-        self._readings[metric][subject] = Reading(value, metric.unit, at, quality, suspect)
+        self._readings[metric][subject] = Reading(value, metric.unit, at, quality, suspect, assumed)
         self._refused.pop(key, None)
 
     def _refuse(self, metric: Metric, subject: str, why: str, at: datetime) -> NoReturn:
@@ -90,6 +97,17 @@ class LastReadings:
             if now - at <= NAMED_FOR:
                 refused.setdefault(subject, f"{metric.value} {why}")
         return Telemetry.of(now, readings_now, refused)
+
+
+def by_subject(notes: Iterable[tuple[Metric, str, str]]) -> Mapping[str, str]:
+    """Of what is told of several quantities of a device the first, in the order of `Metric`: power comes first."""
+    found: dict[str, str] = {}
+    for _, subject, note in sorted(notes, key=lambda of: _ORDER[of[0]]):
+        found.setdefault(subject, note)
+    return found
+
+
+_ORDER = {metric: number for number, metric in enumerate(Metric)}
 
 
 class Told:

@@ -12,6 +12,8 @@ from orchestrator.api.next_moves import Teller
 from orchestrator.domain.site import SLEEP, Fleet, Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.target import Target
+from orchestrator.explain.power_words import share_text
+from orchestrator.observe.power_shares import Share, power_shares
 
 router = APIRouter(tags=["fleets"])
 
@@ -23,12 +25,15 @@ class FleetDocument(BaseModel):
     racks: int
     racks_by_mode: dict[str, int] = Field(description="Accepted setpoint: racks in each mode, `sleep` among them")
     machines: int
-    power_kw: float = Field(description="IT power: measured, racks without a fresh reading at nameplate")
+    power_kw: float = Field(description="IT power: measured, and what is assumed where nothing is")
+    assumed_kw: float = Field(description="Of that, what no fresh reading has measured")
+    suspect_kw: float = Field(description="IT power that readings claim which can't be true; not counted")
+    power_text: str = Field(description="The same in words")
     nameplate_kw: float = Field(description="IT power, every rack in its strongest mode")
     hashrate_phs: float | None = Field(description="PH/s as measured; null when no rack has a reading")
     break_even_usd_per_mwh: float = Field(description="Price at which the hash of the default mode pays the energy")
     efficiency_j_per_th: float = Field(description="Of the default mode")
-    silent_racks: int = Field(description="Racks without a fresh reading, counted at nameplate")
+    silent_racks: int = Field(description="Racks without a fresh reading")
     stuck_racks: int = Field(description="Racks that did not follow a power-down in time")
     reason: str | None = Field(description="Why it is set as it is, by the latest decision that moved it")
     next: str | None = Field(description="What the plan has next, and when; null without a plan in force")
@@ -45,12 +50,13 @@ async def fleets(desk: DeskNow, snapshot: SnapshotNow, limit: Limit = 500, offse
     """Mining fleets, in the order of the site file."""
     reasons = desk.reasons()
     teller = Teller(desk.site, desk.plan(), snapshot, desk.clock_info().now)
+    shares = power_shares(snapshot)
     page = itertools.islice(desk.site.fleets, offset, offset + limit)
     return FleetsDocument(
         total=len(desk.site.fleets),
         offset=offset,
         fleets=[
-            _document(snapshot.fleets[fleet.name], snapshot, desk.site, reasons, teller)
+            _document(snapshot.fleets[fleet.name], shares.fleets[fleet.name], snapshot, desk.site, reasons, teller)
             for fleet in page
             if fleet.name in snapshot.fleets
         ],
@@ -70,7 +76,7 @@ def hashprice_usd_per_ph_day(snapshot: Snapshot, site: Site) -> float:
 
 
 def _document(
-    status: FleetStatus, snapshot: Snapshot, site: Site, reasons: Mapping[Target, str], teller: Teller
+    status: FleetStatus, share: Share, snapshot: Snapshot, site: Site, reasons: Mapping[Target, str], teller: Teller
 ) -> FleetDocument:
     fleet = status.fleet
     modes = [mode.name for mode in reversed(fleet.modes)] + [SLEEP]
@@ -81,7 +87,10 @@ def _document(
         racks=fleet.racks,
         racks_by_mode={mode: status.view.racks.get(mode, 0) for mode in modes},
         machines=fleet.machines,
-        power_kw=status.counted_kw,
+        power_kw=share.kw,
+        assumed_kw=share.assumed_kw,
+        suspect_kw=sum(share.claimed_kw.values()),
+        power_text=share_text(share),
         nameplate_kw=fleet.nameplate_kw,
         hashrate_phs=status.hashrate_phs,
         break_even_usd_per_mwh=break_even_usd_per_mwh(fleet, hashprice_usd_per_ph_day(snapshot, site), snapshot.pue),

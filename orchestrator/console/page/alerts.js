@@ -40,6 +40,12 @@ function collect() {
     alerts.push({ level: "bad", title: `Breach: ${format.words(breach.kind)}, ${breach.subject}`, text: `${breach.detail} (${breach.state} ${since})` });
   }
   alerts.push(...planAlerts());
+  for (const hold of observed.holds) {
+    const closing = hold.cap_kw !== null;
+    alerts.push({ level: closing ? "bad" : "warn", title: closing ? "Safe power closes in" : "Held on setpoints", text: `${sentence(hold.text)}.` });
+  }
+  listed(alerts, "Sources of readings that fail", Object.entries(observed.sources).map(([source, why]) => `${source}: ${why}`));
+  listed(alerts, "Read in part", Object.values(observed.partial));
   if (observed.stale.length) {
     const some = observed.stale.slice(0, 8).join(", ");
     const more = observed.stale.length > 8 ? ` and ${observed.stale.length - 8} more` : "";
@@ -70,4 +76,11 @@ function collect() {
   return alerts;
 }
 
+function listed(alerts, title, texts) {
+  if (!texts.length) return;
+  const more = texts.length > 4 ? `; and ${texts.length - 4} more` : "";
+  alerts.push({ level: "warn", title, text: `${texts.slice(0, 4).join("; ")}${more}.` });
+}
+
+const sentence = (text) => text[0].toUpperCase() + text.slice(1);
 const percent = (share) => `${format.number(100 * share, 1)} %`;

@@ -4,6 +4,7 @@ import { post } from "./base/api.js";
 import { byId, el } from "./base/dom.js";
 import * as format from "./base/format.js";
 import { now, speed } from "./base/clock.js";
+import { doubtful } from "./now.js";
 
 let state = null;
 let order = null; // what is under review; null while the form is filled in
@@ -77,11 +78,13 @@ function show(reviewed) {
 function facts() {
   const found = [];
   const seen = state?.observed;
-  const kw = order.feeder === undefined ? seen?.grid.power_kw : seen?.feeders.find(({ name }) => name === order.feeder)?.power_kw;
-  if (kw !== undefined) {
+  const place = order.feeder === undefined ? seen?.grid : seen?.feeders.find(({ name }) => name === order.feeder);
+  if (place !== undefined) {
+    const kw = place.power_kw;
+    const shares = doubtful(place) ? ` (${place.text})` : "";
     const limit = order.shed_kw === undefined ? order.limit_kw : kw - order.shed_kw;
     const drop = kw - limit;
-    found.push(`${order.feeder === undefined ? "Grid power" : `Power of feeder ${order.feeder}`} is ${format.power(kw)} now; ${drop > 0 ? `${format.power(drop)} will have to go` : "nothing has to go"}.`);
+    found.push(`${order.feeder === undefined ? "Grid power" : `Power of feeder ${order.feeder}`} is ${format.power(kw)} now${shares}; ${drop > 0 ? `${format.power(drop)} will have to go` : "nothing has to go"}.`);
   }
   found.push("Guaranteed jobs run on as long as anything else can be shed.");
   if (state?.clock.simulated) found.push(`Site time is simulated: that is ${format.span((order.for_minutes * 60) / speed())} on your own clock.`);

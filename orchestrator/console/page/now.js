@@ -47,22 +47,30 @@ function drawGrid(seen) {
   const spare = limit - kw;
   const margin = spare >= 0 ? `${format.power(spare)} below the cap` : `${format.power(-spare)} above the cap`;
   setText("grid-note", `${margin}, set by ${source.startsWith("curtailment") ? source : `the ${source}`}`);
+  drawShares(seen.grid);
   drawMeter(seen.meters.find((meter) => meter.name === "grid"));
   const bar = byId("grid-bar");
   const full = Math.max(limit, kw, 1);
   const piece = (kind, part) => el("i", { class: kind, style: { width: `${(100 * part) / full}%` } });
-  bar.replaceChildren(piece("hpc", seen.hpc_kw), piece("mining", seen.mining_kw), piece("overhead", seen.overhead_kw));
+  bar.replaceChildren(piece("hpc", seen.hpc_kw), piece("mining", seen.mining_kw), piece("overhead", seen.overhead_kw),
+    piece("residual", Math.max(seen.residual_kw, 0)));
   bar.setAttribute("aria-label", `${format.power(kw)} of ${format.power(limit)}, ${margin}`);
 }
 
-// What the connection's meter shows, and what the devices behind it leave unexplained.
+// What of the power is measured, what is assumed, and what suspect readings claim.
+function drawShares(grid) {
+  setText("grid-shares", grid.text);
+  byId("grid-shares").dataset.quality = doubtful(grid) ? "assumed" : "fresh";
+}
+
+// What the connection's meter shows and the devices behind it leave unexplained.
 function drawMeter(meter) {
   byId("grid-meter").hidden = meter === undefined;
   if (meter === undefined) return;
   if (meter.power_kw === null) return setText("grid-meter", `the meter is ${meter.quality}`);
   const more = meter.residual_kw >= 0 ? "more" : "less";
   const unseen = meter.unseen ? `, ${format.number(meter.unseen)} of which say nothing` : "";
-  setText("grid-meter", `meter ${format.power(meter.power_kw)}, ${format.power(Math.abs(meter.residual_kw))} ${more} than the devices${unseen}`);
+  setText("grid-meter", `${format.power(Math.abs(meter.residual_kw))} ${more} than the devices behind it say${unseen}`);
 }
 
 function drawFeeders(feeders) {
@@ -73,10 +81,14 @@ function drawFeeders(feeders) {
         el("span", {}, feeder.name),
         el("span", { class: "track", "data-above": String(part > 1), "aria-hidden": "true" },
           el("i", { style: { width: `${Math.min(part, 1) * 100}%` } })),
-        el("span", {}, `${format.power(feeder.power_kw)} of ${format.power(feeder.limit_kw)}`));
+        el("span", {}, `${format.power(feeder.power_kw)} of ${format.power(feeder.limit_kw)}`),
+        doubtful(feeder) ? el("small", { class: "assumed" }, feeder.text) : null);
     }),
   );
 }
+
+/** Whether not all power at a place is measured and believed. */
+export const doubtful = (place) => place.assumed_kw > 0 || place.suspect_readings > 0;
 
 const quality = (name) => (name === "fresh" ? "" : ` (${name})`);
 

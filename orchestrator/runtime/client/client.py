@@ -27,10 +27,14 @@ def show_status(url: str, api_key: str | None, console: Console) -> None:
         return
     price, grid = observed["price"], observed["grid"]
     console.print(
-        f"{price['usd_per_mwh']:.2f} USD/MWh ({price['basis']}), {power_text(observed['measured_kw'])} of "
+        f"{price['usd_per_mwh']:.2f} USD/MWh ({price['basis']}), {power_text(grid['power_kw'])} of "
         f"{power_text(grid['limit_kw'])} ({grid['source']}): mining {power_text(observed['mining_kw'])}, "
         f"HPC {power_text(observed['hpc_kw'])}, overhead {power_text(observed['overhead_kw'])}"
     )
+    console.print(f"grid power: {grid['text']}", soft_wrap=True)
+    for feeder in observed["feeders"]:
+        if feeder["assumed_kw"] or feeder["suspect_readings"]:
+            console.print(f"{feeder['name']}: {power_text(feeder['power_kw'])}, {feeder['text']}", soft_wrap=True)
     if charges := list(observed["charges"].values()):
         texts, marginal = "; ".join(charge["text"] for charge in charges), charges[0]["marginal_usd_per_mwh"]
         console.print(f"{texts}; one more kWh is at {marginal:.2f} USD/MWh", soft_wrap=True)
@@ -39,23 +43,41 @@ def show_status(url: str, api_key: str | None, console: Console) -> None:
     table = Table("fleet", "racks", "power", "why")
     for fleet in ask("GET", url, "/api/v1/fleets", api_key)["fleets"]:
         racks = ", ".join(f"{count} {mode}" for mode, count in fleet["racks_by_mode"].items() if count)
-        table.add_row(fleet["name"], racks, power_text(fleet["power_kw"]), escape(fleet["reason"] or ""))
+        table.add_row(fleet["name"], racks, _fleet_power(fleet), escape(fleet["reason"] or ""))
     console.print(table)
     for breach in observed["breaches"]:
         console.print(f"[red]{breach['kind']}[/] {breach['subject']}: {escape(breach['detail'])}", soft_wrap=True)
     for order in state["curtailments"]:
         held = f"{_place(order)} curtailed to {power_text(order['limit_kw'])} until {order['until']}"
         console.print(f"{held}: {escape(order['reason'])} ({order['id']})", soft_wrap=True)
-    for device, why in observed["suspect"].items():
-        console.print(f"[yellow]suspect[/] {escape(device)}: {escape(why)}", soft_wrap=True)
-    for rack, more_kw in observed["unexplained_kw"].items():
-        console.print(
-            f"[yellow]unexplained[/] {escape(rack)}: {power_text(more_kw)} beyond its setpoint", soft_wrap=True
-        )
+    _show_readings(observed, console)
+
+
+def _show_readings(observed: Mapping[str, Any], console: Console) -> None:
+    """What is wrong with readings, and what becomes of the site meanwhile."""
+    for hold in observed["holds"]:
+        console.print(f"[yellow]{escape(hold['text'])}[/]", soft_wrap=True)
+    texts = [
+        *(("no readings", f"{source}: {why}") for source, why in observed["sources"].items()),
+        *(("in part", note) for note in observed["partial"].values()),
+        *(("suspect", f"{device}: {why}") for device, why in observed["suspect"].items()),
+        *(
+            ("unexplained", f"{rack}: {power_text(more_kw)} beyond its setpoint")
+            for rack, more_kw in observed["unexplained_kw"].items()
+        ),
+    ]
+    for title, text in texts:
+        console.print(f"[yellow]{title}[/] {escape(text)}", soft_wrap=True)
     if observed["estimated"]:
         console.print(f"energy estimated from power: {', '.join(observed['estimated'][:10])}", soft_wrap=True)
     if observed["stale"]:
         console.print(f"stale: {', '.join(observed['stale'][:10])}", soft_wrap=True)
+
+
+def _fleet_power(fleet: Mapping[str, Any]) -> str:
+    """Its figure, and how much of it nobody measured."""
+    assumed = f"\n{power_text(fleet['assumed_kw'])} assumed" if fleet["assumed_kw"] else ""
+    return power_text(fleet["power_kw"]) + assumed
 
 
 def _meter_text(meter: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import { plannedText } from "../plan.js";
 import { CONFIG, aheadMark, faded, layout, local, look, nowLine } from "./charts.js";
 
 const USES = [["HPC", "hpc"], ["Mining", "mining"], ["Overhead", "overhead"]];
+const MEANS_A_METER = 1e-6; // of grid power: without a meter it is the sum of its uses
 const LEAST_PAST = 0.25; // of the hours chosen: measured power has at least this much room beside what is planned
 
 /** `ahead` are the plan's steps from now on, each `{ ms, ... }`, the last one repeated at its end; empty without a plan. */
@@ -35,7 +36,7 @@ export function drawPower(observations, hours, ahead) {
   });
   const cap = (rows, xs, name, more) => ({ x: xs, y: rows.map((row) => row.limit_kw / kwEach), name, type: "scatter", mode: "lines",
     hovertemplate: `%{y:.1f} ${unit}`, ...more });
-  const traces = [...USES.map(use), cap(observations, x, "Cap", { line: { shape: "hv", width: 2, color: colours.cap } })];
+  const traces = [...USES.map(use), ...byMeter(observations, x, kwEach, unit, colours), cap(observations, x, "Cap", { line: { shape: "hv", width: 2, color: colours.cap } })];
   if (planned.length) {
     traces.push(...USES.map(usePlanned),
       cap(planned, xAhead, "Cap, known ahead", { showlegend: false, line: { shape: "hv", width: 1.5, color: colours.cap, dash: "dash" } }));
@@ -52,6 +53,14 @@ export function drawPower(observations, hours, ahead) {
     xaxis: { range: [local(start, offset), local(last, offset)] },
     yaxis: { rangemode: "tozero", nticks: 6 },
   }), CONFIG);
+}
+
+/** Power by the connection's meter, where it is not what the devices' uses add up to. */
+function byMeter(observations, x, kwEach, unit, colours) {
+  const differs = (row) => Math.abs(row.grid_kw - USES.reduce((kw, [, key]) => kw + row[`${key}_kw`], 0)) > MEANS_A_METER * row.grid_kw;
+  if (!observations.some(differs)) return [];
+  return [{ x, y: observations.map((row) => row.grid_kw / kwEach), name: "By the meter", type: "scatter", mode: "lines",
+    line: { width: 1.4, color: colours.ink }, hovertemplate: `%{y:.2f} ${unit}` }];
 }
 
 /** Steps up to `until`, the last one repeated there if it goes on beyond. */

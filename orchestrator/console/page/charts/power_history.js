@@ -23,7 +23,7 @@ export async function loadHistory() {
 export function addToHistory(observed) {
   const ms = Date.parse(observed.at);
   if (points.length && ms <= points[points.length - 1].ms) return;
-  points.push({ ms, mining_kw: observed.mining_kw, hpc_kw: observed.hpc_kw, overhead_kw: observed.overhead_kw, limit_kw: observed.grid.limit_kw });
+  points.push({ ms, grid_kw: observed.grid.power_kw, mining_kw: observed.mining_kw, hpc_kw: observed.hpc_kw, overhead_kw: observed.overhead_kw, limit_kw: observed.grid.limit_kw });
   const start = now() - hours * 3_600_000;
   points = points.filter((point) => point.ms >= start);
   if (points.length > MOST_POINTS) loadHistory().catch(() => {}); // thinned out by the server; the next event shows what is wrong

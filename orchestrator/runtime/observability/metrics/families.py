@@ -78,7 +78,7 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
         (
             _gauge(
                 "power_watts",
-                "Measured power. Mining and HPC are IT power, overhead is cooling and distribution by PUE.",
+                "Power by use, by devices. Mining and HPC are IT power, overhead is cooling and distribution by PUE.",
                 _USE,
                 unit="watts",
             ),
@@ -88,11 +88,27 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
                 "Power by the connection's meter if fresh, else of all uses.",
                 unit="watts",
             ),
+            _gauge(
+                "power_assumed_watts",
+                "Of the power at the grid connection, what no fresh reading has measured.",
+                unit="watts",
+            ),
+            _gauge(
+                "power_suspect_watts",
+                "What suspect readings of devices claim, before cooling; it is counted nowhere.",
+                unit="watts",
+            ),
             _gauge("grid_limit_watts", "The cap on the grid connection in force, orders included.", unit="watts"),
             _gauge("grid_connection_watts", "The grid connection's limit by the site file.", unit="watts"),
             _gauge(
                 "feeder_power_watts",
                 "Power by its meter if fresh, else by its devices.",
+                _FEEDER,
+                unit="watts",
+            ),
+            _gauge(
+                "feeder_power_assumed_watts",
+                "Of that, what no fresh reading has measured.",
                 _FEEDER,
                 unit="watts",
             ),
@@ -149,7 +165,7 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
         (
             _gauge(
                 "fleet_power_watts",
-                "Measured IT power, silent racks at the most they may draw; absent where none has one.",
+                "IT power: measured, and what is assumed of silent racks; absent where all are silent.",
                 _FLEET,
                 unit="watts",
             ),
@@ -173,7 +189,7 @@ SECTIONS: tuple[tuple[str, tuple[Family, ...]], ...] = (
             _gauge("fleet_racks_stuck", "Racks that did not follow a power-down in time.", _FLEET),
             _gauge(
                 "pool_power_watts",
-                "Measured IT power, silent nodes at the most they may draw; absent where none has one.",
+                "IT power: measured, and what is assumed of silent nodes; absent where all are silent.",
                 _POOL,
                 unit="watts",
             ),

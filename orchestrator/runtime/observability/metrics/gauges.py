@@ -19,12 +19,13 @@ from orchestrator.domain.observation import Metric, Quality, Telemetry
 from orchestrator.domain.site import Fleet, Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
-from orchestrator.domain.target import GRID_CONNECTION, Target
+from orchestrator.domain.target import GRID_CONNECTION
 from orchestrator.domain.units import JOULES_PER_KWH
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.observe.assess import Inputs
 from orchestrator.observe.jobs_at_risk import JobsWatched, tenant_power_kw, watch_jobs
+from orchestrator.observe.power_shares import PowerShares, power_shares
 from orchestrator.runtime.observability.metrics.families import INPUTS
 from orchestrator.runtime.observability.metrics.sheet import Labels, Sheet
 
@@ -57,50 +58,54 @@ class Gauges:
 
     def fill(self, sheet: Sheet, seen: Seen) -> None:
         snapshot, jobs = seen.snapshot, watch_jobs(seen.snapshot.jobs.values(), seen.now)
-        self._power(sheet, snapshot)
+        shares = power_shares(snapshot)
+        self._power(sheet, snapshot, shares)
         _meters(sheet, snapshot)
-        self._fleets(sheet, snapshot)
-        _pools(sheet, snapshot, jobs)
+        self._fleets(sheet, snapshot, shares)
+        _pools(sheet, snapshot, shares, jobs)
         sheet.put("devices_estimated", len(snapshot.estimated))
         _market(sheet, snapshot)
         _inputs(sheet, seen)
         _loop(sheet, seen)
         self._jobs(sheet, seen, jobs)
-        self._tenants(sheet, snapshot, jobs)
+        self._tenants(sheet, snapshot, shares, jobs)
 
-    def _power(self, sheet: Sheet, snapshot: Snapshot) -> None:
-        fleets, pools, measured = snapshot.fleets.values(), snapshot.pools.values(), snapshot.measured
+    def _power(self, sheet: Sheet, snapshot: Snapshot, shares: PowerShares) -> None:
+        fleets, pools = snapshot.fleets.values(), snapshot.pools.values()
         mining, hpc = _known(fleets), _known(pools)
         if mining:
-            sheet.put("power_watts", measured.mining_kw * 1000.0, use="mining")
+            sheet.put("power_watts", shares.mining_kw * 1000.0, use="mining")
         if hpc:
-            sheet.put("power_watts", measured.hpc_kw * 1000.0, use="hpc")
+            sheet.put("power_watts", shares.hpc_kw * 1000.0, use="hpc")
         if mining and hpc:
-            sheet.put("power_watts", measured.overhead_kw * 1000.0, use="overhead")
+            sheet.put("power_watts", shares.overhead_kw * 1000.0, use="overhead")
         if (mining and hpc) or snapshot.meters.kw(GRID_CONNECTION) is not None:
-            sheet.put("grid_power_watts", snapshot.metered_kw(GRID_CONNECTION) * 1000.0)
+            sheet.put("grid_power_watts", shares.grid.kw * 1000.0)
+        sheet.put("power_assumed_watts", shares.grid.assumed_kw * 1000.0)
+        sheet.put("power_suspect_watts", sum(shares.grid.claimed_kw.values()) * 1000.0)
         sheet.put("setpoint_watts", sum(status.expected_kw for status in pools) * 1000.0, use="hpc")
         sheet.put("grid_limit_watts", snapshot.limits.grid.limit_kw * 1000.0)
         sheet.put("grid_connection_watts", self._site.grid.limit_kw * 1000.0)
-        for name in measured.feeders_kw:
+        for name in shares.feeders:
             sheet.put("feeder_limit_watts", snapshot.limits.feeder(name).limit_kw * 1000.0, feeder=name)
-        by_feeder: dict[str, list[FleetStatus | PoolStatus]] = {name: [] for name in measured.feeders_kw}
+        by_feeder: dict[str, list[FleetStatus | PoolStatus]] = {name: [] for name in shares.feeders}
         for fleet in fleets:
             by_feeder[fleet.fleet.feeder].append(fleet)
         for pool in pools:
             by_feeder[pool.pool.feeder].append(pool)
         for name, devices in by_feeder.items():
-            feeder = Target.feeder(name)
-            if _known(devices) or snapshot.meters.kw(feeder) is not None:
-                sheet.put("feeder_power_watts", snapshot.metered_kw(feeder) * 1000.0, feeder=name)
+            share = shares.feeders[name]
+            if _known(devices) or share.metered:
+                sheet.put("feeder_power_watts", share.kw * 1000.0, feeder=name)
+            sheet.put("feeder_power_assumed_watts", share.assumed_kw * 1000.0, feeder=name)
 
-    def _fleets(self, sheet: Sheet, snapshot: Snapshot) -> None:
+    def _fleets(self, sheet: Sheet, snapshot: Snapshot, shares: PowerShares) -> None:
         rows = [(self._fleet_labels[name], status) for name, status in snapshot.fleets.items()]
         setpoints_w = [status.fleet.setpoint_kw(status.view.racks) * 1000.0 for status in snapshot.fleets.values()]
         sheet.put("setpoint_watts", sum(setpoints_w), use="mining")
         sheet.column(
             "fleet_power_watts",
-            ((labels, status.counted_kw * 1000.0) for labels, status in rows if not _dark(status)),
+            ((labels, shares.fleets[status.fleet.name].kw * 1000.0) for labels, status in rows if not _dark(status)),
         )
         sheet.column(
             "fleet_setpoint_watts",
@@ -146,8 +151,8 @@ class Gauges:
         for sla, count in jobs.estimated.items():
             sheet.put("jobs_estimated", count, sla_class=sla)
 
-    def _tenants(self, sheet: Sheet, snapshot: Snapshot, jobs: JobsWatched) -> None:
-        power = tenant_power_kw(snapshot.pools, jobs.gpus)
+    def _tenants(self, sheet: Sheet, snapshot: Snapshot, shares: PowerShares, jobs: JobsWatched) -> None:
+        power = tenant_power_kw(snapshot.pools, {name: share.kw for name, share in shares.pools.items()}, jobs.gpus)
         for tenant in self._site.tenants:
             sheet.put("tenant_power_watts", power.get(tenant.name, 0.0) * 1000.0, tenant=tenant.name)
             if tenant.interruptions_per_hour > 0:
@@ -191,13 +196,13 @@ def _known(devices: Iterable[FleetStatus | PoolStatus]) -> bool:
     return not dark or not all(dark)
 
 
-def _pools(sheet: Sheet, snapshot: Snapshot, jobs: JobsWatched) -> None:
+def _pools(sheet: Sheet, snapshot: Snapshot, shares: PowerShares, jobs: JobsWatched) -> None:
     busy = dict.fromkeys(snapshot.pools, 0)
     for (pool, _), gpus in jobs.gpus.items():
         busy[pool] += gpus
     for name, status in snapshot.pools.items():
         if not _dark(status):
-            sheet.put("pool_power_watts", status.counted_kw * 1000.0, pool=name)
+            sheet.put("pool_power_watts", shares.pools[name].kw * 1000.0, pool=name)
         sheet.put("pool_setpoint_watts", status.expected_kw * 1000.0, pool=name)
         sheet.put("pool_gpus", status.pool.gpus, pool=name)
         sheet.put("pool_gpus_busy", busy[name], pool=name)
