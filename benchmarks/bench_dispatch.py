@@ -39,19 +39,11 @@ from orchestrator.domain.limits import limits_now
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, current_price
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
 from orchestrator.domain.rack_mix import RackMix, choose_racks
-from orchestrator.domain.site import (
-    SLEEP,
-    Controls,
-    Cooling,
-    Feeder,
-    Fleet,
-    GpuPool,
-    Grid,
-    Mode,
-    Site,
-    StalePolicies,
-    Tenant,
-)
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import SLEEP, Fleet, Mode
+from orchestrator.domain.site.policies import Controls, StalePolicies
+from orchestrator.domain.site.pue import Cooling
+from orchestrator.domain.site.site import Feeder, Grid, Site, Tenant
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
 from orchestrator.domain.target import Kind
@@ -59,7 +51,7 @@ from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView
 from orchestrator.explain.decision_record import write_up
 from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
-from orchestrator.observe.verify import breaches_now
+from orchestrator.observe.proof.verify import breaches_now
 
 NOW = datetime(2023, 9, 6, 18, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)

@@ -26,7 +26,7 @@ from orchestrator.api.exposition import exposition
 from orchestrator.controller import Controller, Doors
 from orchestrator.controller.rounds import Part, Result
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.observe.assess import Inputs
 from orchestrator.ports import Memory, ObservationRecord, Record

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.charge import Charge
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import energy_cost_usd
 
 

@@ -4,7 +4,7 @@ import math
 
 from orchestrator.domain.decision import LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 
 REFUSED_MOVES: list[tuple[Move, str]] = [
     (SetFleet("s19", RackMix({SLEEP: 3})), "no fleet s19; there is s21"),

@@ -14,7 +14,8 @@ from orchestrator.domain.market import Market, Price, PriceBook
 from orchestrator.domain.metering.points import SeriesPoint
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
 from orchestrator.domain.rack_mix import RackMix, choose_racks
-from orchestrator.domain.site import SLEEP, Fleet, Site
+from orchestrator.domain.site.machines import SLEEP, Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView, PoolView, Workloads

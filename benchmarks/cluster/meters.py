@@ -9,7 +9,7 @@ from benchmarks.cluster.site import MODE, Size, job_name, make_site
 from orchestrator.adapters.telemetry.promql import time_query, twice_queries, value_query
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.series.presets import MOCK_MAP
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 
 RACK_METRICS = {
     Metric.ASIC_POWER,

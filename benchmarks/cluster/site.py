@@ -7,18 +7,11 @@ from typing import Any
 
 from orchestrator.adapters.workloads.kubernetes import keys
 from orchestrator.domain.market import PricePolicy
-from orchestrator.domain.site import (
-    Controls,
-    Cooling,
-    Feeder,
-    Fleet,
-    GpuPool,
-    Grid,
-    Mode,
-    Site,
-    StalePolicies,
-    Tenant,
-)
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import Fleet, Mode
+from orchestrator.domain.site.policies import Controls, StalePolicies
+from orchestrator.domain.site.pue import Cooling
+from orchestrator.domain.site.site import Feeder, Grid, Site, Tenant
 from orchestrator.domain.sla import SlaClass
 
 CHEAP, DEAR = 20.0, 4000.0

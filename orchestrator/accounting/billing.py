@@ -9,7 +9,7 @@ from orchestrator.accounting.job_work import JobWork
 from orchestrator.accounting.ledger import Account, Posting
 from orchestrator.accounting.sla_credits import billed_usd, credited_usd, late_credit_usd, most_credit_usd
 from orchestrator.domain.market import CurrentPrice
-from orchestrator.domain.site import Tenant
+from orchestrator.domain.site.site import Tenant
 from orchestrator.domain.units import SECONDS_PER_HOUR
 from orchestrator.domain.work import Arrival, JobPhase, JobView
 

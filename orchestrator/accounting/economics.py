@@ -9,7 +9,8 @@ import itertools
 from dataclasses import dataclass
 from datetime import timedelta
 
-from orchestrator.domain.site import SLEEP, Fleet, Tenant
+from orchestrator.domain.site.machines import SLEEP, Fleet
+from orchestrator.domain.site.site import Tenant
 from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH, KWH_PER_MWH, SECONDS_PER_HOUR
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from orchestrator.domain.observation import POSSIBLE_SHARE, Metric, Quality, Reading, Telemetry
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 
 
 class Integral(NamedTuple):

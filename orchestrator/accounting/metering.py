@@ -20,7 +20,7 @@ from orchestrator.accounting.ledger import Account, MeterMark, Posting
 from orchestrator.accounting.power_cost import market_usd
 from orchestrator.domain.market import CurrentPrice, PriceBook, PricePolicy, current_price
 from orchestrator.domain.observation import Metric, Telemetry
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH, KWH_PER_MWH
 
 Marks = Mapping[tuple[Metric, str], MeterMark]

@@ -21,7 +21,7 @@ from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.metering.metered import Balance
 from orchestrator.domain.metering.points import GRID_METER
 from orchestrator.domain.observation import Metric, Reading
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import JOULES_PER_KWH
 
 KEPT = timedelta(days=31)

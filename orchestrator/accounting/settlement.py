@@ -31,7 +31,7 @@ from orchestrator.accounting.unaccounted import Parked, Resolution, Way, book, b
 from orchestrator.domain.market import CurrentPrice, current_price
 from orchestrator.domain.metering.metered import Balance
 from orchestrator.domain.observation import Metric, Telemetry
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.units import INSTANT
 from orchestrator.domain.work import JobView, Workloads

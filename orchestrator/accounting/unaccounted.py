@@ -13,7 +13,7 @@ from orchestrator.accounting.economics import hash_revenue_usd
 from orchestrator.accounting.ledger import Account, Posting
 from orchestrator.accounting.power_cost import market_usd
 from orchestrator.domain.observation import POSSIBLE_SHARE, Metric
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import HASHES_PER_PH, HASHES_PER_PH_DAY, KWH_PER_MWH, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 HASH_UNIT, ENERGY_UNIT = "PH/s-days", "MWh"

@@ -12,7 +12,7 @@ from orchestrator.accounting.settlement import Asked
 from orchestrator.accounting.unaccounted import Resolution
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobView

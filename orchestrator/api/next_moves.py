@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.dispatch.merit_order import job_switch
 from orchestrator.dispatch.power_price import power_prices, price_at
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.explain.next_moves import NextMove, fleet_next, job_next
 from orchestrator.explain.plan_view import PlanState

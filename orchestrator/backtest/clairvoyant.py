@@ -12,7 +12,7 @@ from orchestrator.backtest.figures import limits_used
 from orchestrator.backtest.jobs.job_book import JobBook
 from orchestrator.backtest.play import Period, peak_mb
 from orchestrator.backtest.racks import Racks
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.forecast.outlook import Outlook
 from orchestrator.optimizer.bound import bound
 from orchestrator.optimizer.formulate import Hindsight, caps_ahead, problem_of

@@ -26,7 +26,8 @@ from orchestrator.dispatch.room_left import block_left
 from orchestrator.domain.charge import Charge
 from orchestrator.domain.headroom import left_kw, margin_kw, usable_kw
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY
 from orchestrator.observe.columns import FleetColumns, Floats, Ints, JobColumns, hull
 

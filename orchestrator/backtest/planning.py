@@ -17,7 +17,7 @@ from orchestrator.backtest.result import PlannerFacts
 from orchestrator.backtest.strategies import chosen
 from orchestrator.dispatch.inputs import no_plan, pool_columns
 from orchestrator.dispatch.kernels.rows import Switches
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.forecast.arrivals import ArrivalPattern, PastJobs, arrivals_by_pool, patterns_by_pool
 from orchestrator.forecast.forecast import BesidePrices, knowing_prices, outlook_at
 from orchestrator.forecast.outlook import Outlook

@@ -18,7 +18,7 @@ from orchestrator.backtest.records.parquet import RecordsWriter
 from orchestrator.backtest.result import MarketSeries, PlannerFacts, StrategyResult
 from orchestrator.backtest.strategies import Greedy, Named, Rule, Threshold, site_of
 from orchestrator.backtest.tally import Tally
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 
 ASSUMPTIONS = {
     Rule.ALWAYS_ON: "every fleet in its default mode, every job as soon as there are GPUs and power",

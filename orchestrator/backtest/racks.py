@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.dispatch.baseline import warm
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.observe.columns import Floats, Ints
 
 

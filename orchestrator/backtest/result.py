@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
 
 Floats = NDArray[np.float64]

@@ -15,7 +15,7 @@ from orchestrator.dispatch.decide import SiteColumns, decide
 from orchestrator.dispatch.inputs import pool_columns
 from orchestrator.dispatch.kernels.choice import BlockLeft
 from orchestrator.dispatch.kernels.rows import PoolColumns, Switches
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.observe.columns import Ints
 
 

@@ -22,7 +22,7 @@ from orchestrator.backtest.figures import (
 )
 from orchestrator.backtest.result import BacktestResult, SlaOutcome, Source, StrategyResult
 from orchestrator.domain.charge import Charge
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 
 JsonObject = dict[str, Any]
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from orchestrator.backtest.records.batch import JobEnd, Kind, RowBatch
 from orchestrator.backtest.result import COLUMNS, Floats, Ints, MarketSeries, SlaOutcome, StrategySeries
-from orchestrator.domain.site import Site, Tenant
+from orchestrator.domain.site.site import Site, Tenant
 from orchestrator.domain.sla import BUDGET_SPAN
 
 

@@ -13,7 +13,7 @@ from orchestrator.dispatch.moves import Moves, PlannedMove
 from orchestrator.domain.decision import SetFleet
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Kind
-from orchestrator.observe.verify import Pending, without_effect
+from orchestrator.observe.proof.verify import Pending, without_effect
 
 
 def leave_alone(draft: State, pending: Pending, snapshot: Snapshot, verify_within: timedelta) -> None:

@@ -20,10 +20,10 @@ from orchestrator.domain.decision import (
     PauseJob,
 )
 from orchestrator.domain.limits import limits_due
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase, Workloads
-from orchestrator.observe.verify import (
+from orchestrator.observe.proof.verify import (
     Pending,
     breaches_now,
     check,

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from orchestrator.domain.decision import SetFleet
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Workloads
 from orchestrator.ports import WorkloadDriver
 

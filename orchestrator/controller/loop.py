@@ -42,7 +42,7 @@ from orchestrator.domain.decision import (
 )
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PriceBook
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.units import INSTANT
@@ -50,9 +50,9 @@ from orchestrator.domain.work import Workloads
 from orchestrator.explain.decision_record import write_up
 from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
-from orchestrator.observe.meters import without_suspect
-from orchestrator.observe.plausibility import judged
-from orchestrator.observe.standstill import watched
+from orchestrator.observe.metering.meters import without_suspect
+from orchestrator.observe.readings.plausibility import judged
+from orchestrator.observe.readings.standstill import watched
 from orchestrator.ports import (
     MetricSource,
     PriceSource,

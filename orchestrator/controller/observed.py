@@ -6,10 +6,10 @@ from orchestrator.controller.state import State
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.limits import limits_due
 from orchestrator.domain.market import Price, PriceBook
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.observe.power_shares import power_shares
-from orchestrator.observe.verify import above_caps
+from orchestrator.observe.proof.verify import above_caps
 from orchestrator.ports import ObservationRecord
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.accounting.billing import JobRecord
-from orchestrator.domain.site import Site
-from orchestrator.observe.stale_inputs import outdoor_or_assumed
+from orchestrator.domain.site.site import Site
+from orchestrator.observe.readings.stale_inputs import outdoor_or_assumed
 from orchestrator.ports import SeriesSource
 
 OUTDOOR_EVERY = timedelta(minutes=15)

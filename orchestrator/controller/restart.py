@@ -5,7 +5,7 @@ from dataclasses import replace
 from orchestrator.accounting.settlement import interrupt
 from orchestrator.controller.state import State
 from orchestrator.domain.decision import Outcome, OutcomeState, PauseJob
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase, Workloads
 from orchestrator.ports import Record

@@ -9,8 +9,8 @@ from orchestrator.domain.decision import Breach, BreachKind, Decision, Outcome
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PriceBook
 from orchestrator.domain.target import Target
-from orchestrator.observe.standstill import Watches
-from orchestrator.observe.verify import Pending
+from orchestrator.observe.proof.verify import Pending
+from orchestrator.observe.readings.standstill import Watches
 from orchestrator.ports import Memory, ObservationRecord
 
 

@@ -21,7 +21,7 @@ from orchestrator.dispatch.kernels.choice import Room
 from orchestrator.dispatch.kernels.rows import Moment, Switches
 from orchestrator.domain.headroom import left_kw, margin_kw
 from orchestrator.domain.limits import Limits
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.units import HASHES_PER_PH
 from orchestrator.forecast.outlook import PlanValues, Switch

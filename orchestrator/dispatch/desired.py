@@ -10,7 +10,7 @@ from orchestrator.dispatch.live_columns import FleetRows, JobRows
 from orchestrator.dispatch.power_price import PowerPrice, PowerPrices, price_for
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.target import Kind, Target
 from orchestrator.domain.units import KWH_PER_MWH

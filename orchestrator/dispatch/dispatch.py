@@ -23,7 +23,8 @@ from orchestrator.dispatch.relief import short, shortfalls_kw
 from orchestrator.dispatch.room_left import block_left, room_left
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.forecast.outlook import PlanValues, Switch

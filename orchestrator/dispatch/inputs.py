@@ -6,7 +6,8 @@ import numpy as np
 
 from orchestrator.dispatch.kernels.rows import PoolColumns, Switches
 from orchestrator.dispatch.kernels.tranches import Places
-from orchestrator.domain.site import GpuPool, Site
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.site import Site
 
 
 def pool_columns(site: Site) -> PoolColumns:

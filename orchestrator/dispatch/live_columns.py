@@ -11,7 +11,8 @@ from orchestrator.accounting.economics import ModeStep
 from orchestrator.dispatch.inputs import pool_columns
 from orchestrator.dispatch.kernels.rows import PoolColumns, Switches
 from orchestrator.dispatch.kernels.tranches import Places
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.forecast.outlook import PlanValues, Switch

@@ -7,7 +7,7 @@ from orchestrator.dispatch.kernels import table
 from orchestrator.dispatch.kernels.break_even import job_prices
 from orchestrator.dispatch.kernels.rows import Fleets, Jobs, Moment, PoolColumns, Switches
 from orchestrator.dispatch.kernels.tranches import Places, Tranches
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import JobStatus, Snapshot
 from orchestrator.domain.units import HASHES_PER_PH_DAY, KWH_PER_MWH, SECONDS_PER_HOUR
 from orchestrator.forecast.outlook import Switch

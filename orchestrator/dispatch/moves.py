@@ -9,11 +9,12 @@ from orchestrator.dispatch.ramp import FREE, NO_RAMP, Bucket, Ramp, above_a_cap,
 from orchestrator.domain.decision import Direction, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.headroom import left_beside_kw
 from orchestrator.domain.limits import Cap
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import Kind, Target
 from orchestrator.domain.work import JobPhase
-from orchestrator.observe.metered_load import load_at
+from orchestrator.observe.metering.metered_load import load_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from math import floor, inf
 
 from orchestrator.domain.decision import SetFleet
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.target import Kind, Target
 from orchestrator.observe.power_shares import power_shares

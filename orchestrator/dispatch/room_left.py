@@ -12,11 +12,11 @@ from orchestrator.dispatch.live_columns import FleetRows, JobRows
 from orchestrator.dispatch.precedence import caps_that_hold, kept_above_kw
 from orchestrator.dispatch.relief import Excused
 from orchestrator.domain.headroom import left_beside_kw, margin_kw
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.observe.columns import Flags, Floats
-from orchestrator.observe.metered_load import load_at
+from orchestrator.observe.metering.metered_load import load_at
 from orchestrator.observe.phase import Phase
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from orchestrator.domain.headroom import usable_kw
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.target import GRID_CONNECTION, Target
 
 

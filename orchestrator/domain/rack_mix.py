@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
 from typing import final
 
-from orchestrator.domain.site import SLEEP, Fleet
+from orchestrator.domain.site.machines import SLEEP, Fleet
 
 
 @final

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from orchestrator.domain.decision import LimitGpus, SetFleet
-from orchestrator.domain.site import SLEEP, Fleet, GpuPool, Site
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import SLEEP, Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job, JobPhase
 
 

@@ -10,7 +10,9 @@ from orchestrator.domain.limits import Curtailment, Limits
 from orchestrator.domain.market import CurrentPrice, PriceBook
 from orchestrator.domain.metering.metered import NO_METERS, Balance, SiteMeters
 from orchestrator.domain.observation import Reading
-from orchestrator.domain.site import Fleet, GpuPool, Tenant
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import Fleet
+from orchestrator.domain.site.site import Tenant
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.unread import Basis, Unread
 from orchestrator.domain.work import FleetView, Job, JobView

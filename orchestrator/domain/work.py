@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import GpuPool
+from orchestrator.domain.site.gpus import GpuPool
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ import numpy as np
 
 from orchestrator.domain.headroom import usable_share
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.explain.plan_view import PlanStep, PlanView, Stretch, TargetPlan
 from orchestrator.forecast.outlook import Floats, Outlook, PlanValues, Switch

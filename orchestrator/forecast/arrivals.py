@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

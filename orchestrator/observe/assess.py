@@ -11,20 +11,20 @@ from orchestrator.domain.limits import Authority, Cap, Curtailment, limits_now
 from orchestrator.domain.market import PriceBook, current_price
 from orchestrator.domain.metering.metered import NO_METERS
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Power, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION
 from orchestrator.domain.work import Workloads
 from orchestrator.observe.fleet_status import fleet_status
 from orchestrator.observe.holds import holds_of
 from orchestrator.observe.job_status import JobsSeen, interruptions_last_hour, job_statuses
-from orchestrator.observe.meters import observe_meters
-from orchestrator.observe.plausibility import suspects_of
+from orchestrator.observe.metering.meters import observe_meters
 from orchestrator.observe.pool_status import pool_status
+from orchestrator.observe.readings.plausibility import suspects_of
+from orchestrator.observe.readings.silence import silences
+from orchestrator.observe.readings.stale_inputs import or_assumed, outdoor_or_assumed
+from orchestrator.observe.readings.unexplained import unexplained
 from orchestrator.observe.safe_power import safe_power
-from orchestrator.observe.silence import silences
-from orchestrator.observe.stale_inputs import or_assumed, outdoor_or_assumed
-from orchestrator.observe.unexplained import unexplained
 
 
 @dataclass(frozen=True, slots=True)

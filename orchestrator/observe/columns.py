@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from orchestrator.accounting.economics import ModeStep, mode_steps
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Fleet, Site
+from orchestrator.domain.site.machines import SLEEP, Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.sla import SlaClass, SlaRules
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.work import JobPhase

@@ -4,12 +4,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
-from orchestrator.domain.site import SLEEP, Controls, Fleet, Site
+from orchestrator.domain.site.machines import SLEEP, Fleet
+from orchestrator.domain.site.policies import Controls
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import FleetStatus, Lowered
 from orchestrator.domain.units import HASHES_PER_TH
 from orchestrator.domain.unread import NOTHING_UNREAD, Basis, Unread
 from orchestrator.domain.work import FleetView
-from orchestrator.observe.silence import Silence
+from orchestrator.observe.readings.silence import Silence
 
 SETTLED_SHARE = 0.9
 """A rack that draws less than this share of its setpoint's nameplate is on its way up and counts at nameplate."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from orchestrator.accounting.billing import JobRecord, record_for
 from orchestrator.accounting.job_work import JobWork, Works
 from orchestrator.domain.observation import Metric, Reading, Telemetry
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.sla import BUDGET_SPAN
 from orchestrator.domain.snapshot import JobStatus
 from orchestrator.domain.work import JobView

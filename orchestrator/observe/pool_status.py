@@ -3,11 +3,12 @@
 from datetime import datetime
 
 from orchestrator.domain.observation import Metric, Quality, Telemetry
-from orchestrator.domain.site import GpuPool, Site
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import PoolStatus
 from orchestrator.domain.unread import Basis, Unread
 from orchestrator.domain.work import Workloads
-from orchestrator.observe.silence import Silence
+from orchestrator.observe.readings.silence import Silence
 
 
 def pool_status(

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from orchestrator.domain.headroom import usable_share
 from orchestrator.domain.hold import SafePower
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus
 from orchestrator.domain.work import JobPhase
 

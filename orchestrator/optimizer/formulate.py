@@ -9,7 +9,8 @@ import numpy as np
 from orchestrator.accounting.power_cost import block_kw, marginal_over
 from orchestrator.domain.headroom import PLANNED_SHARE, left_it_kw, usable_kw
 from orchestrator.domain.limits import Curtailment, own_caps
-from orchestrator.domain.site import Cooling, Site
+from orchestrator.domain.site.pue import Cooling
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import HASHES_PER_PH, SECONDS_PER_HOUR
 from orchestrator.forecast.outlook import Outlook
 from orchestrator.observe.columns import FleetColumns, JobColumns, by_class

@@ -11,7 +11,7 @@ from math import isfinite, isnan
 
 import numpy as np
 
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.forecast.outlook import Outlook, PlanValues, Switch
 from orchestrator.observe.columns import FleetColumns, JobColumns
 from orchestrator.optimizer.formulate import CapsAhead, problem_of

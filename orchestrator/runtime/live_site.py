@@ -27,7 +27,7 @@ from orchestrator.controller.planner import Planner, planned
 from orchestrator.domain.decision import Trigger
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Price
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobView

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from orchestrator.api.desk import AskedOrder, DeskRefusalError
 from orchestrator.domain.limits import Curtailment
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.observe.power_shares import power_shares
 

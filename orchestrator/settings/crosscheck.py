@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from orchestrator.settings.crosscheck_series import check_series
 from orchestrator.settings.document import Path
 from orchestrator.settings.meters import check_meters

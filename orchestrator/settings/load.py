@@ -5,18 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from orchestrator.domain.market import PricePolicy
-from orchestrator.domain.site import (
-    Controls,
-    Cooling,
-    Feeder,
-    Fleet,
-    GpuPool,
-    Grid,
-    Mode,
-    Site,
-    StalePolicies,
-    Tenant,
-)
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import Fleet, Mode
+from orchestrator.domain.site.policies import Controls, StalePolicies
+from orchestrator.domain.site.pue import Cooling
+from orchestrator.domain.site.site import Feeder, Grid, Site, Tenant
 from orchestrator.domain.sla import SlaClass
 from orchestrator.settings.crosscheck import cross_check
 from orchestrator.settings.document import parse

@@ -8,7 +8,7 @@ from orchestrator.domain.observation import Metric
 from orchestrator.domain.series.fit import METER_METRICS, NODE_METRICS, RACK_METRICS, fitted
 from orchestrator.domain.series.presets import MOCK, OWN, PRESETS
 from orchestrator.domain.series.series import Combine, Label, Series, SeriesMap
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.settings.document import Path
 from orchestrator.settings.problems import Found, dotted
 from orchestrator.settings.sections.series import LabelSection, LabelsSection, MappedSection, SeriesSection

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.domain.series.series import SeriesMap
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 
 
 @dataclass(frozen=True, slots=True)

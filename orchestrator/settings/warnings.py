@@ -1,7 +1,7 @@
 """What is allowed in a site file but may not be meant."""
 
 from orchestrator.accounting.charges.block import Ppa
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.settings.document import Path
 from orchestrator.settings.problems import Found, dotted
 

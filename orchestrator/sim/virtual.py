@@ -12,7 +12,8 @@ from orchestrator.domain.metering.points import GRID_METER
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
 from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.refusals import fleet_refusal, limit_refusal
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import utc
 from orchestrator.domain.work import FleetView, Job, PoolView, Workloads
 from orchestrator.sim.gpus.gpu_node import NodeModel

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from orchestrator.domain.decision import RunJob
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample
 from orchestrator.domain.refusals import ended_job, run_refusal, submission_refusal, unknown_job
-from orchestrator.domain.site import GpuPool, Site
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job, JobPhase, JobView, Placement, free_gpus, place
 from orchestrator.sim.gpus.gpu_node import NodeModel
 from orchestrator.sim.jobs.job_model import LOADING_UTILISATION, JobModel

@@ -12,7 +12,7 @@ from orchestrator.accounting.job_work import JobWork
 from orchestrator.accounting.ledger import Account, Posting
 from orchestrator.domain.market import CurrentPrice
 from orchestrator.domain.observation import Quality, Reading
-from orchestrator.domain.site import Tenant
+from orchestrator.domain.site.site import Tenant
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job, JobPhase, JobView
 

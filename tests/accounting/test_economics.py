@@ -21,7 +21,9 @@ from orchestrator.accounting.economics import (
     sleep_threshold_usd_per_mwh,
     wake_value_usd_per_mwh,
 )
-from orchestrator.domain.site import SLEEP, THROUGHPUT_AT_POWER_SHARE, Fleet, GpuPool, Mode, Tenant
+from orchestrator.domain.site.gpus import THROUGHPUT_AT_POWER_SHARE, GpuPool
+from orchestrator.domain.site.machines import SLEEP, Fleet, Mode
+from orchestrator.domain.site.site import Tenant
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job
 

@@ -11,7 +11,11 @@ from orchestrator.accounting.ledger import Account, MeterMark, Posting, totals
 from orchestrator.accounting.metering import intervals, meter
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
-from orchestrator.domain.site import Controls, Cooling, Feeder, Fleet, GpuPool, Grid, Mode, Site, StalePolicies
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import Fleet, Mode
+from orchestrator.domain.site.policies import Controls, StalePolicies
+from orchestrator.domain.site.pue import Cooling
+from orchestrator.domain.site.site import Feeder, Grid, Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH
 
 ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

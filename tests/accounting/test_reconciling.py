@@ -21,7 +21,7 @@ from tests.scenes import NOW, Scene, metered
 from tests.sites import small_site
 
 if TYPE_CHECKING:
-    from orchestrator.domain.site import Site
+    from orchestrator.domain.site.site import Site
 
 TICK, QUARTER = timedelta(seconds=30), timedelta(minutes=15)
 PUE = 1.1

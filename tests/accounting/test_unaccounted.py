@@ -11,7 +11,7 @@ from orchestrator.accounting.counters import advance_of
 from orchestrator.accounting.ledger import Account, MeterMark, Posting, totals
 from orchestrator.accounting.metering import meter
 from orchestrator.domain.observation import POSSIBLE_SHARE, Metric
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import HASHES_PER_PH_DAY, JOULES_PER_KWH
 from tests.accounting.test_metering import MINUTE, NODE, NOW, RACK, Readings, book, read
 from tests.accounting.test_metering import SITE as GIANT

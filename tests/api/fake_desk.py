@@ -29,19 +29,11 @@ from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy, cu
 from orchestrator.domain.metering.metered import NO_METERS, Balance
 from orchestrator.domain.observation import Quality, Reading
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import (
-    SLEEP,
-    Controls,
-    Cooling,
-    Feeder,
-    Fleet,
-    GpuPool,
-    Grid,
-    Mode,
-    Site,
-    StalePolicies,
-    Tenant,
-)
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import SLEEP, Fleet, Mode
+from orchestrator.domain.site.policies import Controls, StalePolicies
+from orchestrator.domain.site.pue import Cooling
+from orchestrator.domain.site.site import Feeder, Grid, Site, Tenant
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, PoolStatus, Power, Snapshot
 from orchestrator.domain.target import Target

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from orchestrator.domain.site import Fleet, Site
+from orchestrator.domain.site.machines import Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import JobStatus
 from orchestrator.domain.work import JobPhase

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.backtest.result import BacktestResult, MarketSeries
 from orchestrator.backtest.tally import Tally
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.settings import load_settings
 from tests.backtest.made_up import a_market, a_result, a_strategy, made_up_batches
 

@@ -24,7 +24,7 @@ from orchestrator.backtest.result import (
     StrategyResult,
     StrategySeries,
 )
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.settings import load_settings
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ from orchestrator.backtest.result import (
     StrategySeries,
 )
 from orchestrator.backtest.tally import Tally
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 
 STEP = timedelta(minutes=15)
 LEVELS = ["all asleep", "8 normal, 2 eco", "10 turbo"]

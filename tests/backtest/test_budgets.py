@@ -13,7 +13,7 @@ from orchestrator.backtest.play import Period, play
 from orchestrator.backtest.records.batch import NONE, Kind, RowBatch
 from orchestrator.backtest.strategies import named
 from orchestrator.backtest.tally import Tally
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from tests.backtest.test_bound import history
 from tests.backtest.test_engine import market, workload
 

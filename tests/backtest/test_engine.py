@@ -14,7 +14,7 @@ from orchestrator.backtest.records.batch import JobEnd, Kind, RowBatch, joined
 from orchestrator.backtest.result import MarketSeries
 from orchestrator.backtest.strategies import Greedy, Threshold, named
 from orchestrator.dispatch.baseline import default_modes
-from orchestrator.domain.site import Feeder, Site
+from orchestrator.domain.site.site import Feeder, Site
 from orchestrator.domain.sla import SlaClass
 from tests.sites import small_site
 

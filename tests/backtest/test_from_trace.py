@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.backtest.jobs.from_trace import LARGEST_SHARE, RUN_S, Scaled, ScalingError, TracedJobs, scaled_jobs
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.runtime.backtest.job_files import load_workload
 from orchestrator.settings import Settings, load_settings

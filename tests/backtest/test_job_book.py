@@ -6,7 +6,7 @@ import pytest
 from orchestrator.backtest.jobs.job_book import JobBook
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.records.batch import NONE, JobEnd
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.observe.phase import Phase
 

@@ -29,7 +29,7 @@ from orchestrator.dispatch.baseline import always_on, default_modes
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.live_columns import LiveColumns
 from orchestrator.domain.market import Price
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job
 from orchestrator.runtime.demo.replay import Day, replay
 from orchestrator.runtime.demo.report import report

@@ -11,7 +11,7 @@ from orchestrator.backtest.play import Period, play
 from orchestrator.backtest.series import Series
 from orchestrator.backtest.strategies import named
 from orchestrator.domain.market import Market, Price
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job
 
 START = datetime(2024, 5, 1, tzinfo=UTC)

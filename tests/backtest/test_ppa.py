@@ -17,7 +17,7 @@ from orchestrator.backtest.clairvoyant import bound_of, clairvoyant_problem
 from orchestrator.backtest.play import Period, play
 from orchestrator.backtest.strategies import named
 from orchestrator.backtest.summary import document
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.optimizer.plan import make_plan
 from tests.backtest.made_up import a_result
 from tests.backtest.test_bound import history

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.backtest.racks import Racks
 from orchestrator.dispatch.baseline import default_modes
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 QUARTER_S = 900.0

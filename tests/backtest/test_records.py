@@ -21,7 +21,7 @@ from orchestrator.backtest.records.schema import COLUMNS
 from orchestrator.backtest.result import MarketSeries
 from orchestrator.backtest.summary import document
 from orchestrator.backtest.tally import Tally
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from tests.backtest.made_up import LEVELS, a_result, a_strategy, made_up_batches, made_up_jobs
 
 VERSIONS = {"wattshift": "0.4.0"}

@@ -22,7 +22,7 @@ from orchestrator.backtest.report.headline import beside, period, scope, sentenc
 from orchestrator.backtest.report.markup import number, percent, signed
 from orchestrator.backtest.result import COLUMNS, BacktestResult, MarketSeries, Source, StrategySeries
 from orchestrator.backtest.summary import document
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from tests.backtest.ercot_year import PRICES, ercot_year
 from tests.backtest.made_up import a_market, with_series
 

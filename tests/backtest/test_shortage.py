@@ -10,7 +10,7 @@ from orchestrator.backtest.jobs.shortage import shortages
 from orchestrator.backtest.jobs.submitted import submitted_jobs
 from orchestrator.backtest.play import Period, play
 from orchestrator.backtest.strategies import named
-from orchestrator.domain.site import Feeder, Site
+from orchestrator.domain.site.site import Feeder, Site
 from orchestrator.domain.work import Job
 from tests.backtest.test_bound import history
 from tests.backtest.test_engine import START

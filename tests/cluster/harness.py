@@ -16,7 +16,7 @@ from orchestrator.adapters.workloads.kubernetes.api import (
     Document,
 )
 from orchestrator.adapters.workloads.kubernetes.driver import ClusterSite
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job, Workloads
 from tests.cluster.kind_cluster import WAIT_S, KindCluster, until_there
 from tests.cluster.objects import checkpoint, deployment, tenants_job

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.adapters.workloads.kubernetes.api import DEPLOYMENTS, ClusterApi
 from orchestrator.domain.decision import SetFleet
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from tests.cluster.objects import deployment
 from tests.cluster.proxy import Proxy, proxy_to
 from tests.cluster.world import World, eventually, fleet, moved, refused, until_view, view

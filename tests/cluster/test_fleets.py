@@ -10,7 +10,7 @@ from orchestrator.adapters.workloads.kubernetes.api import AUTOSCALERS, CONFIG_M
 from orchestrator.adapters.workloads.kubernetes.times import instant, stamp
 from orchestrator.domain.decision import SetFleet
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from tests.cluster.kind_cluster import until_there
 from tests.cluster.objects import deployment, stateful_set
 from tests.cluster.world import World, eventually, fleet, moved, now, refused, until_view, view

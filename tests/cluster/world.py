@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from orchestrator.adapters.workloads.kubernetes.api import CONFIG_MAPS, EVENTS, PODS, ClusterApi, Document
 from orchestrator.adapters.workloads.kubernetes.driver import ClusterSite
 from orchestrator.domain.decision import Ack, Move
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import FleetView, JobView, Workloads
 from tests.cluster.kind_cluster import WAIT_S, KindCluster
 

@@ -19,7 +19,7 @@ from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import RunJob
 from orchestrator.domain.metering.points import SeriesPoint
 from orchestrator.domain.observation import Metric, Quality, Telemetry
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job
 from orchestrator.ports import MetricSource
 from orchestrator.sim.virtual import VirtualSite

@@ -21,7 +21,8 @@ from orchestrator.domain.decision import SetFleet
 from orchestrator.domain.metering.points import MeteringPoint, ModbusPoint, SeriesPoint
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Feeder, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Feeder, Site
 from orchestrator.sim.meters.meter_model import GAIN, NOISE
 
 START = datetime(2023, 9, 6, 18, 0, tzinfo=UTC)

@@ -18,7 +18,8 @@ from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job, JobPhase, Workloads
 from orchestrator.ports import WorkloadDriver
 from orchestrator.sim.virtual import VirtualSite

@@ -17,7 +17,7 @@ from orchestrator.domain.decision import Ack, Decision, Move, Outcome, PauseJob
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import Market, Price, PriceBook, PricePolicy
 from orchestrator.domain.observation import Metric
-from orchestrator.domain.site import Feeder, Site
+from orchestrator.domain.site.site import Feeder, Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import Job, JobPhase, Workloads

@@ -11,12 +11,12 @@ import pytest
 
 from orchestrator.domain.decision import BreachKind, Direction, Outcome, OutcomeState
 from orchestrator.domain.observation import Metric, Telemetry
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 
 if TYPE_CHECKING:
-    from orchestrator.domain.site import Site
+    from orchestrator.domain.site.site import Site
     from tests.controller.conftest import World, WorldOf
 
 CHEAP, SPIKE = 20.0, 3000.0

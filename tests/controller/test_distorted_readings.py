@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from orchestrator.domain.site import Site
+    from orchestrator.domain.site.site import Site
     from orchestrator.ports import MetricSource
     from tests.controller.conftest import World, WorldOf
 

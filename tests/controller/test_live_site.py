@@ -14,7 +14,7 @@ from orchestrator.adapters.series.constant import ConstantSeries
 from orchestrator.adapters.store import SqlStore
 from orchestrator.clock import SiteClock
 from orchestrator.domain.market import Market, Price
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.runtime.feeds import Series, Sources
 from orchestrator.runtime.live_site import LiveSite
 from orchestrator.sim.virtual import VirtualSite

@@ -19,7 +19,7 @@ from orchestrator.adapters.store import SqlStore
 from orchestrator.clock import SiteClock
 from orchestrator.controller.planner import Planner
 from orchestrator.domain.market import Market, Price
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job
 from orchestrator.forecast.outlook import Outlook
 from orchestrator.runtime.feeds import Series, Sources

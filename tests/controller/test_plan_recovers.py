@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.controller.past import Past
 from orchestrator.controller.planner import Answer, Planner, answer
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.plan_view import PlanState

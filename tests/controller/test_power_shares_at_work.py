@@ -18,7 +18,7 @@ from orchestrator.runtime.readiness import of_site
 from tests.scenes import metered
 
 if TYPE_CHECKING:
-    from orchestrator.domain.site import Site
+    from orchestrator.domain.site.site import Site
     from tests.controller.conftest import World, WorldOf
 
 CHEAP, SPIKE = 20.0, 3000.0

@@ -18,7 +18,7 @@ from orchestrator.controller import Policy
 from orchestrator.dispatch.baseline import always_on, default_modes
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.domain.market import Market, Price
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.runtime.demo.replay import Day, replay
 from orchestrator.runtime.demo.report import report
 from orchestrator.runtime.feeds import Series

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from orchestrator.domain.site import Site
+    from orchestrator.domain.site.site import Site
     from tests.controller.conftest import World, WorldOf
 
 CHEAP = 20.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from orchestrator.domain.decision import Direction
 
 if TYPE_CHECKING:
-    from orchestrator.domain.site import Site
+    from orchestrator.domain.site.site import Site
     from tests.controller.conftest import World, WorldOf
 
 CHEAP, SPIKE = 20.0, 3000.0

@@ -15,7 +15,7 @@ from orchestrator.accounting.charges.block import Ppa
 from orchestrator.accounting.ledger import Account
 from orchestrator.api.exposition import exposition
 from orchestrator.controller.planner import Planner, answer
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.runtime.observability.metrics.counters import Counters
 from orchestrator.runtime.observability.metrics.families import FAMILIES
 from orchestrator.runtime.observability.metrics.family import Kind

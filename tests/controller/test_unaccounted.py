@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from orchestrator.domain.site import Site
+    from orchestrator.domain.site.site import Site
     from orchestrator.ports import MetricSource
     from orchestrator.runtime.live_site import LiveSite
     from tests.controller.conftest import World, WorldOf

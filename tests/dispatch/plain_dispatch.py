@@ -11,7 +11,8 @@ from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.dispatch.relief import ROUNDING_KW
 from orchestrator.domain.headroom import START_MARGIN
 from orchestrator.domain.limits import Cap, own_caps
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target

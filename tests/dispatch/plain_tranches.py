@@ -14,7 +14,9 @@ from orchestrator.accounting.economics import (
 )
 from orchestrator.dispatch.anti_cycling import RESIZE_EVERY, SHORTEST_AWAY, STEP_HYSTERESIS
 from orchestrator.dispatch.kernels.tranches import Rank
-from orchestrator.domain.site import SLEEP, GpuPool, Site
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.sla import BUDGET_SPAN, DEADLINE_MARGIN, SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus, Snapshot
 from orchestrator.domain.target import Target

@@ -9,7 +9,8 @@ import pytest
 from orchestrator.accounting.mining_pace import Pace
 from orchestrator.dispatch.baseline import default_modes, mining_beside, warm
 from orchestrator.domain.limits import Cap, Limits
-from orchestrator.domain.site import Feeder, Fleet, Mode, Site
+from orchestrator.domain.site.machines import Fleet, Mode
+from orchestrator.domain.site.site import Feeder, Site
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from tests.sites import small_site
 

@@ -17,7 +17,8 @@ from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.desired import Desired
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.live_columns import LiveColumns
-from orchestrator.domain.site import SLEEP, Feeder, Grid, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Feeder, Grid, Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase

@@ -12,7 +12,7 @@ from orchestrator.dispatch.inputs import pool_columns
 from orchestrator.dispatch.kernels.choice import Room
 from orchestrator.dispatch.kernels.rows import Moment, Switches
 from orchestrator.dispatch.relief import Excused, short, shortfalls_kw
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import JobPhase
 from orchestrator.observe.columns import FleetColumns, JobColumns, fleet_columns, job_columns
 

@@ -12,7 +12,8 @@ import pytest
 from orchestrator.dispatch.desired import Desired, gain_usd_per_h
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.moves import plan_moves
-from orchestrator.domain.site import SLEEP, Feeder, Grid, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Feeder, Grid, Site
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import JobPhase
 

@@ -16,7 +16,9 @@ from orchestrator.dispatch.desired import Desired
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.decision import Direction, RunJob
-from orchestrator.domain.site import SLEEP, Feeder, Fleet, GpuPool, Grid, Mode, Site
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import SLEEP, Fleet, Mode
+from orchestrator.domain.site.site import Feeder, Grid, Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target

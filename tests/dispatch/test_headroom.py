@@ -13,7 +13,7 @@ from orchestrator.dispatch.moves import MeasuredRoom
 from orchestrator.dispatch.room_left import room_left
 from orchestrator.domain import headroom
 from orchestrator.domain.headroom import PLANNED_SHARE, START_MARGIN, left_it_kw, left_kw, usable_kw, usable_share
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from orchestrator.optimizer.formulate import fixed_kw
 from tests.scenes import Scene
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.moves import plan_moves
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 

@@ -13,11 +13,12 @@ from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.moves import MeasuredRoom, Moves, plan_moves
 from orchestrator.domain.decision import Direction
 from orchestrator.domain.limits import limits_due
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
-from orchestrator.observe.metered_load import load_at
-from orchestrator.observe.verify import above_caps
+from orchestrator.observe.metering.metered_load import load_at
+from orchestrator.observe.proof.verify import above_caps
 from tests.scenes import NOW, Scene, metered
 from tests.sites import small_site
 

@@ -13,7 +13,8 @@ from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.moves import Moves, plan_moves
 from orchestrator.domain.decision import Direction, LimitGpus, PauseJob, RunJob, SetFleet
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Feeder
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Feeder
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase

@@ -10,7 +10,7 @@ from orchestrator.accounting.charges.block import Ppa
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.moves import plan_moves
 from orchestrator.domain.decision import Trigger
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from orchestrator.explain.decision_record import write_up
 from orchestrator.forecast.outlook import PlanValues, Switch
 from tests.adder import Adder

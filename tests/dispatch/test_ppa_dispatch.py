@@ -24,7 +24,7 @@ from orchestrator.dispatch.moves import plan_moves
 from orchestrator.dispatch.power_price import power_prices, price_at
 from orchestrator.dispatch.room_left import room_left
 from orchestrator.domain.decision import Trigger
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
 from orchestrator.explain.decision_record import write_up
@@ -36,7 +36,7 @@ from tests.scenes import NOW
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.domain.site import Site
+    from orchestrator.domain.site.site import Site
     from tests.scenes import Scene
 
 PLAN = PlanValues({"new": Switch(181.0, 181.0), "old": Switch(86.0, 86.0)}, {})

@@ -15,7 +15,8 @@ from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.dispatch.kernels.tranches import Rank
 from orchestrator.dispatch.precedence import PRECEDENCE, caps_that_hold, claims_in_turn, kept_above_kw
 from orchestrator.domain.limits import Authority, Cap
-from orchestrator.domain.site import SLEEP, Feeder, Grid
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Feeder, Grid
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import JobPhase
 

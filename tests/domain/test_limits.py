@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.limits import Authority, Cap, Curtailment, limits_due, limits_now
 from orchestrator.domain.market import PricePolicy
-from orchestrator.domain.site import Controls, Cooling, Feeder, Grid, Site, StalePolicies
+from orchestrator.domain.site.policies import Controls, StalePolicies
+from orchestrator.domain.site.pue import Cooling
+from orchestrator.domain.site.site import Feeder, Grid, Site
 from orchestrator.domain.target import GRID_CONNECTION, Target
 
 ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

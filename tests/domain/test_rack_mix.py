@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.rack_mix import RackMix, choose_racks
-from orchestrator.domain.site import Fleet, Mode
+from orchestrator.domain.site.machines import Fleet, Mode
 
 FLEET = Fleet(
     name="s21",

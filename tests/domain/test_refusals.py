@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.domain.refusals import ended_job, run_refusal, submission_refusal
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job, JobPhase
 from tests.sites import small_site
 

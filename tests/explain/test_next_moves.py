@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Fleet, Mode, Tenant
+from orchestrator.domain.site.machines import SLEEP, Fleet, Mode
+from orchestrator.domain.site.site import Tenant
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, JobStatus
 from orchestrator.domain.work import FleetView, Job, JobPhase, JobView

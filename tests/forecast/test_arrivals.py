@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.forecast.arrivals import (
     ArrivalPattern,
     PastJobs,

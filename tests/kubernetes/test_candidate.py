@@ -21,7 +21,7 @@ from orchestrator.adapters.workloads.kubernetes.leader.leader_label import Leade
 from orchestrator.domain.decision import Ack, Move
 from orchestrator.domain.observation import Telemetry
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from orchestrator.domain.work import FleetView, Workloads
 from orchestrator.runtime import readiness
 from orchestrator.runtime.feeds import Sources, open_series

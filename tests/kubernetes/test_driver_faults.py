@@ -22,7 +22,8 @@ from orchestrator.controller.lapse import taken_over
 from orchestrator.domain.decision import Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.observation import Telemetry
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import JobPhase, Workloads
 from tests.refused_moves import REFUSED_MOVES
 from tests.sites import at_once, three_rack_site

@@ -5,7 +5,7 @@ from math import inf
 
 import numpy as np
 
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import JobPhase
 from orchestrator.observe.columns import fleet_columns, job_columns

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.domain.site import GpuPool, Tenant
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.site import Tenant
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import JobStatus, PoolStatus
 from orchestrator.domain.work import Job, JobPhase, JobView

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.decision import Action, Direction, Move, Outcome, OutcomeState, PauseJob, SetFleet
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.work import JobPhase
-from orchestrator.observe.verify import Pending, check, followed_unseen, mark_of, power_before
+from orchestrator.observe.proof.verify import Pending, check, followed_unseen, mark_of, power_before
 from tests.scenes import Scene, metered
 from tests.sites import small_site
 

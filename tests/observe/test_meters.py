@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from orchestrator.domain.metering.metered import NO_METERS, SiteMeters
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import FleetView, Workloads
-from orchestrator.observe.bias import FIRST_SPREAD
-from orchestrator.observe.meters import observe_meters
+from orchestrator.observe.metering.bias import FIRST_SPREAD
+from orchestrator.observe.metering.meters import observe_meters
 from tests.scenes import LONG_AGO, NOW, Scene, metered
 from tests.sites import small_site
 

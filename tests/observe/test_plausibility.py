@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from orchestrator.dispatch.dispatch import dispatch
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
-from orchestrator.domain.site import SLEEP, Mode, Site
-from orchestrator.observe.plausibility import judged, suspects_of
+from orchestrator.domain.site.machines import SLEEP, Mode
+from orchestrator.domain.site.site import Site
+from orchestrator.observe.readings.plausibility import judged, suspects_of
 from tests.scenes import NOW, Scene
 from tests.sites import small_site
 

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.observation import Metric, Telemetry
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.units import power_text
 from orchestrator.domain.unread import Basis, Unread
 from orchestrator.explain.power_words import share_text
-from orchestrator.observe.plausibility import judged
 from orchestrator.observe.power_shares import PowerShares, Share, power_shares
+from orchestrator.observe.readings.plausibility import judged
 from tests.scenes import NOW, Scene, metered
 from tests.sites import small_site
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.observation import Metric, Quality, Reading, Sample, Telemetry
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from orchestrator.domain.work import FleetView, Workloads
-from orchestrator.observe.plausibility import judged, suspects_of
-from orchestrator.observe.standstill import Watches, watched
+from orchestrator.observe.readings.plausibility import judged, suspects_of
+from orchestrator.observe.readings.standstill import Watches, watched
 from orchestrator.sim.racks.asic_rack import NO_FAULTS, FaultRates, RackModel
 from tests.scenes import LONG_AGO, NOW
 from tests.sites import small_site

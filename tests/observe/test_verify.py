@@ -23,11 +23,12 @@ from orchestrator.domain.decision import (
 )
 from orchestrator.domain.limits import limits_due
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Feeder, Grid
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Feeder, Grid
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
-from orchestrator.observe.verify import Pending, above_caps, breaches_now, check, follow, mark_of, power_before
+from orchestrator.observe.proof.verify import Pending, above_caps, breaches_now, check, follow, mark_of, power_before
 
 if TYPE_CHECKING:
     from tests.scenes import Scene

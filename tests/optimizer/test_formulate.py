@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.accounting.charges.block import Ppa
 from orchestrator.domain.limits import Curtailment
-from orchestrator.domain.site import Cooling, Site
+from orchestrator.domain.site.pue import Cooling
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase

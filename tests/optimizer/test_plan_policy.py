@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from orchestrator.dispatch.dispatch import dispatch
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import JobPhase
 from orchestrator.forecast.forecast import knowing_prices
 from orchestrator.forecast.outlook import Outlook

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.site import Mode
+from orchestrator.domain.site.machines import Mode
 from orchestrator.domain.sla import SlaClass
 from orchestrator.settings import (
     Cluster,

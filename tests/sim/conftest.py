@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestrator.domain.market import PricePolicy
-from orchestrator.domain.site import Cooling, Feeder, Fleet, GpuPool, Site, Tenant
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import Fleet
+from orchestrator.domain.site.pue import Cooling
+from orchestrator.domain.site.site import Feeder, Site, Tenant
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job
 from tests.sites import h100_pool, s21_fleet, small_site

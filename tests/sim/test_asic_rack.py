@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.site import SLEEP, Fleet
+from orchestrator.domain.site.machines import SLEEP, Fleet
 from orchestrator.sim.racks.asic_rack import NO_FAULTS, FaultRates, RackModel
 
 T0 = 1_694_030_400.0

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.site import GpuPool
+from orchestrator.domain.site.gpus import GpuPool
 from orchestrator.sim.gpus.gpu_node import NodeModel
 
 T0 = 1_694_030_400.0

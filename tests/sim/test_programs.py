@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.clock import SiteClock
-from orchestrator.domain.site import Fleet
+from orchestrator.domain.site.machines import Fleet
 from orchestrator.sim.agent import Setpoints, abandoned, parse_setpoints
 from orchestrator.sim.racks.asic_rack import RackModel
 

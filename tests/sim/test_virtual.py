@@ -8,7 +8,8 @@ from orchestrator.domain.decision import LimitGpus, Move, PauseJob, RunJob, SetF
 from orchestrator.domain.metering.points import SeriesPoint
 from orchestrator.domain.observation import Metric, Telemetry
 from orchestrator.domain.rack_mix import RackMix, choose_racks
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job, JobPhase
 from orchestrator.sim.racks.asic_rack import NO_FAULTS
 from orchestrator.sim.virtual import VirtualSite

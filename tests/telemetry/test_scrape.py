@@ -17,7 +17,7 @@ from orchestrator.adapters.telemetry.scrape import ScrapedMetrics
 from orchestrator.clock import SiteClock, wall_clock
 from orchestrator.domain.observation import Metric, Quality
 from orchestrator.domain.series.series import Combine, Label, Series, SeriesMap, Whole
-from orchestrator.observe.plausibility import suspects_of
+from orchestrator.observe.readings.plausibility import suspects_of
 
 NODE = 'kepler_platform_watts{{Hostname="{0}"}} {1}\n'
 

@@ -20,7 +20,8 @@ from orchestrator.adapters.workloads.processes.process_table import ProcessTable
 from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import PauseJob, RunJob, SetFleet
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Feeder, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Feeder, Site
 from orchestrator.domain.work import Job, JobPhase
 from tests.sites import three_rack_site
 

@@ -21,7 +21,7 @@ from orchestrator.domain.decision import (
     SetFleet,
     Trigger,
 )
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 
 router = APIRouter(tags=["decisions"])
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 from orchestrator.accounting.economics import mining_value_usd_per_mwh
 from orchestrator.api.asking import DeskNow, Limit, Offset, SnapshotNow
 from orchestrator.api.next_moves import Teller
-from orchestrator.domain.site import SLEEP, Fleet, Site
+from orchestrator.domain.site.machines import SLEEP, Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import FleetStatus, Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.explain.power_words import share_text

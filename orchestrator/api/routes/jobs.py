@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.api.asking import DeskNow, Limit, Offset, SnapshotNow
 from orchestrator.api.next_moves import Teller
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import JobStatus
 from orchestrator.domain.target import Target

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestrator.api.asking import DeskNow
 from orchestrator.api.desk import Desk
 from orchestrator.domain.charge import Charge
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.sla import SlaClass
 
 router = APIRouter(tags=["site"])

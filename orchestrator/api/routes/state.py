@@ -21,7 +21,7 @@ from orchestrator.domain.hold import Hold
 from orchestrator.domain.limits import Cap
 from orchestrator.domain.metering.metered import Balance, MeterStatus
 from orchestrator.domain.observation import Quality
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.domain.unread import Basis
 from orchestrator.explain.hold_words import hold_text

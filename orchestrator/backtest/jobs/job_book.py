@@ -7,7 +7,7 @@ import numpy as np
 from orchestrator.accounting.sla_credits import billed_usd, credited_usd, late_credit_usd, most_credit_usd
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.records.batch import NONE, JobEnd
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
 from orchestrator.observe.columns import Flags, Floats, Ints, JobColumns, by_class
 from orchestrator.observe.phase import Phase

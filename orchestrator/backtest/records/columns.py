@@ -9,7 +9,7 @@ import numpy as np
 from orchestrator.backtest.jobs.submitted import SubmittedJobs
 from orchestrator.backtest.records.batch import NONE, JobEnd, Kind, RowBatch
 from orchestrator.backtest.result import Floats, Ints, MarketSeries
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import SECONDS_PER_HOUR
 
 KINDS = tuple(kind.name.lower() for kind in Kind if kind is not Kind.CHARGE)

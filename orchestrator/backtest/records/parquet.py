@@ -15,7 +15,7 @@ from orchestrator.backtest.records.batch import RowBatch, joined
 from orchestrator.backtest.records.columns import RecordsPeriod, columns_of
 from orchestrator.backtest.records.schema import COLUMNS, FORMAT, Column
 from orchestrator.backtest.result import MarketSeries
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 
 ROWS_PER_GROUP = 100_000
 """Rows held in memory at most, and in one row group: some 20 MB."""

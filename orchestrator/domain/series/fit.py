@@ -5,7 +5,9 @@ from dataclasses import replace
 
 from orchestrator.domain.observation import Metric
 from orchestrator.domain.series.series import Combine, Series, SeriesMap, Whole
-from orchestrator.domain.site import Fleet, GpuPool, Site
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import Fleet
+from orchestrator.domain.site.site import Site
 
 RACK_METRICS = frozenset(
     {Metric.ASIC_POWER, Metric.ASIC_ENERGY, Metric.ASIC_HASHRATE, Metric.ASIC_HASHES, Metric.ASIC_TEMPERATURE}

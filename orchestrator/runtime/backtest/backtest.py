@@ -22,7 +22,7 @@ from orchestrator.backtest.records.parquet import join_records
 from orchestrator.backtest.report.page import write_report
 from orchestrator.backtest.result import BacktestResult, Source
 from orchestrator.backtest.summary import document, shown_in
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.runtime.backtest.backtest_inputs import Request
 from orchestrator.runtime.backtest.job_files import Workload, load_workload
 from orchestrator.runtime.backtest.market_files import load_history

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from orchestrator.accounting.economics import mining_value_usd_per_mwh
 from orchestrator.domain.metering.points import MeteringPoint, SeriesPoint
-from orchestrator.domain.site import SLEEP, Fleet, Site
+from orchestrator.domain.site.machines import SLEEP, Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.runtime.check.inputs import Inputs
 from orchestrator.settings import PrometheusMetrics, Settings
 

@@ -20,8 +20,8 @@ from orchestrator.domain.observation import Metric, Quality, Reading, Telemetry
 from orchestrator.domain.series.fit import NODE_METRICS, RACK_METRICS
 from orchestrator.domain.series.presets import PRESETS
 from orchestrator.domain.series.series import Series, SeriesMap
-from orchestrator.domain.site import Site
-from orchestrator.observe.plausibility import judged
+from orchestrator.domain.site.site import Site
+from orchestrator.observe.readings.plausibility import judged
 from orchestrator.runtime.feeds import DeviceMetrics, open_devices
 from orchestrator.settings import QUANTITIES, Settings, values
 

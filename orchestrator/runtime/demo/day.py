@@ -10,7 +10,7 @@ from orchestrator.accounting.economics import mode_steps
 from orchestrator.adapters.prices.file import PriceFile
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.domain.market import Market, Price
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.runtime.feeds import read_price_files
 from orchestrator.settings.values import FilePrices
 

@@ -21,7 +21,7 @@ from orchestrator.adapters.workloads.processes.process_site import ProcessSite
 from orchestrator.api.guard import require_key_unless_loopback
 from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import Decision
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.ports import Record
 from orchestrator.runtime.demo.day import local
 from orchestrator.runtime.demo.demo import Options, always_on_report, finished

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from orchestrator.adapters.workloads.processes.process_site import ProcessSite
 from orchestrator.adapters.workloads.processes.site_meters import PueByTime
 from orchestrator.clock import SiteClock
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.runtime.demo.run_folder import STOP_WITHIN_S
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.ports import SeriesSource
 
 _STEP = timedelta(minutes=15)

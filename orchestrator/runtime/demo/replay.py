@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from orchestrator.adapters.prices.replayed import ReplayedPrices
 from orchestrator.controller import VERIFY_EVERY, Controller, Doors, Policy
 from orchestrator.controller.planner import Planner, answer, planned
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job
 from orchestrator.ports import Store
 from orchestrator.runtime.demo.overhead import pue_by_time

@@ -13,7 +13,7 @@ from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.ledger import totals
 from orchestrator.domain.charge import Charge
 from orchestrator.domain.decision import Decision, Direction, Outcome, OutcomeState, Trigger
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.units import INSTANT
 from orchestrator.ports import Store

@@ -17,7 +17,7 @@ from orchestrator.adapters.workloads.kubernetes.leader.election import Election,
 from orchestrator.adapters.workloads.kubernetes.leader.leader_label import LeaderLabel
 from orchestrator.api.guard import require_key_unless_loopback
 from orchestrator.clock import wall_clock
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.runtime.demo.run_folder import open_folder
 from orchestrator.runtime.feeds import Sources, open_metrics, open_prices, open_series
 from orchestrator.runtime.ha.candidate import Candidate

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.adapters.store import SqlStore
 from orchestrator.clock import wall_clock
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.ports import WorkloadDriver
 from orchestrator.runtime.feeds import Sources
 from orchestrator.runtime.live_site import LiveSite

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-from orchestrator.domain.site import GpuPool
+from orchestrator.domain.site.gpus import GpuPool
 from orchestrator.sim.spread import Spread
 
 GPU_IDLE_C = 32.0

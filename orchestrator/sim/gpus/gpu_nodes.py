@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from orchestrator.clock import SiteClock
-from orchestrator.domain.site import GpuPool
+from orchestrator.domain.site.gpus import GpuPool
 from orchestrator.domain.work import Placement, place
 from orchestrator.sim.gpus.gpu_node import NodeModel
 from orchestrator.sim.metrics_server import Refused, body_of, refuse_method

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
-from orchestrator.domain.site import GpuPool, Site, Tenant
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.site import Site, Tenant
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job
 

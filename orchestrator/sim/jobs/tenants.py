@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from orchestrator.domain.site import GpuPool, Tenant
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.site import Tenant
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.work import Job
 from orchestrator.sim.cluster.connection import ConnectionUnknownError, connect, own_namespace

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from orchestrator.sim.agent import Agent, log
 from orchestrator.sim.lapse import lapse_s
 from orchestrator.sim.racks.asic_rack import RackModel, RackReport

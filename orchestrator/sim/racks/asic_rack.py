@@ -13,7 +13,7 @@ from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
-from orchestrator.domain.site import SLEEP, Fleet
+from orchestrator.domain.site.machines import SLEEP, Fleet
 from orchestrator.sim.spread import Spread
 
 RAMP_UP_S = 10.0

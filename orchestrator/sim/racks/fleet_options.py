@@ -3,7 +3,7 @@
 import argparse
 from datetime import timedelta
 
-from orchestrator.domain.site import Fleet, Mode
+from orchestrator.domain.site.machines import Fleet, Mode
 
 
 def add_fleet_options(parser: argparse.ArgumentParser) -> None:

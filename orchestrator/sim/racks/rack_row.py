@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from wsgiref.types import WSGIEnvironment
 
-from orchestrator.domain.site import SLEEP, Fleet
+from orchestrator.domain.site.machines import SLEEP, Fleet
 from orchestrator.sim.metrics_server import (
     ALL_ADDRESSES,
     Refused,

@@ -17,7 +17,7 @@ from orchestrator.adapters.workloads.kubernetes.jobs.job_moves import Jobs
 from orchestrator.adapters.workloads.kubernetes.setpoints.board import SetpointsBoard
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.refusals import limit_refusal
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import PoolView, Workloads
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.domain.site import Fleet, GpuPool, Site
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import Fleet
+from orchestrator.domain.site.site import Site
 
 RACK_PROGRAM = "orchestrator.sim.racks.asic_exporter"
 NODES_PROGRAM = "orchestrator.sim.gpus.gpu_exporter"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from orchestrator.domain.rack_mix import RackMix
-from orchestrator.domain.site import SLEEP, Fleet
+from orchestrator.domain.site.machines import SLEEP, Fleet
 from orchestrator.domain.work import FleetView
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)

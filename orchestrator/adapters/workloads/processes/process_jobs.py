@@ -10,7 +10,8 @@ from orchestrator.adapters.workloads.processes.process_table import ProcessTable
 from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import Ack, RunJob
 from orchestrator.domain.refusals import ended_job, run_refusal, submission_refusal, unknown_job
-from orchestrator.domain.site import GpuPool, Site
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job, JobPhase, JobView, free_gpus, place
 
 PROGRAM = "orchestrator.sim.jobs.hpc_job"

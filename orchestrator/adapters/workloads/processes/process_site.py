@@ -30,7 +30,7 @@ from orchestrator.clock import SiteClock
 from orchestrator.domain.decision import Ack, LimitGpus, Move, PauseJob, RunJob, SetFleet
 from orchestrator.domain.rack_mix import choose_racks
 from orchestrator.domain.refusals import fleet_refusal, limit_refusal
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job, Workloads
 
 log = logging.getLogger(__name__)

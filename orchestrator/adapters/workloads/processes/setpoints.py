@@ -7,7 +7,8 @@ from pathlib import Path
 
 from orchestrator.adapters.workloads.processes.documents import read_document, write_document
 from orchestrator.adapters.workloads.processes.fleet_note import FleetNote
-from orchestrator.domain.site import SLEEP, Fleet, Site
+from orchestrator.domain.site.machines import SLEEP, Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import FleetView, PoolView
 
 

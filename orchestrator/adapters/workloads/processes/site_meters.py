@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.adapters.workloads.processes.devices import Device, rows, target_name
 from orchestrator.domain.metering.points import GRID_METER, MeteringPoint, ModbusPoint, SeriesPoint
 from orchestrator.domain.observation import POSSIBLE_SHARE
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 
 PROGRAM = "orchestrator.sim.meters.site_meters"
 DOCUMENT = "meters.json"

@@ -16,7 +16,8 @@ from orchestrator.domain.decision import BreachKind
 from orchestrator.domain.limits import Curtailment
 from orchestrator.domain.market import PRICE_BASES
 from orchestrator.domain.observation import Metric, Quality, Telemetry
-from orchestrator.domain.site import Fleet, Site
+from orchestrator.domain.site.machines import Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.sla import SlaClass
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION

@@ -9,7 +9,7 @@ from orchestrator.accounting.metering import intervals
 from orchestrator.accounting.mining_pace import mined
 from orchestrator.controller.rounds import Part, Result
 from orchestrator.dispatch.baseline import default_modes, mining_beside, warm
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.runtime.observability.metrics.counters import Counters
 from orchestrator.runtime.observability.metrics.families import WHOLE

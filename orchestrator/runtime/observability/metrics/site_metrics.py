@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.controller import Controller
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.explain.plan_view import PlanState
 from orchestrator.ports import Record, WorkloadDriver
 from orchestrator.runtime.observability.metrics.actions import Actions, TimedDriver

@@ -8,7 +8,7 @@ from orchestrator.domain.decision import (
     Breach,
     BreachState,
 )
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import JOULES_PER_KWH
 from orchestrator.ports import Record
 from orchestrator.runtime.observability.metrics.counters import Counters

@@ -22,7 +22,8 @@ from orchestrator.adapters.workloads.processes.fleet_note import FleetNote
 from orchestrator.domain.decision import Ack, SetFleet
 from orchestrator.domain.rack_mix import RackMix, choose_racks
 from orchestrator.domain.refusals import fleet_refusal, held_refusal
-from orchestrator.domain.site import SLEEP, Fleet, Site
+from orchestrator.domain.site.machines import SLEEP, Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import FleetView
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from orchestrator.adapters.workloads.kubernetes.fleets.fleet_objects import Flee
 from orchestrator.adapters.workloads.kubernetes.fleets.fleet_watch import FleetWatch
 from orchestrator.adapters.workloads.kubernetes.setpoints.board import SetpointsBoard
 from orchestrator.domain.rack_mix import RackMix, choose_racks
-from orchestrator.domain.site import SLEEP, Fleet
+from orchestrator.domain.site.machines import SLEEP, Fleet
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from orchestrator.adapters.workloads.kubernetes.api import (
 from orchestrator.adapters.workloads.kubernetes.fleets.fleet_objects import FleetObject, MiningPod, read_fleet, read_pod
 from orchestrator.adapters.workloads.kubernetes.owners import Scaler, held, read_autoscaler, read_scaled_object
 from orchestrator.adapters.workloads.kubernetes.watched import Watched
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 
 KIND_NAMES = {DEPLOYMENTS: "Deployment", STATEFUL_SETS: "StatefulSet"}
 

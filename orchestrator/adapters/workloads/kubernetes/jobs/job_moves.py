@@ -24,7 +24,7 @@ from orchestrator.adapters.workloads.kubernetes.owners import QueuedWorkload, ac
 from orchestrator.adapters.workloads.kubernetes.watched import Watched
 from orchestrator.domain.decision import Ack, RunJob
 from orchestrator.domain.refusals import ended_job, held_refusal, run_refusal, unknown_job
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job, JobPhase, JobView
 
 log = logging.getLogger(__name__)

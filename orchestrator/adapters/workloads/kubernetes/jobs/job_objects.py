@@ -10,7 +10,7 @@ from orchestrator.adapters.workloads.kubernetes import keys
 from orchestrator.adapters.workloads.kubernetes.api import Document
 from orchestrator.adapters.workloads.kubernetes.jobs.job_terms import read_terms, whole
 from orchestrator.adapters.workloads.kubernetes.times import instant, instant_or_none, stamp
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job, JobPhase, JobView
 
 UNWATCHED = timedelta(seconds=10)

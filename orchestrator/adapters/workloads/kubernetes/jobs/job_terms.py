@@ -7,7 +7,7 @@ from datetime import timedelta
 from orchestrator.adapters.workloads.kubernetes import keys
 from orchestrator.adapters.workloads.kubernetes.api import Document
 from orchestrator.adapters.workloads.kubernetes.times import instant
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Job
 
 CHECKPOINT_EVERY = timedelta(minutes=10)

@@ -17,7 +17,7 @@ from orchestrator.adapters.workloads.kubernetes.setpoints.objects import (
     setpoints_object,
 )
 from orchestrator.adapters.workloads.kubernetes.watched import Watched
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from orchestrator.adapters.workloads.kubernetes.api import Document
 from orchestrator.adapters.workloads.kubernetes.times import instant, stamp
-from orchestrator.domain.site import SLEEP, Site
+from orchestrator.domain.site.machines import SLEEP
+from orchestrator.domain.site.site import Site
 
 KEY = "setpoints.json"
 LABELS = {"app.kubernetes.io/name": "wattshift", "app.kubernetes.io/managed-by": "wattshift"}

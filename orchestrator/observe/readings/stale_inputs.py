@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from orchestrator.domain.observation import Quality, Reading
-from orchestrator.domain.site import StalePolicies
+from orchestrator.domain.site.policies import StalePolicies
 
 
 def or_assumed(reading: Reading, now: datetime, max_age: timedelta, assume: float) -> Reading:

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from orchestrator.domain.observation import POSSIBLE_SHARE, Metric, Quality, Reading, Telemetry
-from orchestrator.domain.site import Fleet, GpuPool, Site
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import HASHES_PER_TH
 
 LEAST_POWER_SHARE = 0.5

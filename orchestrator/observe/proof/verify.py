@@ -21,12 +21,13 @@ from orchestrator.domain.decision import (
     SetFleet,
 )
 from orchestrator.domain.limits import Cap, Limits
-from orchestrator.domain.site import Controls, Site
+from orchestrator.domain.site.policies import Controls
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import JobPhase
-from orchestrator.observe.meter_proof import FALL_SHARE, RISE_SHARE, Left, left_by_meter
-from orchestrator.observe.proof import Evidence, Mark, evidence, moved_racks
+from orchestrator.observe.proof.evidence import Evidence, Mark, evidence, moved_racks
+from orchestrator.observe.proof.meter_proof import FALL_SHARE, RISE_SHARE, Left, left_by_meter
 
 TOLERANCE = 1.0 - FALL_SHARE
 """Share of the expected power by which a measured power-down may be off."""

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from orchestrator.domain.observation import Metric, Telemetry
-from orchestrator.domain.site import Fleet, Site
+from orchestrator.domain.site.machines import Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.work import Workloads
 
 SETPOINT_TIMES = 1.1

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from orchestrator.domain.metering.metered import MeterStatus
 from orchestrator.domain.observation import Reading
-from orchestrator.domain.site import SLEEP
+from orchestrator.domain.site.machines import SLEEP
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
-from orchestrator.observe.bias import FIRST_SPREAD, METER_SHARE
+from orchestrator.observe.metering.bias import FIRST_SPREAD, METER_SHARE
 
 SPREADS = 2.0
 """Standard deviations that a meter is given."""

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from orchestrator.domain.observation import POSSIBLE_SHARE, Metric, Quality, Reading, Telemetry
-from orchestrator.domain.site import Fleet, Site
+from orchestrator.domain.site.machines import Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.units import HASHES_PER_PH
 from orchestrator.domain.work import Workloads
 

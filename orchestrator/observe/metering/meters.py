@@ -13,10 +13,12 @@ from typing import NamedTuple
 from orchestrator.domain.metering.metered import NO_METERS, MeterStatus, SiteMeters, place_of
 from orchestrator.domain.metering.points import GRID_METER
 from orchestrator.domain.observation import POSSIBLE_SHARE, Metric, Quality, Reading, Telemetry
-from orchestrator.domain.site import Fleet, GpuPool, Site
+from orchestrator.domain.site.gpus import GpuPool
+from orchestrator.domain.site.machines import Fleet
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.target import Target
 from orchestrator.domain.work import Workloads
-from orchestrator.observe.bias import Metered, learn
+from orchestrator.observe.metering.bias import Metered, learn
 
 LEAST_SHARE = 0.85
 """Of what devices say at the grid side: a meter that shows less does not show them."""

@@ -17,10 +17,10 @@ its silent nodes count as without one, since which of them draws it nobody knows
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from orchestrator.domain.site import Site
+from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
-from orchestrator.observe.bias import SETTLED_SPREAD
+from orchestrator.observe.metering.bias import SETTLED_SPREAD
 
 
 @dataclass(frozen=True, slots=True)

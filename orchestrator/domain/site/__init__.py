@@ -1,0 +1,1 @@
+"""The site as its file describes it."""

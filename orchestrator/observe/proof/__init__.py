@@ -1,0 +1,1 @@
+"""Whether a move took effect, and which promises are broken."""
