@@ -18,6 +18,7 @@ from pydantic import Field
 
 from orchestrator.domain.charge import Marginal
 from orchestrator.domain.units import energy_cost_usd
+from orchestrator.settings.sections import grid
 from orchestrator.settings.sections import site as schema
 
 Floats = NDArray[np.float64]
@@ -62,7 +63,7 @@ class Adder:
         return local.weekday() < SATURDAY and self.from_hour <= local.hour < self.to_hour
 
 
-class AdderSection(schema.ChargeSection):
+class AdderSection(grid.ChargeSection):
     """Delivery: so much on top of all power drawn in certain hours of weekdays."""
 
     usd_per_mwh: Annotated[float, Field(ge=0, le=1000, description="On top of the market price, USD/MWh.")]
@@ -73,7 +74,7 @@ class AdderSection(schema.ChargeSection):
         return Adder(self.usd_per_mwh, self.from_hour, self.to_hour, timezone)
 
 
-class GridSection(schema.GridSection):
+class GridSection(grid.GridSection):
     adder: Annotated[AdderSection | None, Field(description="Delivery; nothing if left out.")] = None
 
 

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from math import isclose
 
 from orchestrator.accounting.billing import JobRecord
 from orchestrator.accounting.settlement import Asked, account_for, followed, jobs_followed, settle, settlement_due
-from orchestrator.accounting.unaccounted import Resolution, ResolutionError, parked_of
+from orchestrator.accounting.unaccounted import Resolution, ResolutionError
 from orchestrator.controller.back_off import holding, worth_sending
 from orchestrator.controller.deciding import acting_on
 from orchestrator.controller.follow_up import (
@@ -27,6 +26,7 @@ from orchestrator.controller.follow_up import (
 from orchestrator.controller.lapse import taken_over
 from orchestrator.controller.observed import new_prices, observation, trigger_of
 from orchestrator.controller.past import Past, read_past
+from orchestrator.controller.resolving import on_record
 from orchestrator.controller.restart import close_restart
 from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
 from orchestrator.controller.sending import Answers, send_together
@@ -185,22 +185,13 @@ class Controller:
         there is nothing, something else than was seen, or it can't be booked.
         """
         async with self._lock:
-            done = self.doors.store.resolution(asked.id)
-            if done is not None:
-                if not asked.is_what(done):
-                    raise ResolutionError(f"{asked.id} is another resolution, of {done.meter} by {done.person}")
-                return done
+            found = on_record(self.doors.store, asked, seen)
+            if isinstance(found, Resolution):
+                return found
             if self.snapshot is None:
                 raise ResolutionError("nothing is observed yet, so nothing can be booked")
-            parked = next((it for it in parked_of(self.doors.store.parked()) if it.meter == asked.meter), None)
-            if parked is None:
-                raise ResolutionError(f"nothing is parked of {asked.meter!r}")
-            if seen is not None and not isclose(seen, parked.amount, rel_tol=1e-9, abs_tol=1e-12):
-                raise ResolutionError(
-                    f"{parked.amount!r} {parked.unit} are parked of {asked.meter} by now, not {seen!r}: look again"
-                )
             draft = self._state.copy()
-            resolution, lines, draft.books = account_for(self.site, draft.books, asked, parked, self.snapshot)
+            resolution, lines, draft.books = account_for(self.site, draft.books, asked, found, self.snapshot)
             self._record([resolution, *lines])
             self._state = draft
             return resolution

@@ -17,13 +17,12 @@ from orchestrator.settings.crosscheck_series import check_series
 from orchestrator.settings.document import Path
 from orchestrator.settings.meters import check_meters
 from orchestrator.settings.problems import NOTHING, Found, shown
+from orchestrator.settings.sections.grid import FeederSection, GridSection
 from orchestrator.settings.sections.quantities import Section
 from orchestrator.settings.sections.site import (
     ControlsSection,
     CoolingSection,
-    FeederSection,
     FleetSection,
-    GridSection,
     PoolSection,
 )
 

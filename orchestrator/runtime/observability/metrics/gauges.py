@@ -27,8 +27,8 @@ from orchestrator.explain.plan_view import PlanState
 from orchestrator.observe.assess import Inputs
 from orchestrator.observe.jobs_at_risk import JobsWatched, tenant_power_kw, watch_jobs
 from orchestrator.observe.power_shares import PowerShares, power_shares
-from orchestrator.runtime.observability.metrics.families import INPUTS
 from orchestrator.runtime.observability.metrics.sheet import Labels, Sheet
+from orchestrator.runtime.observability.metrics.vocabulary import INPUTS
 
 _TENANT_AND_PHASE = attrgetter("job.tenant", "phase")
 

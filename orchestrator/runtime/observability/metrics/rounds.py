@@ -12,7 +12,7 @@ from orchestrator.dispatch.baseline import default_modes, mining_beside, warm
 from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import Snapshot
 from orchestrator.runtime.observability.metrics.counters import Counters
-from orchestrator.runtime.observability.metrics.families import WHOLE
+from orchestrator.runtime.observability.metrics.vocabulary import WHOLE
 
 
 class RoundTimes:

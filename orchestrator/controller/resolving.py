@@ -1,0 +1,28 @@
+"""What somebody asks to be made of parked energy or hash, held against what is on record."""
+
+from math import isclose
+
+from orchestrator.accounting.settlement import Asked
+from orchestrator.accounting.unaccounted import Parked, Resolution, ResolutionError, parked_of
+from orchestrator.ports import Store
+
+
+def on_record(store: Store, asked: Asked, seen: float | None) -> Resolution | Parked:
+    """What came of the same request before, or what is parked of the meter that is meant.
+
+    `seen` is what whoever asks has seen of it, in the meter's unit; None: whatever it is. ResolutionError where the
+    request's id is that of another one, nothing is parked, or something else than was seen.
+    """
+    done = store.resolution(asked.id)
+    if done is not None:
+        if not asked.is_what(done):
+            raise ResolutionError(f"{asked.id} is another resolution, of {done.meter} by {done.person}")
+        return done
+    parked = next((it for it in parked_of(store.parked()) if it.meter == asked.meter), None)
+    if parked is None:
+        raise ResolutionError(f"nothing is parked of {asked.meter!r}")
+    if seen is not None and not isclose(seen, parked.amount, rel_tol=1e-9, abs_tol=1e-12):
+        raise ResolutionError(
+            f"{parked.amount!r} {parked.unit} are parked of {asked.meter} by now, not {seen!r}: look again"
+        )
+    return parked
