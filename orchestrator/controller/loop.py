@@ -26,7 +26,7 @@ from orchestrator.controller.follow_up import (
 from orchestrator.controller.lapse import taken_over
 from orchestrator.controller.observed import new_prices, observation, trigger_of
 from orchestrator.controller.past import Past, read_past
-from orchestrator.controller.resolving import on_record
+from orchestrator.controller.resolving import done_before, parked_for
 from orchestrator.controller.restart import close_restart
 from orchestrator.controller.rounds import Part, Result, RoundWatch, Unwatched
 from orchestrator.controller.sending import Answers, send_together
@@ -185,13 +185,14 @@ class Controller:
         there is nothing, something else than was seen, or it can't be booked.
         """
         async with self._lock:
-            found = on_record(self.doors.store, asked, seen)
-            if isinstance(found, Resolution):
-                return found
+            done = done_before(self.doors.store, asked)
+            if done is not None:
+                return done
             if self.snapshot is None:
                 raise ResolutionError("nothing is observed yet, so nothing can be booked")
+            parked = parked_for(self.doors.store, asked, seen)
             draft = self._state.copy()
-            resolution, lines, draft.books = account_for(self.site, draft.books, asked, found, self.snapshot)
+            resolution, lines, draft.books = account_for(self.site, draft.books, asked, parked, self.snapshot)
             self._record([resolution, *lines])
             self._state = draft
             return resolution

@@ -7,17 +7,19 @@ from orchestrator.accounting.unaccounted import Parked, Resolution, ResolutionEr
 from orchestrator.ports import Store
 
 
-def on_record(store: Store, asked: Asked, seen: float | None) -> Resolution | Parked:
-    """What came of the same request before, or what is parked of the meter that is meant.
-
-    `seen` is what whoever asks has seen of it, in the meter's unit; None: whatever it is. ResolutionError where the
-    request's id is that of another one, nothing is parked, or something else than was seen.
-    """
+def done_before(store: Store, asked: Asked) -> Resolution | None:
+    """What came of the same request before. ResolutionError where its id is that of another one."""
     done = store.resolution(asked.id)
-    if done is not None:
-        if not asked.is_what(done):
-            raise ResolutionError(f"{asked.id} is another resolution, of {done.meter} by {done.person}")
-        return done
+    if done is not None and not asked.is_what(done):
+        raise ResolutionError(f"{asked.id} is another resolution, of {done.meter} by {done.person}")
+    return done
+
+
+def parked_for(store: Store, asked: Asked, seen: float | None) -> Parked:
+    """What is parked of the meter that is meant; ResolutionError where it is nothing, or something else than was seen.
+
+    `seen` is what whoever asks has seen of it, in the meter's unit; None: whatever it is.
+    """
     parked = next((it for it in parked_of(store.parked()) if it.meter == asked.meter), None)
     if parked is None:
         raise ResolutionError(f"nothing is parked of {asked.meter!r}")
