@@ -184,3 +184,18 @@ def test_what_a_meter_shows_beyond_its_devices_is_its_residual() -> None:
     assert shares.grid.kw == counted_kw + 40.0
     assert shares.residual_kw == pytest.approx(40.0)
     assert share_text(shares.grid) == "by the meter"
+
+
+def test_a_part_that_does_not_answer_is_assumed_within_the_reading_of_its_device() -> None:
+    def in_part(site: Site, telemetry: Telemetry) -> Telemetry:
+        readings = {metric: dict(telemetry.readings(metric)) for metric in Metric}
+        for metric, device, assumed_w in ((Metric.ASIC_POWER, RACKS[0], 2000.0), (Metric.NODE_POWER, NODES[0], 700.0)):
+            readings[metric][device] = replace(readings[metric][device], assumed=assumed_w)
+        return telemetry.with_readings(readings)
+
+    shares, whole = power_shares(Scene(SITE, judge=in_part).snapshot()), power_shares(moment())
+    assert shares.grid.kw == pytest.approx(whole.grid.kw)
+    assert (shares.grid.silent_racks, shares.grid.silent_nodes) == (0, 0)
+    assert shares.fleets["old"].assumed == {Basis.PARTS: Unread(1, 2.0)}
+    assert shares.pools["h100"].assumed == {Basis.PARTS: Unread(1, 0.7)}
+    assert share_text(shares.grid).endswith("3.0 kW assumed of 2 devices read in part")
