@@ -133,9 +133,9 @@ class Store(Protocol):
     def record(self, records: Sequence[Record]) -> None:
         """Write all in one transaction, on disk when it returns.
 
-        Postings add to their line; marks, reconciled intervals, outcomes, curtailments, breaches and job records replace the one with
-        their key; a price replaces those of its market that it overlaps; decisions and observations are written
-        once, and again changes nothing; a resolution is written once, and again is an error.
+        Postings add to their line; marks, reconciled intervals, outcomes, curtailments, breaches and job records replace
+        the one with their key; a price replaces those of its market that it overlaps; decisions and observations are
+        written once, and again changes nothing; a resolution is written once, and again is an error.
         """
         ...
 

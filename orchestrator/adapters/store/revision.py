@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 
 from orchestrator.adapters.store import tables
 
-REVISION = "0005"
+REVISION = "0006"
 """Of the tables in `tables.py`: the newest one in `migrations/versions`."""
 
 _VERSION = Table(
