@@ -91,19 +91,23 @@ def settle_meter(
                 Part(start, reading.at, counted, estimated=False),
                 Part(start, reading.at, estimated, estimated=True),
             ]
-        mark = MeterMark(*meter, value, reading.at, ahead, mark.estimated_to if mark is not None and ahead else None)
+        ahead_to = mark.estimated_to if mark is not None and ahead else None
+        ahead_s = mark.estimated_s if mark is not None and ahead else 0.0
+        mark = MeterMark(*meter, value, reading.at, ahead, ahead_to, estimated_s=ahead_s)
         integral = integral._replace(before=0.0, before_s=0.0) if integral is not None else None
     if integral is not None:
         silent, amount = _silent(mark, integral), integral.before + integral.after
         until = integral.rate.at
         if amount > 0.0 and silent > max_age:
             assert until is not None, "only what was read is kept"
+            seconds = integral.before_s + integral.after_s
             parts.append(Part(_since(mark, integral), until, amount, estimated=True))
             integral = integral._replace(before=0.0, after=0.0, before_s=0.0, after_s=0.0, since=until)
             if mark is None or not mark.counted:
                 mark = MeterMark(*meter, 0.0, until, counted=False)
             else:
-                mark = replace(mark, estimated=mark.estimated + amount, estimated_to=until)
+                estimated, estimated_s = mark.estimated + amount, mark.estimated_s + seconds
+                mark = replace(mark, estimated=estimated, estimated_to=until, estimated_s=estimated_s)
     return Done(tuple(part for part in parts if part.amount and part.start < part.end), parked, mark, integral)
 
 

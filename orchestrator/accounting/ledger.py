@@ -76,6 +76,8 @@ class MeterMark:
     """Up to when; None where nothing was."""
     counted: bool = True
     """False where the counter was never read: then all that is posted is from power, up to `at`."""
+    estimated_s: float = 0.0
+    """Seconds that `estimated` is of: fewer than there are up to then where power was not read all the time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,15 +82,23 @@ class Booked(NamedTuple):
     """By start of the interval, the earliest time that something of it was done; its start where it is not there."""
 
 
+class Covered(NamedTuple):
+    """A stretch of time of which a meter has counted so many seconds: fewer where it said nothing for a while."""
+
+    start: datetime
+    end: datetime
+    seconds: float
+    lacked: bool = False
+    """They were not counted before: they are of the intervals that lack them."""
+
+
 class Advance(NamedTuple):
     """Of one meter, since it was settled."""
 
     meter: str
     parts: tuple[Part, ...]
     """In J."""
-    covered: tuple[datetime, datetime] | None
-    covered_s: float
-    """Of it; less where it said nothing for a while."""
+    covered: tuple[Covered, ...]
     parked: float
     """In J."""
     mark: MeterMark | None
@@ -106,27 +114,27 @@ def advanced(site: Site, meter: str, mark: MeterMark | None, reading: Reading, i
     nameplate_w, max_age = site.metered_nameplate_kw(meter) * 1000.0, site.stale.telemetry_max_age
     done = settle_meter((Metric.METER_ENERGY, meter), mark, reading, integral, nameplate_w, max_age)
     before_s, after_s = (integral.before_s, integral.after_s) if integral is not None else (0.0, 0.0)
-    new, parts = done.mark, done.parts
+    new, parts, covered = done.mark, done.parts, list[Covered]()
     if mark is not None and mark.counted and new is not None and new.at > mark.at:
         start = max(mark.at, mark.estimated_to or mark.at)
-        passed, seconds = new.at - start, before_s
         if not done.parked and new.value >= mark.value:
-            seconds = passed.total_seconds()
-        elif seconds < (passed - max_age).total_seconds():
-            amount = integral.before if integral is not None else 0.0
-            start = new.at - timedelta(seconds=seconds)  # it has been watched again since then
-            parts = (Part(start, new.at, amount, estimated=True), *(part for part in parts if part.start >= new.at))
-        late = parts[-1].end > new.at if parts else False
-        covered = (start, parts[-1].end if late else new.at)
-        seconds += after_s if late else 0.0
+            if start > mark.at:  # while it said nothing power was taken, and is now made up for where that was not read
+                lacked_s = (start - mark.at).total_seconds() - mark.estimated_s
+                covered.append(Covered(mark.at, start, lacked_s, lacked=True))
+            covered.append(Covered(start, new.at, (new.at - start).total_seconds()))
+        else:
+            if before_s < (new.at - start - max_age).total_seconds():
+                amount = integral.before if integral is not None else 0.0
+                start = new.at - timedelta(seconds=before_s)  # it has been watched again since then
+                later = (part for part in parts if part.start >= new.at)
+                parts = (Part(start, new.at, amount, estimated=True), *later) if before_s else tuple(later)
+            covered.append(Covered(start, new.at, before_s))
+        if parts and parts[-1].end > new.at:
+            covered.append(Covered(new.at, parts[-1].end, after_s))
     elif parts:
-        covered, seconds = (parts[0].start, parts[-1].end), before_s + after_s
-    else:
-        return Advance(meter, (), None, 0.0, done.parked, new, done.integral)
-    seconds = max(min(seconds, (covered[1] - covered[0]).total_seconds()), 0.0)
-    if not seconds:
-        return Advance(meter, (), None, 0.0, done.parked, new, done.integral)
-    return Advance(meter, parts, covered, seconds, done.parked, new, done.integral)
+        covered.append(Covered(parts[0].start, parts[-1].end, before_s + after_s))
+    counted = (of._replace(seconds=min(of.seconds, (of.end - of.start).total_seconds())) for of in covered)
+    return Advance(meter, parts, tuple(of for of in counted if of.seconds > 0.0), done.parked, new, done.integral)
 
 
 def reconciled(
@@ -156,10 +164,10 @@ def reconciled(
                 kwh = part.amount * share / JOULES_PER_KWH
                 estimated_kwh = of.estimated_kwh + (kwh if part.estimated else 0.0)
                 changed[of.key] = replace(of, metered_kwh=of.metered_kwh + kwh, estimated_kwh=estimated_kwh)
-        if advance.covered is not None:
-            for price, share in prices.between(*advance.covered):
+        for covered in advance.covered:
+            for price, share in _shared(advance.meter, covered, {**before, **changed}, prices):
                 of = line(advance.meter, price.interval_start, price.usd_per_mwh, price.basis)
-                changed[of.key] = replace(of, covered_s=of.covered_s + advance.covered_s * share)
+                changed[of.key] = replace(of, covered_s=of.covered_s + covered.seconds * share)
     feeders = {of.name: of.feeder for of in site.behind(GRID_METER)}
     for posting in booked.postings:
         since = booked.since.get(posting.start, posting.start)
@@ -172,12 +180,28 @@ def reconciled(
     known = {**before, **changed}
     shares = _covered(known, {(meter, start) for meter, start, _ in changed}, prices, at)
     for key, of in list(known.items()):  # of an interval with several prices all lines change with what is covered
-        covered = shares.get((of.meter, of.start))
-        if covered is not None:
-            residual_kwh = of.metered_kwh - of.devices_kwh * covered
+        passed = shares.get((of.meter, of.start))
+        if passed is not None:
+            residual_kwh = of.metered_kwh - of.devices_kwh * passed
             if key in changed or residual_kwh != of.residual_kwh:
                 changed[key] = known[key] = replace(of, residual_kwh=residual_kwh)
     return list(changed.values()), {key: of for key, of in known.items() if of.start >= at - KEPT}
+
+
+def _shared(meter: str, covered: Covered, known: Reconciliation, prices: Prices) -> list[tuple[CurrentPrice, float]]:
+    """The time covered by price, each with its share of the seconds."""
+    pieces = list(prices.between(covered.start, covered.end))
+    if not covered.lacked:
+        return pieces
+    lacks_s = []
+    for price, share in pieces:
+        start = price.interval_start
+        counted_s = sum(of.covered_s for of in known.values() if (of.meter, of.start) == (meter, start))
+        passed = min(price.interval_end, covered.end) - start
+        of_piece_s = share * (covered.end - covered.start).total_seconds()
+        lacks_s.append(max(min(of_piece_s, passed.total_seconds() - counted_s), 0.0))
+    total_s = sum(lacks_s)
+    return [(price, lack_s / total_s) for (price, _), lack_s in zip(pieces, lacks_s, strict=True)] if total_s else []
 
 
 def _behind_kwh(posting: Posting, meter: str, feeders: Mapping[str, str], pue: float) -> float:

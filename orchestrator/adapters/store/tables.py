@@ -167,6 +167,7 @@ meter_marks = Table(
     Column("estimated", Double, nullable=False, server_default="0"),
     Column("estimated_to", UtcTime),
     Column("counted", Boolean, nullable=False, server_default=true()),
+    Column("estimated_s", Double, nullable=False, server_default="0"),
 )
 
 curtailments = Table(

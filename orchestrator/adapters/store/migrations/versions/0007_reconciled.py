@@ -8,6 +8,7 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
+    op.add_column("meter_marks", sa.Column("estimated_s", sa.Double(), nullable=False, server_default="0"))
     op.create_table(
         "reconciliations",
         sa.Column("meter", sa.String(), nullable=False),
