@@ -26,7 +26,7 @@ class JobWork:
     gpus: int
     """That it was given."""
     held_gpu_seconds: float
-    """GPUs x the time that it held them, restarts included: the most that it can have done."""
+    """GPUs x the time that it surely held them, restarts included: the most that is billed."""
     estimated_gpu_seconds: float
     """Done since `measured_at`, or in all where it was never measured: GPUs given x time running, restarts not counted,
     at the speed that the pool's power limit leaves."""
@@ -64,39 +64,47 @@ def follow_jobs(site: Site, works: Works, on_record: Works, workloads: Workloads
         reading = progress.get(name)
         if before is None and reading is None and not view.starts:
             continue
-        now = _timed(before, view, workloads.at, speeds.get(view.job.pool, 1.0))
+        speed = speeds.get(view.job.pool, 1.0)
+        now = _timed(before, view, workloads.at, speed, followed=name in works)
         found[name] = now if reading is None else _measured(now, reading)
     return found
 
 
-def _timed(before: JobWork | None, view: JobView, at: datetime, speed: float) -> JobWork:
-    """With the time that the job has run since. Of a job seen to run for the first time it is all its time."""
+def _timed(before: JobWork | None, view: JobView, at: datetime, speed: float, *, followed: bool) -> JobWork:
+    """With the time that the job has run since. Of a job seen to run for the first time it is all its time.
+
+    `followed`: it was seen in the round before, so one thing at most has changed since. From what is on record on, or
+    from nothing, it may have been moved any number of times: what can't be told then counts for as little as it can.
+    """
     was = before or NEVER_RUN
-    if view.elapsed == was.elapsed and view.starts == was.starts and view.gpus == was.gpus:
-        return was
-    span_s = max((view.elapsed - was.elapsed).total_seconds(), 0.0)
     runs = view.phase.holds_gpus
-    # From `changed_at` on it has what it has now; before that, at least the fewer of then and now.
-    recent_s = min(max((at - view.changed_at).total_seconds(), 0.0), span_s) if runs else 0.0
+    if view.elapsed == was.elapsed and view.starts == was.starts and view.gpus == was.gpus:
+        return was if runs or not was.loading_s else replace(was, loading_s=0.0)  # the next run restarts anew
+    span_s = max((view.elapsed - was.elapsed).total_seconds(), 0.0)
+    least = view.gpus if before is None else min(was.gpus, view.gpus)
+    # From `changed_at` on it has what it has now; before that, at least the fewest that it may have had.
+    since_s = max((at - view.changed_at).total_seconds(), 0.0)
+    recent_s = min(since_s, span_s) if runs else 0.0
     earlier_s = span_s - recent_s
-    least = min(was.gpus, view.gpus) if before is not None else view.job.min_gpus or view.job.gpus
+    # Others give it GPUs too, and put no time to it.
+    recent_gpus = least if view.starts == was.starts and since_s > span_s else view.gpus
+    earlier_gpus = least if followed else min(least, view.job.fewest_gpus)
     restart_s = view.job.restart.total_seconds()
     begun = max(view.starts - was.starts, 0)
     before_s = was.loading_s + restart_s * (begun - 1 if begun and runs else begun)
     waited_s = min(before_s, earlier_s)
     left_s = restart_s if begun and runs else before_s - waited_s if runs else 0.0
     loaded_s = min(left_s, recent_s)
-    worked = (earlier_s - waited_s) * least
+    worked = (earlier_s - waited_s) * earlier_gpus
     if view.phase is JobPhase.RUNNING:  # one that is stopping writes its checkpoint
-        worked += (recent_s - loaded_s) * view.gpus
-    most = least if before is not None else view.job.gpus
+        worked += (recent_s - loaded_s) * recent_gpus
     return replace(
         was,
         elapsed=view.elapsed,
         starts=view.starts,
         loading_s=left_s - loaded_s,
         gpus=view.gpus,
-        held_gpu_seconds=was.held_gpu_seconds + earlier_s * most + recent_s * view.gpus,
+        held_gpu_seconds=was.held_gpu_seconds + earlier_s * earlier_gpus + recent_s * recent_gpus,
         estimated_gpu_seconds=was.estimated_gpu_seconds + worked * speed,
     )
 

@@ -89,10 +89,12 @@ def jobs_followed(site: Site, books: Books, workloads: Workloads, telemetry: Tel
 
 
 def _on_record(record: JobRecord | None, view: JobView) -> JobWork | None:
-    """Where the job goes on from. Versions before have billed nothing but what was measured, and kept no more of it."""
+    """Where the job goes on from. Versions before have billed nothing but what was measured, and kept no more of it:
+    an elastic job has held its GPUs for what was billed, or as few as it runs on all the time."""
     if record is None or record.work is not None or not record.billed_gpu_seconds:
         return record.work if record is not None else None
-    held = view.elapsed.total_seconds() * view.job.gpus
+    ran_s = view.elapsed.total_seconds()
+    held = min(max(record.billed_gpu_seconds, ran_s * view.job.fewest_gpus), ran_s * view.job.gpus)
     return JobWork(view.elapsed, view.starts, 0.0, view.gpus, held, 0.0, record.billed_gpu_seconds)
 
 

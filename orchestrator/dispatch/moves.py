@@ -197,7 +197,7 @@ def _job_up(
     unit_kw = pool.pool.rise_kw(step, desired.gpu_limit_w[job.pool]) * snapshot.pue
     units = min(more // step, room.gpus[job.pool] // step, room.units(pool.pool.feeder, unit_kw))
     gpus = has + units * step
-    least = (job.min_gpus or job.gpus) if job.elastic else job.gpus
+    least = job.fewest_gpus
     if not units or gpus < least:
         return None, True
     room.gpus[job.pool] -= units * step

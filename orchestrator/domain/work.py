@@ -34,6 +34,11 @@ class Job:
         return self.min_gpus is not None and self.gpu_step is not None and self.min_gpus < self.gpus
 
     @property
+    def fewest_gpus(self) -> int:
+        """That it runs on."""
+        return self.min_gpus if self.min_gpus is not None and self.elastic else self.gpus
+
+    @property
     def run_time(self) -> timedelta:
         """Time at full power, without restarts."""
         return timedelta(seconds=self.work_gpu_seconds / self.gpus)
