@@ -221,3 +221,16 @@ async def test_no_distortion_of_the_meter_lifts_power_above_a_cap_or_stops_what_
     assert watched.guaranteed_ran
     drawn, booked, _ = await energy_kwh(world)
     assert booked == pytest.approx(drawn, rel=0.005), "devices are booked by their own counters"
+
+
+@pytest.mark.parametrize(("how", "told"), [("halved", True), ("a fifth less", True), ("a tenth more", False)])
+async def test_devices_that_are_all_off_by_far_are_told_by_the_meter_and_teach_it_nothing(
+    world_of: WorldOf, site: Site, how: str, told: bool
+) -> None:
+    world = await at_work(world_of, of_meter(site))
+    learnt = {bias.of: bias.share for bias in world.snapshot.meters.biases}
+    distort(world, how, devices_of(world), OF_DEVICES)
+    await watch(world, 10.0)
+    assert ("devices of meter grid" in world.snapshot.suspect) is told
+    if told:
+        assert {bias.of: pytest.approx(bias.share, abs=0.005) for bias in world.snapshot.meters.biases} == learnt

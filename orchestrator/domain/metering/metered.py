@@ -26,6 +26,11 @@ class MeterStatus:
     still_kw: float = 0.0
     """What the devices said when its value last changed, or when other ones began to answer."""
 
+    apart_since: datetime | None = None
+    """Since when it and the devices, all of which answer, part by more than readings are ever off."""
+    apart: str = ""
+    """How far, once that has lasted; empty else."""
+
     @property
     def kw(self) -> float | None:
         """What comes by; None where no reading of it is to be believed."""
@@ -105,8 +110,10 @@ class SiteMeters:
 
     @property
     def suspect(self) -> Mapping[str, str]:
-        """Meters whose reading cannot be true, as named in a snapshot's `suspect`, and why."""
-        return {f"meter {name}": meter.reading.reason for name, meter in self.meters.items() if meter.reading.reason}
+        """Meters whose reading cannot be true, and those whose devices' readings together cannot, as named in a
+        snapshot's `suspect`, and why."""
+        meters = {f"meter {name}": meter.reading.reason for name, meter in self.meters.items() if meter.reading.reason}
+        return meters | {f"devices of meter {name}": meter.apart for name, meter in self.meters.items() if meter.apart}
 
     @property
     def silent(self) -> list[str]:

@@ -22,6 +22,8 @@ from orchestrator.observe.metering.bias import Metered, learn
 
 LEAST_SHARE = 0.85
 """Of what devices say at the grid side: a meter that shows less does not show them."""
+MOST_BIAS = 0.15
+"""Of what devices say: no exporter or power supply is so far off as a matter of course, nor is a modelled PUE."""
 MOVED_SHARE = 0.05
 """Of what a meter shows: devices that have moved so far have moved it."""
 
@@ -55,7 +57,7 @@ def observe_meters(
     metered = [
         Metered(meter.kw, {part.target: part.said_kw for part in behind[name]})
         for name, meter in meters.items()
-        if meter.kw is not None and not meter.unseen
+        if meter.kw is not None and not meter.unseen and meter.apart_since is None
     ]
     learnt = before.learnt
     if metered and _at_rest(site, workloads, now):
@@ -107,6 +109,7 @@ def _meter(
     )
     doubt = _doubt(status)
     status = replace(status, doubted_since=(was.doubted_since if was else None) or now if doubt else None)
+    status = _apart(site, status, was, now)
     if reading.value is not None and reading.value / 1000.0 > most_kw:
         status = _suspect(
             status, f"{_mw(reading.value / 1000.0)} come by; at most {_mw(most_kw)} can be drawn behind it"
@@ -127,6 +130,16 @@ def _doubt(status: MeterStatus) -> str:
         was, now = _mw(status.still_kw), _mw(status.devices_kw)
         return f"it has stood at {_mw(shown_kw)} while the devices behind it went from {was} to {now}"
     return ""
+
+
+def _apart(site: Site, status: MeterStatus, was: MeterStatus | None, now: datetime) -> MeterStatus:
+    """Whether it and the devices part by more than a bias is: then nothing is learnt, and it is told once it lasts."""
+    if status.kw is None or status.unseen or abs(status.kw - status.devices_kw) <= MOST_BIAS * status.devices_kw:
+        return status
+    since = (was.apart_since if was is not None else None) or now
+    lasts = now - since >= _shown_within(site)
+    told = f"they say {_mw(status.devices_kw)} of the {_mw(status.kw)} that come by" if lasts else ""
+    return replace(status, apart_since=since, apart=told)
 
 
 def _suspect(status: MeterStatus, reason: str) -> MeterStatus:

@@ -93,7 +93,11 @@ MEASURED: tuple[tuple[str, tuple[Family, ...]], ...] = (
                 unit="watts",
             ),
             gauge("meter_silent", "1 where no reading is fresh and can be true, else 0.", METER_LABEL),
-            gauge("meter_suspect", "1 where the reading cannot be true, else 0.", METER_LABEL),
+            gauge(
+                "meter_suspect",
+                "1 where the reading, or those of its devices together, cannot be true, else 0.",
+                METER_LABEL,
+            ),
             gauge(
                 "meter_residual_watts",
                 "What comes by and no fresh reading of a device explains, by PUE; absent where the meter is silent.",

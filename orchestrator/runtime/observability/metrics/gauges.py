@@ -165,7 +165,7 @@ def _meters(sheet: Sheet, snapshot: Snapshot) -> None:
     meters = snapshot.meters
     for name, meter in meters.meters.items():
         sheet.put("meter_silent", float(meter.kw is None), meter=name)
-        sheet.put("meter_suspect", float(meter.reading.quality is Quality.SUSPECT), meter=name)
+        sheet.put("meter_suspect", float(meter.reading.quality is Quality.SUSPECT or bool(meter.apart)), meter=name)
         if meter.kw is not None and meter.residual_kw is not None:
             sheet.put("meter_watts", meter.kw * 1000.0, meter=name)
             sheet.put("meter_residual_watts", meter.residual_kw * 1000.0, meter=name)
