@@ -14,7 +14,7 @@ from tests.controller.conftest import QUARTER, START
 from tests.scenes import metered
 
 if TYPE_CHECKING:
-    from orchestrator.domain.site import Site
+    from orchestrator.domain.site.site import Site
     from tests.controller.conftest import World, WorldOf
 
 CHEAP = 20.0
