@@ -122,12 +122,12 @@ def advanced(site: Site, meter: str, mark: MeterMark | None, reading: Reading, i
                 lacked_s = (start - mark.at).total_seconds() - mark.estimated_s
                 covered.append(Covered(mark.at, start, lacked_s, lacked=True))
             covered.append(Covered(start, new.at, (new.at - start).total_seconds()))
-        else:
+        else:  # by its power alone: a counter that was reset may count what power was posted for, or was not read for
             if before_s < (new.at - start - max_age).total_seconds():
-                amount = integral.before if integral is not None else 0.0
                 start = new.at - timedelta(seconds=before_s)  # it has been watched again since then
-                later = (part for part in parts if part.start >= new.at)
-                parts = (Part(start, new.at, amount, estimated=True), *later) if before_s else tuple(later)
+            amount = integral.before if integral is not None else 0.0
+            watched = (Part(start, new.at, amount, estimated=True),) if before_s else ()
+            parts = (*watched, *(part for part in parts if part.start >= new.at))
             covered.append(Covered(start, new.at, before_s))
         if parts and parts[-1].end > new.at:
             covered.append(Covered(new.at, parts[-1].end, after_s))

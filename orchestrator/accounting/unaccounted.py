@@ -150,7 +150,9 @@ def booked_amount(site: Site, parked: Parked, asked: float | None, now: datetime
     energy or hash that its device can have done."""
     meter = _meters(site).get(parked.meter)
     if meter is None:
-        raise ResolutionError(f"{parked.meter} is no meter of a rack or node of this site: it can only be written off")
+        raise ResolutionError(
+            f"{parked.meter} is no counter of a rack or node of this site: it can only be written off"
+        )
     amount = parked.amount if asked is None else asked
     unit = parked.unit
     if amount <= 0.0:

@@ -279,7 +279,7 @@ EVENTS = st.lists(
 
 
 @given(events=EVENTS, losses=st.floats(-0.03, 0.06))
-@settings(max_examples=40)
+@settings(max_examples=60)
 def test_over_any_row_of_faults_every_interval_that_the_meter_counted_closes_to_the_wh(
     events: list[tuple[str, str, float]], losses: float
 ) -> None:
@@ -317,7 +317,7 @@ def test_over_any_row_of_faults_every_interval_that_the_meter_counted_closes_to_
     ),
     losses=st.floats(-0.03, 0.06),
 )
-@settings(max_examples=40)
+@settings(max_examples=60)
 def test_whatever_becomes_of_the_meter_its_residual_is_the_losses_of_the_time_that_it_counted(
     events: list[tuple[str, float]], losses: float
 ) -> None:

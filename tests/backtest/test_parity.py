@@ -74,12 +74,13 @@ class PlayedDay:
 
 @pytest.fixture(scope="module")
 def site(site: Site) -> Site:
-    """The example's site at a fifth: its fleets, pools and tenants, with caps that bind as there."""
+    """The example's site at a fifth: its fleets, pools and tenants, with caps that bind as there. No meters: what they
+    count beyond the devices is paid live, and a backtest has none."""
     h100, gb200 = site.pools
     return replace(
         site,
-        grid=replace(site.grid, limit_kw=20_000.0),
-        feeders=tuple(replace(feeder, limit_kw=5_400.0) for feeder in site.feeders),
+        grid=replace(site.grid, limit_kw=20_000.0, meter=None),
+        feeders=tuple(replace(feeder, limit_kw=5_400.0, meter=None) for feeder in site.feeders),
         fleets=tuple(replace(fleet, racks=2) for fleet in site.fleets),
         pools=(replace(h100, nodes=24), replace(gb200, nodes=5)),
         controls=replace(site.controls, lease=3 * STEP),

@@ -19,6 +19,7 @@ from sqlalchemy.pool import Pool
 
 import orchestrator
 from orchestrator.accounting.ledger import Account, Posting
+from orchestrator.accounting.reconciling import Reconciled
 from orchestrator.adapters.store import SqlStore, StoreError, StoreInUseError
 from orchestrator.adapters.store.migrate import MIGRATIONS, migrate
 from orchestrator.adapters.store.revision import REVISION, revision_of
@@ -208,6 +209,7 @@ def test_a_database_that_another_program_holds_is_named_and_written_once_it_lets
 FILL = """
 import resource, sys
 from datetime import UTC, datetime
+from orchestrator.accounting.reconciling import Reconciled
 from orchestrator.adapters.store import SqlStore, StoreError
 from orchestrator.accounting.ledger import Account, Posting
 
@@ -399,9 +401,16 @@ def test_the_documented_query_recomputes_the_cost_of_energy(file: Path) -> None:
 
 
 def test_the_other_documented_queries_run(written: Path) -> None:
+    of_meter = Reconciled("grid", NOW, 312.0, "real_time", 1.5, 0.0, 1.0, NOW, 900.0, 0.5)
+    with closing(SqlStore.open(f"sqlite:///{written}")) as store:
+        store.record([of_meter, posting(1.5, subject="s20")])
     with closing(sqlite3.connect(written)) as connection:
-        results = [connection.execute(query).fetchall() for query in documented_queries()[1:]]
-    assert results == [[("2023-09-06 19:00:00.000000", "train resumes", "job/train", 44.0, "measured")]]
+        [(start, metered_kwh, booked_kwh, _)], done = (
+            connection.execute(query).fetchall() for query in documented_queries()[1:]
+        )
+        (all_kwh,) = connection.execute("SELECT sum(energy_kwh) FROM ledger").fetchone()
+    assert (start, metered_kwh, booked_kwh) == ("2023-09-06 19:00:00.000000", 1.5, all_kwh)
+    assert done == [("2023-09-06 19:00:00.000000", "train resumes", "job/train", 44.0, "measured")]
 
 
 def test_unsettled_decisions_are_found_by_an_index(written: Path) -> None:
