@@ -12,6 +12,7 @@ from orchestrator.domain.units import HASHES_PER_TH
 from orchestrator.domain.unread import NOTHING_UNREAD, Basis, Unread
 from orchestrator.domain.work import FleetView
 from orchestrator.observe.readings.silence import Silence
+from orchestrator.observe.readings.silent_power import of_rack
 
 SETTLED_SHARE = 0.9
 """A rack that draws less than this share of its setpoint's nameplate is on its way up and counts at nameplate."""
@@ -81,11 +82,8 @@ class _Racks:
             self._claimed[rack] = reading.value / 1000.0
         last_kw = last_w / 1000.0 if last_w is not None else 0.0
         self._measured += max(last_kw, setpoint_kw) if rack in self._raised else last_kw
-        allowed_kw = most_kw = setpoint_kw * max(self._share, 1.0)
-        if asked is not None:
-            most_kw = max(allowed_kw, asked.from_kw)
-        elif reading is not None and reading.at is not None and reading.at >= self._rest_from:
-            allowed_kw = most_kw = max(allowed_kw, last_kw)
+        at_rest = reading is not None and reading.at is not None and reading.at >= self._rest_from
+        allowed_kw, most_kw = of_rack(setpoint_kw, self._share, last_kw if at_rest else 0.0, asked)
         defies = rack in self._defied_before and (asked is not None or mode == SLEEP)
         if self._silence.on_trust and not defies:
             if asked is not None:

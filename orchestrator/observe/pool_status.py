@@ -9,6 +9,7 @@ from orchestrator.domain.snapshot import PoolStatus
 from orchestrator.domain.unread import Basis, Unread
 from orchestrator.domain.work import Workloads
 from orchestrator.observe.readings.silence import Silence
+from orchestrator.observe.readings.silent_power import of_nodes
 
 
 def pool_status(
@@ -22,8 +23,7 @@ def pool_status(
 ) -> PoolStatus:
     """`before`: as it was in the snapshot before, for what outlasts one.
 
-    Which node a job runs on is the driver's affair, so silent nodes have together what the running jobs may draw and
-    the other nodes do not; a node that was never read counts at nameplate, unless the source of the whole pool is down.
+    A node that was never read counts at nameplate, unless the source of the whole pool is down.
     """
     view = workloads.pools.get(pool.name)
     gpu_limit_w = view.gpu_limit_w if view is not None else pool.gpu_power_w
@@ -49,11 +49,7 @@ def pool_status(
         parts_kw += reading.assumed / 1000.0
         in_part += reading.assumed > 0.0
         read_from = reading.at if read_from is None else min(read_from, reading.at)
-    left_kw = max(expected_kw - seen_kw, known_silent * pool.node_idle_kw)
-    unread = {
-        Basis.NAMEPLATE: Unread(unknown, unknown * pool.node_nameplate_kw),
-        Basis.JOBS: Unread(known_silent, min(left_kw, known_silent * pool.node_nameplate_kw)),
-    }
+    unread = dict(of_nodes(pool, expected_kw, seen_kw, known_silent, unknown))
     silent_kw = sum(of.kw for of in unread.values())
     unread[Basis.PARTS] = Unread(in_part, parts_kw)
     counted = seen_kw + silent_kw
