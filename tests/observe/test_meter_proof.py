@@ -165,6 +165,22 @@ def test_a_move_that_is_lost_in_the_meters_error_is_left_to_its_devices() -> Non
     assert judged(scene, pending).state is OutcomeState.MEASURED  # 5 of 3000 kW, and the meter stands
 
 
+def test_what_was_learnt_of_a_fault_refutes_no_move() -> None:
+    """For an hour the fleet said half of what it drew; it says all of it again when it is shed."""
+    scene = scene_of("a")
+    scene.kw = dict.fromkeys(OLD, FULL_KW / 2)
+    shows(scene, dict.fromkeys(OLD, FULL_KW))
+    learnt = scene.snapshot().meters.learnt
+    assert learnt is not None
+    halved = tuple(replace(bias, share=1.0, spread=0.004) for bias in learnt.biases)
+    scene.kw = {}
+    pending = shed(scene)
+    meters = replace(pending.quiet.meters, learnt=replace(learnt, biases=halved))
+    pending = replace(pending, quiet=replace(pending.quiet, meters=meters))
+    shows(scene)
+    assert judged(scene, pending).state is OutcomeState.MEASURED
+
+
 def test_what_the_meter_has_seen_of_silent_racks_is_owed_no_more() -> None:
     scene = scene_of("a")
     pending = shed(scene)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from orchestrator.domain.metering.metered import MeterStatus
+from orchestrator.domain.metering.metered import Bias, MeterStatus
 from orchestrator.domain.observation import Reading
 from orchestrator.domain.site.machines import SLEEP
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
@@ -21,6 +21,8 @@ from orchestrator.observe.metering.bias import FIRST_SPREAD, METER_SHARE
 
 SPREADS = 2.0
 """Standard deviations that a meter is given."""
+SPREADS_CREDIBLE = 3.0
+"""Of the spread at first: a bias beyond that is none."""
 FALL_SHARE = 0.98
 RISE_SHARE = 0.7
 """Shares of an expected fall and rise that must be measured."""
@@ -110,8 +112,7 @@ def _left(behind: "_Behind", of: FleetStatus | PoolStatus, was: MeterStatus, met
     expected_kw, said_kw, silent_beside = 0.0, 0.0, False
     all_say = True
     for status in behind.statuses():
-        bias = biases.get(_target(status))
-        share, spread = (bias.share, bias.spread) if bias is not None else (0.0, FIRST_SPREAD)
+        share, spread = _bias(biases.get(_target(status)))
         for change in _changes(then, status):
             mine = change.moved and status is of
             if mine:
@@ -138,6 +139,15 @@ def _left(behind: "_Behind", of: FleetStatus | PoolStatus, was: MeterStatus, met
         lag_kw=abs(expected_kw) * (1.0 - 1.0 / now.pue),
         silent_beside=silent_beside,
     )
+
+
+def _bias(bias: Bias | None) -> tuple[float, float]:
+    """Share and spread. One beyond what exporters are off by is of a fault, and only tells that little is known."""
+    if bias is None:
+        return 0.0, FIRST_SPREAD
+    if abs(bias.share) > SPREADS_CREDIBLE * FIRST_SPREAD:
+        return 0.0, abs(bias.share)
+    return bias.share, bias.spread
 
 
 class _Change(NamedTuple):
