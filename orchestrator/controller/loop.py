@@ -50,7 +50,7 @@ from orchestrator.domain.work import Workloads
 from orchestrator.explain.decision_record import write_up
 from orchestrator.explain.reasons import Reasons
 from orchestrator.observe.assess import Inputs, assess
-from orchestrator.observe.metering.meters import without_suspect
+from orchestrator.observe.metering.meter_against_devices import without_suspect
 from orchestrator.observe.readings.plausibility import judged
 from orchestrator.observe.readings.standstill import watched
 from orchestrator.ports import (

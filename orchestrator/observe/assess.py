@@ -18,7 +18,7 @@ from orchestrator.domain.work import Workloads
 from orchestrator.observe.fleet_status import fleet_status
 from orchestrator.observe.holds import holds_of
 from orchestrator.observe.job_status import JobsSeen, interruptions_last_hour, job_statuses
-from orchestrator.observe.metering.meters import observe_meters
+from orchestrator.observe.metering.meter_against_devices import observe_meters
 from orchestrator.observe.pool_status import pool_status
 from orchestrator.observe.readings.plausibility import suspects_of
 from orchestrator.observe.readings.silence import silences

@@ -16,8 +16,8 @@ from orchestrator.accounting.ledger import Account
 from orchestrator.api.exposition import exposition
 from orchestrator.controller.planner import Planner, answer
 from orchestrator.domain.site.site import Site
+from orchestrator.runtime.observability.metrics.all_families import FAMILIES
 from orchestrator.runtime.observability.metrics.counters import Counters
-from orchestrator.runtime.observability.metrics.families import FAMILIES
 from orchestrator.runtime.observability.metrics.family import Kind
 from tests.power_block import charged
 from tests.scenes import metered

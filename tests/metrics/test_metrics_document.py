@@ -1,7 +1,7 @@
 from pathlib import Path
 
+from orchestrator.runtime.observability.metrics.all_families import FAMILIES
 from orchestrator.runtime.observability.metrics.document import renewed
-from orchestrator.runtime.observability.metrics.families import FAMILIES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 

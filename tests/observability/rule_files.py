@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from orchestrator.runtime.observability.metrics.families import FAMILIES
+from orchestrator.runtime.observability.metrics.all_families import FAMILIES
 from orchestrator.runtime.observability.metrics.family import Family, Kind
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from orchestrator.domain.site.site import Site
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.domain.work import FleetView, Workloads
 from orchestrator.observe.metering.bias import FIRST_SPREAD
-from orchestrator.observe.metering.meters import observe_meters
+from orchestrator.observe.metering.meter_against_devices import observe_meters
 from tests.scenes import LONG_AGO, NOW, Scene, metered
 from tests.sites import small_site
 

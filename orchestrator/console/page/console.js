@@ -3,14 +3,14 @@
 import { drawAlerts, setFailure, setObserved } from "./alerts.js";
 import { get } from "./base/api.js";
 import { now, setClock, setConnected, startClock } from "./base/clock.js";
-import { setCurtailState, startCurtail } from "./curtail.js";
+import { setCurtailState, startCurtail } from "./order_dialog.js";
 import { SHOWN as DECISIONS_SHOWN, addDecision, loadDecisions } from "./decisions.js";
 import { byId, setText, throttled } from "./base/dom.js";
 import { SHOWN, drawFleets } from "./fleets.js";
 import { addToHistory, loadHistory, redrawPower, startHistory } from "./charts/power_history.js";
 import { drawJobs } from "./jobs.js";
 import { drawNow } from "./now.js";
-import { drawOrders, setOrders } from "./orders.js";
+import { drawOrders, setOrders } from "./running_orders.js";
 import { loadPlan, setPlan, stepsAhead } from "./plan.js";
 import { drawPrices } from "./charts/price_chart.js";
 import { listen } from "./base/stream.js";

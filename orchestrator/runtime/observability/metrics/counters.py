@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import Metric
 
-from orchestrator.runtime.observability.metrics.families import FAMILIES
+from orchestrator.runtime.observability.metrics.all_families import FAMILIES
 from orchestrator.runtime.observability.metrics.family import Family, Kind
 
 

@@ -1,6 +1,6 @@
 """The table of families as a section of `docs/metrics.md`, between two marks in it; the prose around it is by hand."""
 
-from orchestrator.runtime.observability.metrics.families import SECTIONS
+from orchestrator.runtime.observability.metrics.all_families import SECTIONS
 from orchestrator.runtime.observability.metrics.family import Family
 
 BEGIN = "<!-- What follows, up to the end mark, is made by `make metrics`. -->"

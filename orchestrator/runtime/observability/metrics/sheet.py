@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
-from orchestrator.runtime.observability.metrics.families import FAMILIES
+from orchestrator.runtime.observability.metrics.all_families import FAMILIES
 from orchestrator.runtime.observability.metrics.family import Kind
 
 Labels = dict[str, str]
