@@ -18,11 +18,10 @@ from orchestrator.domain.site.machines import SLEEP
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.observe.metering.bias import FIRST_SPREAD, METER_SHARE
+from orchestrator.observe.metering.meters import MOST_BIAS
 
 SPREADS = 2.0
 """Standard deviations that a meter is given."""
-SPREADS_CREDIBLE = 3.0
-"""Of the spread at first: a bias beyond that is none."""
 FALL_SHARE = 0.98
 RISE_SHARE = 0.7
 """Shares of an expected fall and rise that must be measured."""
@@ -145,7 +144,7 @@ def _bias(bias: Bias | None) -> tuple[float, float]:
     """Share and spread. One beyond what exporters are off by is of a fault, and only tells that little is known."""
     if bias is None:
         return 0.0, FIRST_SPREAD
-    if abs(bias.share) > SPREADS_CREDIBLE * FIRST_SPREAD:
+    if abs(bias.share) > MOST_BIAS:
         return 0.0, abs(bias.share)
     return bias.share, bias.spread
 
