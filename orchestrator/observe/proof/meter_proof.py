@@ -18,7 +18,7 @@ from orchestrator.domain.site.machines import SLEEP
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
 from orchestrator.domain.target import GRID_CONNECTION, Target
 from orchestrator.observe.metering.bias import FIRST_SPREAD, METER_SHARE
-from orchestrator.observe.metering.meters import MOST_BIAS
+from orchestrator.observe.metering.meter_against_devices import MOST_BIAS
 
 SPREADS = 2.0
 """Standard deviations that a meter is given."""
