@@ -73,7 +73,15 @@ def event_day(folder: Path, rules: str = "") -> Iterator[EventDay]:
             answer = httpx.post(f"http://{target}/api/v1/curtailments", json=ORDER, timeout=PATIENCE_S, trust_env=False)
             assert answer.status_code == httpx.codes.CREATED, answer.text
             ended = wait_for(lambda: _last(server, calm, ORDERED), "an order to be in force")
-            page = httpx.get(f"http://{target}/metrics", timeout=PATIENCE_S, trust_env=False).raise_for_status().text
+
+            def shown() -> str | None:
+                """A fleet of which nothing is read at the moment, as on a busy machine, has no power to show."""
+                text = (
+                    httpx.get(f"http://{target}/metrics", timeout=PATIENCE_S, trust_env=False).raise_for_status().text
+                )
+                return text if "wattshift_fleet_power_watts{" in text else None
+
+            page = wait_for(shown, "the fleets to be measured")
             _end(demo, state)
             yield EventDay(server, began, calm, ended, page)
     finally:
