@@ -8,7 +8,7 @@ on disk, so that a round that fails leaves nothing half done.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -17,6 +17,7 @@ from orchestrator.accounting.settlement import Asked, account_for, followed, job
 from orchestrator.accounting.unaccounted import Resolution, ResolutionError
 from orchestrator.controller.back_off import holding, worth_sending
 from orchestrator.controller.deciding import acting_on
+from orchestrator.controller.doors import Doors
 from orchestrator.controller.follow_up import (
     conclude,
     find_interruptions,
@@ -54,12 +55,7 @@ from orchestrator.observe.metering.meter_against_devices import without_suspect
 from orchestrator.observe.readings.plausibility import judged
 from orchestrator.observe.readings.standstill import watched
 from orchestrator.ports import (
-    MetricSource,
-    PriceSource,
     Record,
-    SeriesSource,
-    Store,
-    WorkloadDriver,
 )
 
 log = logging.getLogger(__name__)
@@ -71,18 +67,6 @@ Publish = Callable[[Sequence[Record]], None]
 
 VERIFY_EVERY = timedelta(seconds=5)
 """How often, in site time, whoever paces the controller has it look at the meter while it is `unsettled`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """The adapters a controller works through."""
-
-    prices: PriceSource
-    hashprice: SeriesSource
-    weather: SeriesSource
-    metrics: MetricSource
-    workloads: WorkloadDriver
-    store: Store
 
 
 class Controller:

@@ -26,7 +26,7 @@ from orchestrator.forecast.arrivals import PastJobs, arrivals_by_pool, patterns_
 from orchestrator.forecast.forecast import BesidePrices, live_outlook
 from orchestrator.forecast.outlook import PlanValues
 from orchestrator.observe.columns import fleet_columns, job_columns
-from orchestrator.observe.readings.unseen_share import assumed_share
+from orchestrator.observe.readings.silence import assumed_share
 from orchestrator.optimizer.formulate import caps_ahead
 from orchestrator.optimizer.plan_policy import STEP, Known, due, from_now, named, plan_for, problem_for, steps_ahead
 from orchestrator.optimizer.warm_start import Duals

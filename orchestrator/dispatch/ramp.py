@@ -67,7 +67,7 @@ class Ramp:
 
     def after(self, snapshot: Snapshot, changes_kw: Iterable[float]) -> "Ramp":
         """What is left once these changes of grid power are sent. What goes down for a cap is owed to nobody."""
-        ramp, for_a_cap = self, above_a_cap(snapshot)
+        ramp, for_a_cap = self, self.down is FREE or above_a_cap(snapshot)
         for change_kw in changes_kw:
             if change_kw > 0.0:
                 ramp = replace(ramp, up=ramp.up.less(change_kw))

@@ -155,8 +155,7 @@ class PoolStatus:
     def silent_by_jobs_kw(self) -> float:
         """Silent nodes, as the jobs and the power limit have them: what those that answer do not draw of it."""
         left_kw = self.expected_kw - (self.counted_kw - self.silent_kw)
-        least_kw, most_kw = (len(self.silent) * kw for kw in (self.pool.node_idle_kw, self.pool.node_nameplate_kw))
-        return min(max(left_kw, least_kw), most_kw)
+        return self.pool.nodes_kw(len(self.silent), left_kw)
 
     @property
     def unknown(self) -> frozenset[str]:
@@ -200,6 +199,13 @@ class Snapshot:
     problems: Mapping[str, str] = field(default_factory=dict)
     """Sources of readings that do not come or can't be read, and why."""
 
+    unexplained_kw: Mapping[str, float] = field(default_factory=dict)
+    """Racks that draw more than their setpoint explains, and by how much, IT power."""
+    estimated: frozenset[str] = frozenset()
+    """Racks and nodes whose energy or hash was posted from power at the last settlement, for want of a counter."""
+    balances: Mapping[str, Balance] = field(default_factory=dict)
+    """By meter, as of the last settlement; those that have counted."""
+
     def metered_kw(self, place: Target) -> float:
         """What is proven of power at the grid connection or a feeder: by its meter where that is fresh, else by the
         newest readings of devices, whatever their age. What is shown as drawn there is `power_shares`'."""
@@ -209,13 +215,6 @@ class Snapshot:
     def unmeasured(self, place: Target) -> list[str]:
         """What keeps power there from being known: nothing where there is a fresh meter."""
         return [] if self.meters.kw(place) is not None else self.silent_meters
-
-    unexplained_kw: Mapping[str, float] = field(default_factory=dict)
-    """Racks that draw more than their setpoint explains, and by how much, IT power."""
-    estimated: frozenset[str] = frozenset()
-    """Racks and nodes whose energy or hash was posted from power at the last settlement, for want of a counter."""
-    balances: Mapping[str, Balance] = field(default_factory=dict)
-    """By meter, as of the last settlement; those that have counted."""
 
     @property
     def measured_pue(self) -> float | None:

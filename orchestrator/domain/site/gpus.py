@@ -51,6 +51,10 @@ class GpuPool:
         """IT power that so many busy GPUs draw above idle under a power limit."""
         return gpus * max(gpu_limit_w - self.gpu_idle_w, 0.0) / 1000.0
 
+    def nodes_kw(self, nodes: int, left_kw: float) -> float:
+        """What so many nodes draw of IT power that is left for them: idle each at least, nameplate at most."""
+        return min(max(left_kw, nodes * self.node_idle_kw), nodes * self.node_nameplate_kw)
+
     def throughput(self, gpu_limit_w: float) -> float:
         """Share of full training speed under a power limit, linear between the measured points and below them to 0."""
         share = gpu_limit_w / self.gpu_power_w

@@ -16,6 +16,7 @@ its silent nodes count as without one, since which of them draws it nobody knows
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.domain.site.site import Site
 from orchestrator.domain.snapshot import FleetStatus, PoolStatus, Snapshot
@@ -41,18 +42,13 @@ class Load:
 
 def load_at(site: Site, snapshot: Snapshot) -> Mapping[Target, Load]:
     """At the grid connection and each feeder."""
-    everything = _Parts.of(site, snapshot, snapshot.fleets.values(), snapshot.pools.values())
+    parts_of = _parts_by_feeder(site, snapshot)
+    everything = _together(parts_of.values())
     grid_kw = snapshot.meters.kw(GRID_CONNECTION)
     left_kw = None if grid_kw is None else max(grid_kw - everything.answered_kw, 0.0)
     loads: dict[Target, Load] = {}
-    for feeder in site.feeders:
-        parts = _Parts.of(
-            site,
-            snapshot,
-            (status for status in snapshot.fleets.values() if status.fleet.feeder == feeder.name),
-            (status for status in snapshot.pools.values() if status.pool.feeder == feeder.name),
-        )
-        place = Target.feeder(feeder.name)
+    for name, parts in parts_of.items():
+        place = Target.feeder(name)
         shown_kw = snapshot.meters.kw(place)
         if shown_kw is not None:
             loads[place] = parts.metered(shown_kw, left_kw)
@@ -69,59 +65,25 @@ def load_at(site: Site, snapshot: Snapshot) -> Mapping[Target, Load]:
     return loads
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What the devices at one place come to, grid-side kW."""
+class _Parts(NamedTuple):
+    """What devices come to, kW: of a fleet or pool IT power, of a place at the grid side. They add up."""
 
-    committed_kw: float
+    committed_kw: float = 0.0
     """Without a meter."""
-    answered_kw: float
+    answered_kw: float = 0.0
     """By those that answer."""
-    said_kw: float
+    said_kw: float = 0.0
     """The same with racks on trust as they were last seen, and with each fleet's bias."""
-    seen_kw: float
+    seen_kw: float = 0.0
     """The most that those may draw under their setpoints, by their readings."""
-    drift_kw: float
+    drift_kw: float = 0.0
     """What they are known to draw more."""
-    silent_nodes_kw: float
+    silent_nodes_kw: float = 0.0
     """Nodes that say nothing, as their jobs and the power limit have them."""
-    assumed_kw: float
+    assumed_kw: float = 0.0
     """Racks that say nothing, as they count without a meter."""
-    least_kw: float
+    least_kw: float = 0.0
     """Of those, what was asked up so lately that a meter need not show it."""
-
-    @staticmethod
-    def of(site: Site, snapshot: Snapshot, fleets: Iterable[FleetStatus], pools: Iterable[PoolStatus]) -> "_Parts":
-        pue, lately = snapshot.pue, snapshot.at - site.controls.up_within
-        known = {bias.of.name: bias.share for bias in snapshot.meters.biases if bias.spread < SETTLED_SPREAD}
-        committed = answered = said = seen = drift = silent_nodes = assumed = least = 0.0
-        for fleet in fleets:
-            bias = max(known.get(fleet.fleet.name, 0.0), 0.0)
-            said_kw, seen_kw = fleet.counted_kw - fleet.silent_kw, fleet.committed_kw - fleet.silent_kw
-            committed += fleet.committed_kw
-            answered += said_kw if not fleet.on_trust else _read_kw(fleet)
-            said += said_kw * (1.0 + bias)
-            seen += seen_kw
-            assumed += fleet.silent_kw
-            rising = fleet.view.last_up_at > lately
-            # At rest a setpoint beyond what is said is what is drawn, of racks that say too little.
-            drift += said_kw * bias if rising else max(said_kw * (1.0 + bias) - seen_kw, 0.0)
-            if rising:
-                untold = fleet.silent - fleet.on_trust
-                rack_kw = (fleet.fleet.rack_kw(fleet.view.rack_modes[rack]) for rack in untold)
-                least += min(sum(rack_kw), fleet.silent_kw)
-        for pool in pools:
-            bias = max(known.get(pool.pool.name, 0.0), 0.0)
-            said_kw, nodes_kw = pool.counted_kw - pool.silent_kw, pool.silent_by_jobs_kw
-            seen_kw = max(said_kw, max(pool.expected_kw, pool.most_kw) - nodes_kw)
-            committed += pool.committed_kw
-            answered += said_kw
-            said += said_kw * (1.0 + bias)
-            seen += seen_kw
-            drift += max(said_kw * (1.0 + bias) - seen_kw, 0.0)
-            silent_nodes += nodes_kw
-        sums = (committed, answered, said, seen, drift, silent_nodes, assumed, least)
-        return _Parts(*(kw * pue for kw in sums))
 
     def metered(self, meter_kw: float, others_kw: float | None) -> Load:
         """By a fresh meter there; `others_kw` is the most that meters elsewhere leave for its silent racks."""
@@ -138,6 +100,54 @@ class _Parts:
 
     def _racks_kw(self, left_kw: float) -> float:
         return min(max(left_kw, self.least_kw), self.assumed_kw)
+
+
+def _parts_by_feeder(site: Site, snapshot: Snapshot) -> Mapping[str, _Parts]:
+    """In the order of the site file."""
+    known = {bias.of.name: max(bias.share, 0.0) for bias in snapshot.meters.biases if bias.spread < SETTLED_SPREAD}
+    lately = snapshot.at - site.controls.up_within
+    found: dict[str, list[_Parts]] = {feeder.name: [] for feeder in site.feeders}
+    for fleet in snapshot.fleets.values():
+        rising = fleet.view.last_up_at > lately
+        found[fleet.fleet.feeder].append(_of_fleet(fleet, known.get(fleet.fleet.name, 0.0), rising=rising))
+    for pool in snapshot.pools.values():
+        found[pool.pool.feeder].append(_of_pool(pool, known.get(pool.pool.name, 0.0)))
+    return {name: _together(parts, snapshot.pue) for name, parts in found.items()}
+
+
+def _together(parts: Iterable[_Parts], factor: float = 1.0) -> _Parts:
+    return _Parts(*(sum(kw) * factor for kw in zip(*parts, strict=True)))
+
+
+def _of_fleet(fleet: FleetStatus, bias: float, *, rising: bool) -> _Parts:
+    said_kw, seen_kw = fleet.counted_kw - fleet.silent_kw, fleet.committed_kw - fleet.silent_kw
+    least_kw = 0.0
+    if rising:
+        untold = fleet.silent - fleet.on_trust
+        least_kw = min(sum(fleet.fleet.rack_kw(fleet.view.rack_modes[rack]) for rack in untold), fleet.silent_kw)
+    return _Parts(
+        committed_kw=fleet.committed_kw,
+        answered_kw=said_kw if not fleet.on_trust else _read_kw(fleet),
+        said_kw=said_kw * (1.0 + bias),
+        seen_kw=seen_kw,
+        # At rest a setpoint beyond what is said is what is drawn, of racks that say too little.
+        drift_kw=said_kw * bias if rising else max(said_kw * (1.0 + bias) - seen_kw, 0.0),
+        assumed_kw=fleet.silent_kw,
+        least_kw=least_kw,
+    )
+
+
+def _of_pool(pool: PoolStatus, bias: float) -> _Parts:
+    said_kw, nodes_kw = pool.counted_kw - pool.silent_kw, pool.silent_by_jobs_kw
+    seen_kw = max(said_kw, max(pool.expected_kw, pool.most_kw) - nodes_kw)
+    return _Parts(
+        committed_kw=pool.committed_kw,
+        answered_kw=said_kw,
+        said_kw=said_kw * (1.0 + bias),
+        seen_kw=seen_kw,
+        drift_kw=max(said_kw * (1.0 + bias) - seen_kw, 0.0),
+        silent_nodes_kw=nodes_kw,
+    )
 
 
 def _read_kw(fleet: FleetStatus) -> float:

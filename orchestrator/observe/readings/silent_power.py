@@ -30,8 +30,7 @@ def of_rack(setpoint_kw: float, draw_share: float, settled_kw: float, asked: Low
 def of_nodes(pool: GpuPool, expected_kw: float, seen_kw: float, silent: int, unknown: int) -> Mapping[Basis, Unread]:
     """Which node a job runs on is the driver's affair: `silent` nodes have together what the running jobs may draw
     (`expected_kw`, idle nodes among it) and those that answer do not (`seen_kw`); `unknown` ones count at nameplate."""
-    left_kw = max(expected_kw - seen_kw, silent * pool.node_idle_kw)
     return {
         Basis.NAMEPLATE: Unread(unknown, unknown * pool.node_nameplate_kw),
-        Basis.JOBS: Unread(silent, min(left_kw, silent * pool.node_nameplate_kw)),
+        Basis.JOBS: Unread(silent, pool.nodes_kw(silent, expected_kw - seen_kw)),
     }
