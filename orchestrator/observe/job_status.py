@@ -32,20 +32,22 @@ def job_statuses(
     tenants = {tenant.name: tenant for tenant in site.tenants}
     progress = seen.telemetry.readings(Metric.JOB_PROGRESS)
     checkpoints = seen.telemetry.readings(Metric.JOB_CHECKPOINT)
-    max_age = site.stale.telemetry_max_age
+    records, works, max_age = seen.records, seen.works, site.stale.telemetry_max_age
     statuses = {}
     for name, as_listed in seen.views.items():
         view = as_listed
-        if view.phase.may_start and not view.held and view.job.pool in dark_pools:
+        if view.job.pool in dark_pools and view.phase.may_start and not view.held:
             view = replace(view, held=f"no reading of pool {view.job.pool}: nothing of it goes up")
-        record = record_for(seen.records, view) if name in seen.records else None
-        billed = record.billed_gpu_seconds if record is not None else 0.0
-        reading = progress.get(name)
-        if reading is not None:
-            reading = reading.graded(seen.at, max_age)
-        reached = _reached(view, reading, checkpoints.get(name), seen.works.get(name), max_age)
+        record = record_for(records, view) if name in records else None
         # A job that nothing is known of has done what was billed.
-        done_gpu_seconds, checkpoint_gpu_seconds, estimated = reached or _Reached(billed, billed, estimated=False)
+        done_gpu_seconds = checkpoint_gpu_seconds = record.billed_gpu_seconds if record is not None else 0.0
+        estimated = False
+        reading, checkpoint, work = progress.get(name), checkpoints.get(name), works.get(name)
+        if reading is not None or checkpoint is not None or work is not None:
+            graded = reading.graded(seen.at, max_age) if reading is not None else None
+            reached = _reached(view, graded, checkpoint, work, max_age)
+            if reached is not None:
+                done_gpu_seconds, checkpoint_gpu_seconds, estimated = reached
         interruptions = record.interruptions if record is not None else 0
         last_interrupted_at = record.last_interrupted_at if record is not None else None
         was = before.get(name)
